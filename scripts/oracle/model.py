@@ -1,0 +1,139 @@
+"""The Plumb model in plain PyTorch, float64: a decoder of L = 2 * layers pre-norm sublayers around
+a depth mixer. Parameters are a flat {name: tensor}; linear weights are (out, in)."""
+
+import math
+
+import torch
+
+from mixers import MIXERS, n_sublayers, rms_norm, site
+
+DEFAULTS = {
+    "model.layers": 4, "model.width": 128, "model.heads": 4, "model.kv_heads": 0,
+    "model.head_dim": 0, "model.mlp": "swiglu", "model.mlp_hidden": 0, "model.context": 128,
+    "model.tied_head": True, "model.qk_norm": False, "model.rope_base": 10000.0,
+    "model.norm_eps": 1e-10,
+    "mixer.name": "standard", "mixer.gate": "scalar", "mixer.gate_input": "norm",
+    "mixer.dilation": 1, "mixer.period": 1, "mixer.streams": 4, "mixer.dynamic": True,
+    "mixer.sinkhorn_iters": 20, "mixer.reduction": "mean", "mixer.key_gain": True,
+    "mixer.block_size": 0, "mixer.n_blocks": 0,
+}
+
+
+def config(overrides):
+    """Resolves command-line overrides such as `model.layers=3`; only keys that shape the model."""
+    cfg = dict(DEFAULTS)
+    for item in overrides:
+        key, text = item.split("=", 1)
+        key = "mixer.name" if key == "mixer" else key
+        kind = type(cfg[key])
+        cfg[key] = {"true": True, "false": False}[text] if kind is bool else kind(text)
+    cfg["model.kv_heads"] = cfg["model.kv_heads"] or cfg["model.heads"]
+    cfg["model.head_dim"] = cfg["model.head_dim"] or cfg["model.width"] // cfg["model.heads"]
+    assert cfg["model.mlp_hidden"] > 0, "the oracle wants an explicit model.mlp_hidden"
+    return cfg
+
+
+def shapes(cfg, vocab):
+    """{name: shape} of every parameter."""
+    C, H, D = cfg["model.width"], cfg["model.heads"], cfg["model.head_dim"]
+    F, rows = cfg["model.mlp_hidden"], (H + 2 * cfg["model.kv_heads"]) * D
+    out = {"embed.weight": (vocab, C), "output.norm.gain": (C,)}
+    if not cfg["model.tied_head"]:
+        out["head.weight"] = (vocab, C)
+    for b in range(cfg["model.layers"]):
+        at = f"layer.{b}."
+        out[at + "attn.norm.gain"] = out[at + "mlp.norm.gain"] = (C,)
+        out[at + "attn.qkv.weight"] = (rows, C)
+        out[at + "attn.out.weight"] = (C, H * D)
+        if cfg["model.qk_norm"]:
+            out[at + "attn.q_norm.gain"] = out[at + "attn.k_norm.gain"] = (D,)
+        out[at + "mlp.up.weight"] = (2 * F if cfg["model.mlp"] == "swiglu" else F, C)
+        out[at + "mlp.down.weight"] = (C, F)
+    out.update(MIXERS[cfg["mixer.name"]].shapes(cfg))
+    return out
+
+
+def rope(x, base):
+    """Half-split rotary embedding (GPT-NeoX style) of x (B, T, heads, D), positions 0..T-1."""
+    T, D = x.shape[1], x.shape[-1]
+    freq = base ** (-2 * torch.arange(D // 2, dtype=x.dtype) / D)
+    angle = (torch.arange(T, dtype=x.dtype)[:, None] * freq)[:, None, :]
+    a, b = x[..., :D // 2], x[..., D // 2:]
+    return torch.cat([a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()], -1)
+
+
+def attention(cfg, p, at, x):
+    H, G, D = cfg["model.heads"], cfg["model.kv_heads"], cfg["model.head_dim"]
+    B, T, _ = x.shape
+    qkv = x @ p[at + ".qkv.weight"].T
+    q = qkv[..., :H * D].reshape(B, T, H, D)
+    k = qkv[..., H * D:(H + G) * D].reshape(B, T, G, D)
+    v = qkv[..., (H + G) * D:].reshape(B, T, G, D)
+    if cfg["model.qk_norm"]:
+        q = rms_norm(q, cfg["model.norm_eps"], p[at + ".q_norm.gain"])
+        k = rms_norm(k, cfg["model.norm_eps"], p[at + ".k_norm.gain"])
+    q, k = rope(q, cfg["model.rope_base"]), rope(k, cfg["model.rope_base"])
+    future = torch.ones(T, T).triu(1).bool()
+    heads = []
+    for j in range(H):
+        kv = j // (H // G)
+        scores = q[:, :, j] @ k[:, :, kv].transpose(1, 2) / math.sqrt(D)
+        heads.append(scores.masked_fill(future, -math.inf).softmax(-1) @ v[:, :, kv])
+    return torch.cat(heads, -1) @ p[at + ".out.weight"].T
+
+
+def mlp(cfg, p, at, x):
+    y = x @ p[at + ".up.weight"].T
+    if cfg["model.mlp"] == "swiglu":
+        gate, up = y.chunk(2, -1)
+        y = gate * torch.sigmoid(gate) * up
+    else:
+        y = 0.5 * y * (1 + torch.tanh(math.sqrt(2 / math.pi) * (y + 0.044715 * y ** 3)))
+    return y @ p[at + ".down.weight"].T
+
+
+def forward(cfg, p, tokens):
+    """tokens -> logits (B, T, V), reads [h_1..h_{L+1}], outputs [v_0..v_L], each (B, T, C)."""
+    L, eps = n_sublayers(cfg), cfg["model.norm_eps"]
+    mixer = MIXERS[cfg["mixer.name"]](cfg, p)
+    v = [p["embed.weight"][tokens]]
+    mixer.start(v[0])
+    h = []
+    for l in range(1, L + 1):
+        at = site(cfg, l)
+        h.append(mixer.read(l))
+        x = rms_norm(h[-1], eps, p[at + ".norm.gain"])
+        v.append((attention if l % 2 == 1 else mlp)(cfg, p, at, x))
+        mixer.write(l, v[-1])
+    h.append(mixer.read(L + 1))
+    head = p["embed.weight"] if cfg["model.tied_head"] else p["head.weight"]
+    return rms_norm(h[-1], eps, p["output.norm.gain"]) @ head.T, h, v
+
+
+def loss(logits, targets):
+    """Mean cross-entropy over the positions with target >= 0."""
+    keep = targets >= 0
+    logp = torch.log_softmax(logits, -1)[keep]
+    return -logp[torch.arange(len(logp)), targets[keep]].mean()
+
+
+def depth_matrix(cfg, p, v):
+    """M (L+1, N, L+1, C), row l-1, with h_l = sum_{i<l} M[l-1,:,i] v_i per token and channel.
+
+    The mixer is run again on the recorded v_i as independent leaves with its weights frozen. A read
+    is then linear in the v_i and diagonal in token and channel, so d(sum h_l)/dv_i is M itself.
+    """
+    L, (B, T, C) = n_sublayers(cfg), v[0].shape
+    leaves = [x.detach().requires_grad_() for x in v]
+    mixer = MIXERS[cfg["mixer.name"]](cfg, p, freeze=lambda w: w.detach())
+    mixer.start(leaves[0])
+    M = torch.zeros(L + 1, B * T, L + 1, C, dtype=v[0].dtype)
+    for l in range(1, L + 2):
+        h = mixer.read(l)
+        grads = torch.autograd.grad(h.sum(), leaves[:l], retain_graph=True, allow_unused=True)
+        for i, g in enumerate(grads):
+            if g is not None:
+                M[l - 1, :, i] = g.reshape(B * T, C)
+        if l <= L:
+            mixer.write(l, leaves[l])
+    return M

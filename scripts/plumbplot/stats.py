@@ -1,0 +1,60 @@
+"""The statistics of the table: t intervals, paired differences, Holm's correction, and the two
+figures of a depth profile.
+"""
+
+import math
+
+import numpy as np
+from scipy import stats as scipy_stats
+
+
+def interval(values, level=0.95):
+    """(mean, half width of the Student-t interval); half width NaN for fewer than two values."""
+    x = np.asarray(values, dtype=float)
+    if len(x) == 0:
+        return math.nan, math.nan
+    if len(x) == 1:
+        return float(x[0]), math.nan
+    half = scipy_stats.t.ppf(0.5 + level / 2, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x))
+    return float(x.mean()), float(half)
+
+
+def paired(values, baseline):
+    """values, baseline: {seed: number}. (mean difference, half width, two-sided p, n pairs) over
+    seeds both have; p is NaN for fewer than two pairs or when every difference is the same.
+    """
+    seeds = sorted(set(values) & set(baseline))
+    difference = np.array([values[s] - baseline[s] for s in seeds])
+    mean, half = interval(difference)
+    if len(seeds) < 2 or np.ptp(difference) == 0:
+        return mean, half, math.nan, len(seeds)
+    p = scipy_stats.ttest_rel([values[s] for s in seeds], [baseline[s] for s in seeds]).pvalue
+    return mean, half, float(p), len(seeds)
+
+
+def holm(p_values):
+    """Holm's step-down adjustment, in the order given; NaN stays NaN and is not a test."""
+    p = np.asarray(p_values, dtype=float)
+    adjusted = np.full(len(p), math.nan)
+    order = [i for i in np.argsort(p, kind="stable") if not math.isnan(p[i])]
+    running = 0.0
+    for rank, i in enumerate(order):
+        running = max(running, min(1.0, (len(order) - rank) * p[i]))
+        adjusted[i] = running
+    return adjusted.tolist()
+
+
+def uniformity(profile):
+    """U = geometric mean / arithmetic mean of positive numbers: 1 when all are equal, towards 0
+    when few carry everything.
+    """
+    x = np.asarray(profile, dtype=float)
+    if len(x) == 0 or not np.isfinite(x).all() or x.mean() <= 0:
+        return math.nan
+    return float(np.exp(np.log(x).mean()) / x.mean()) if (x > 0).all() else 0.0
+
+
+def variation(profile):
+    """Coefficient of variation: standard deviation (over the L values, not a sample's) / mean."""
+    x = np.asarray(profile, dtype=float)
+    return float(x.std() / x.mean()) if len(x) and x.mean() > 0 else math.nan

@@ -1,0 +1,221 @@
+"""How every figure looks: one colour, marker and dash per mixer (Okabe-Ito, safe for colour-blind
+readers), paper sizes, saving.
+"""
+
+import csv
+import math
+from dataclasses import dataclass
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+WIDTH = 7.0  # inches: the text width of a one-column paper
+DPI = 200
+
+
+@dataclass(frozen=True)
+class Look:
+    color: str
+    marker: str
+    dash: object
+
+
+LOOKS = {
+    "standard": Look("#222222", "o", "-"),
+    "highway": Look("#E69F00", "s", (0, (5, 1.5))),
+    "denseformer": Look("#56B4E9", "^", (0, (6, 1.5, 1.5, 1.5))),
+    "hyper": Look("#CC79A7", "D", (0, (1.5, 1))),
+    "mhc": Look("#D55E00", "v", (0, (3.5, 1))),
+    "attnres": Look("#009E73", "P", "-"),
+    "attnres_block": Look("#0072B2", "X", (0, (8, 1.5))),
+}
+# Labels beyond the seven mixers, e.g. variants of one mixer (Tol's muted set).
+FURTHER = [
+    Look("#882255", "p", "-"),
+    Look("#999933", "*", (0, (5, 1.5))),
+    Look("#332288", "h", (0, (1.5, 1))),
+    Look("#44AA99", "<", (0, (3.5, 1))),
+    Look("#AA4499", ">", "-"),
+    Look("#7A5C3A", "d", (0, (8, 1.5))),
+]
+
+
+def looks(groups):
+    """{label: Look}. A label named as a mixer has its look; the first variant of a mixer whose look
+    is free takes it; the rest take further looks, in order.
+    """
+    chosen = {label: LOOKS[label] for label in groups if label in LOOKS}
+    spare = 0
+    for label, runs in groups.items():
+        if label in chosen:
+            continue
+        own = LOOKS.get(runs[0].mixer)
+        if own is not None and own not in chosen.values():
+            chosen[label] = own
+        else:
+            chosen[label] = FURTHER[spare % len(FURTHER)]
+            spare += 1
+    return chosen
+
+
+def use():
+    plt.rcParams.update(
+        {
+            "font.family": "DejaVu Sans",
+            "font.size": 8,
+            "axes.labelsize": 8,
+            "axes.titlesize": 9,
+            "legend.fontsize": 8,
+            "xtick.labelsize": 8,
+            "ytick.labelsize": 8,
+            "figure.titlesize": 10,
+            "axes.titlelocation": "left",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.linewidth": 0.7,
+            "lines.linewidth": 1.4,
+            "lines.markersize": 4,
+            "axes.grid": True,
+            "grid.color": "#E4E4E4",
+            "grid.linewidth": 0.5,
+            "axes.axisbelow": True,
+            "legend.frameon": False,
+            "figure.dpi": 100,
+            "savefig.dpi": DPI,
+            "pdf.fonttype": 42,
+            "svg.hashsalt": "plumb",
+            "figure.constrained_layout.use": True,
+        }
+    )
+
+
+def save(fig, out, name):
+    """SVG, PDF and PNG, without dates, so that the same runs give the same bytes."""
+    files = []
+    for kind, meta in (("svg", {"Date": None}), ("pdf", {"CreationDate": None}), ("png", {})):
+        files.append(out / f"{name}.{kind}")
+        fig.savefig(files[-1], metadata=meta)
+    plt.close(fig)
+    return files
+
+
+def cell(value):
+    if isinstance(value, (float, np.floating)):
+        return "" if np.isnan(value) else f"{value:.8g}"
+    return value
+
+
+def write_csv(path, header, rows):
+    with path.open("w", newline="") as f:
+        writer = csv.writer(f, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows([cell(v) for v in row] for row in rows)
+    return path
+
+
+def heading(fig, experiment, text):
+    fig.suptitle(f"{experiment.title}: {text}" if experiment.title else text, x=0.01, ha="left")
+
+
+def log_axis(axis, low, high):
+    """A log axis labelled 0.3, 1, 3 ... where it spans few decades (matplotlib labels only powers
+    of ten).
+    """
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    log_ticks(axis, low, high)
+
+
+def plain(x, _=None):
+    """3 -> 3, 0.02 -> 0.02, 2e-5 -> 2 x 10^-5."""
+    if x <= 0 or 1e-3 < x < 1e5:
+        return f"{x:g}"
+    digits, exponent = f"{x:.1e}".split("e")
+    return f"${float(digits):g}\\times10^{{{int(exponent)}}}$"
+
+
+def log_ticks(axis, low, high):
+    decades = np.log10(high / low) if high > low > 0 else 1.0
+    if decades < 3:
+        subs = (1, 1.5, 2, 3, 4, 5, 7) if decades < 0.7 else (1, 2, 5) if decades < 1.6 else (1, 3)
+        axis.set_major_locator(LogLocator(subs=subs))
+        axis.set_major_formatter(FuncFormatter(plain))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def depth_axis(ax, n_sublayers, label=True, n_ticks=12):
+    """x = sublayer depth; every second transformer block shaded, ticks numbered by transformer
+    block, `e` the embedding, `o` the output (depth L+1).
+    """
+    n_blocks = (n_sublayers + 1) // 2
+    stride = max(1, math.ceil(n_blocks / n_ticks))
+    for b in range(1, n_blocks + 1, 2):
+        ax.axvspan(2 * b - 1.5, 2 * b + 0.5, color="#F5F5F5", lw=0, zorder=0)
+    blocks = [b for b in range(1, n_blocks + 1) if (b - 1) % stride == stride - 1 or stride == 1]
+    blocks = [
+        b for b in blocks if n_sublayers + 1.5 - 2 * b >= n_sublayers / (2 * n_ticks)
+    ]  # room for the `o`
+    ax.set_xticks(
+        [0, *(2 * b - 0.5 for b in blocks), n_sublayers + 1], ["e", *map(str, blocks), "o"]
+    )
+    ax.set_xlim(-0.6, n_sublayers + 1.6)
+    ax.tick_params(axis="x", length=0)
+    ax.grid(False, axis="x")
+    if label:
+        ax.set_xlabel("transformer block (e embedding, o output)")
+
+
+def end_labels(ax, ends, gap=0.062):
+    """Names lines at their right end. ends: [(x, y, text, color)] in data units; pushed apart to
+    `gap` of the axes' height.
+    """
+    to_axes = ax.transData + ax.transAxes.inverted()
+    spots = sorted(
+        ([to_axes.transform((x, y))[1], x, y, text, color] for x, y, text, color in ends),
+        key=lambda s: s[0],
+    )
+    spots = [[min(max(own, 0.0), 1.0), *rest] for own, *rest in spots]
+    heights = [s[0] for s in spots]
+    for _ in range(200):
+        moved = False
+        for i in range(len(heights) - 1):
+            lack = gap - (heights[i + 1] - heights[i])
+            if lack > 1e-6:
+                heights[i] -= lack / 2
+                heights[i + 1] += lack / 2
+                moved = True
+        shift = max(0.0, -heights[0]) - max(0.0, heights[-1] - 1.0)
+        heights = [h + shift for h in heights]
+        if not moved:
+            break
+    for height, (own, x, y, text, color) in zip(heights, spots):
+        at = to_axes.transform((x, y))
+        ax.plot(
+            [at[0] + 0.005, 1.03, 1.05],
+            [own, height, height],
+            transform=ax.transAxes,
+            color=color,
+            lw=0.6,
+            clip_on=False,
+        )
+        ax.text(1.06, height, text, transform=ax.transAxes, color=color, va="center", ha="left")
+
+
+def legend(axes, labels, look, more=()):
+    """The mixers' key in a row of empty axes; more: handles after them."""
+    for ax in axes:
+        ax.set_axis_off()
+    handles = [
+        plt.Line2D([], [], color=look[k].color, ls=look[k].dash, marker=look[k].marker, label=k)
+        for k in labels
+    ] + list(more)
+    axes[0].figure.legend(
+        handles=handles,
+        loc="lower center",
+        ncol=min(len(handles), 4),
+        handlelength=3.6,
+        columnspacing=1.5,
+    )

@@ -1,0 +1,13 @@
+// `plumb train --dry-run`: what a run is going to be, before it costs anything.
+#pragma once
+
+#include "core/context.h"
+#include "experiment/config.h"
+
+namespace plumb {
+
+// Prints the resolved config with the origin of each value, parameter counts by group, FLOPs a
+// token, the memory plan (every tensor with `by_tensor`) and a time estimate; ends in `key: value`.
+void print_dry_run(const LoadedConfig& loaded, const Context& context, bool by_tensor);
+
+}  // namespace plumb

@@ -1,0 +1,140 @@
+#include "cli/train_command.h"
+
+#include "cli/dry_run.h"
+#include "cli/exit_code.h"
+#include "cli/terminal.h"
+#include "core/text.h"
+#include "experiment/run.h"
+
+#include <omp.h>
+
+#include <csignal>
+#include <cstdio>
+#include <memory>
+
+namespace plumb {
+namespace {
+
+constexpr const char* kExamples = R"(Settings are key=value; `plumb train --dry-run` lists them with their values.
+Examples:
+  plumb train data.task=markov train.steps=500 --out runs/markov
+  plumb train -c experiments/dilution.toml mixer=attnres_block mixer.block_size=4 --out runs/a
+  plumb train data.path=data/austen mixer=mhc model.layers=12 --out runs/b --resume auto
+)";
+
+struct Options {
+    std::string config, out, device = "cpu", precision = "fp32", resume = "never";
+    std::vector<std::string> overrides;
+    int threads = 0;
+    long seed = 0;
+    bool dry_run = false, plan = false, quiet = false;
+};
+
+std::atomic<bool> stop_requested{false};
+
+// First Ctrl-C: finish the step and write a checkpoint. Second: end at once.
+extern "C" void on_signal(int) {
+    if (stop_requested.exchange(true)) std::_Exit(kInterrupted);
+}
+
+std::string progress_text(const RunProgress& p) {
+    std::string text = fmt::format("step {}/{} | loss {:.4f} | ", p.step, p.steps, p.loss);
+    text += p.val_loss ? fmt::format("val {:.4f} | ", *p.val_loss) : std::string("val        | ");
+    return text + fmt::format("gnorm {:.3f} | lr {:.2e} | {} tok/s | {:.0f}% of GEMM | ETA {}",
+                              p.grad_norm, p.lr, thousands(static_cast<long long>(p.tok_per_s)),
+                              100 * p.gemm_share, human_seconds(p.eta_s));
+}
+
+RunObserver make_observer(bool quiet, ProgressLine& line) {
+    if (quiet) return {};
+    RunObserver observer;
+    observer.settings = [](const auto& rows) {
+        for (const auto& [key, value] : rows) std::printf("%-24s %s\n", key.c_str(), value.c_str());
+        std::fflush(stdout);
+    };
+    observer.progress = [&line](const RunProgress& p) {
+        line.update(static_cast<double>(p.step) / static_cast<double>(p.steps), progress_text(p));
+    };
+    observer.note = [&line](const std::string& text) { line.note(text); };
+    return observer;
+}
+
+void print_summary(const nlohmann::ordered_json& summary, const std::string& out) {
+    for (const auto& [key, value] : summary.items())
+        std::printf("%s: %s\n", key.c_str(),
+                    value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
+    std::printf("run: %s\n", out.c_str());
+}
+
+RunOptions resolve(const Options& o) {
+    std::vector<std::string> overrides = o.overrides;
+    if (o.seed != 0) overrides.push_back(fmt::format("train.seed={}", o.seed));
+    if (o.device != "cpu")
+        throw UsageError(fmt::format("--device {}: this version computes on the CPU only", o.device));
+    if (o.precision != "fp32")
+        throw UsageError(fmt::format("--precision {}: this version computes in fp32 only", o.precision));
+    if (o.threads < 0) throw UsageError("--threads: must be at least 1");
+    RunOptions run;
+    run.config = load_config(o.config, overrides).config;
+    run.out = o.out;
+    run.resume = parse_resume(o.resume);
+    run.context.threads = o.threads > 0 ? o.threads : omp_get_num_procs();
+    return run;
+}
+
+void train(const Options& o, const std::vector<std::string>& command_line) {
+    RunOptions options = resolve(o);
+    if (o.dry_run || o.plan) {
+        std::vector<std::string> overrides = o.overrides;
+        if (o.seed != 0) overrides.push_back(fmt::format("train.seed={}", o.seed));
+        print_dry_run(load_config(o.config, overrides), options.context, o.plan);
+        return;
+    }
+    if (o.out.empty())
+        throw UsageError("where should the run go? Add --out DIR, for example --out runs/first");
+    options.command_line = command_line;
+    std::signal(SIGINT, on_signal);
+    std::signal(SIGTERM, on_signal);
+    ProgressLine line(stdout, Terminal::of(stdout));
+    const RunResult result = run_training(options, make_observer(o.quiet, line), stop_requested);
+    line.finish();
+    if (result.outcome == RunOutcome::already_done)
+        std::printf("%s is done already; nothing to do\n", o.out.c_str());
+    print_summary(result.summary, o.out);
+    if (result.outcome == RunOutcome::interrupted) {
+        std::fprintf(stderr, "plumb: interrupted after a checkpoint; go on with the same command and "
+                             "--resume auto\n");
+        throw ExitWith{kInterrupted};
+    }
+}
+
+}  // namespace
+
+void add_train_command(CLI::App& app) {
+    auto o = std::make_shared<Options>();
+    CLI::App* cmd = app.add_subcommand("train", "train a model and record what depth does");
+    cmd->add_option("-c,--config", o->config, "TOML file with settings");
+    cmd->add_option("settings", o->overrides, "key=value, e.g. mixer=mhc model.layers=12");
+    cmd->add_option("-o,--out", o->out, "folder of the run");
+    cmd->add_option("--device", o->device, "cpu");
+    cmd->add_option("--precision", o->precision, "fp32");
+    cmd->add_option("--threads", o->threads, "threads (default: all cores)");
+    cmd->add_option("--seed", o->seed, "same as train.seed=N");
+    cmd->add_option("--resume", o->resume, "auto: continue if there is a run; never; must");
+    cmd->add_flag("--dry-run", o->dry_run, "print settings, parameters, memory and time, then stop");
+    cmd->add_flag("--plan", o->plan, "like --dry-run, with every tensor by name");
+    cmd->add_flag("--quiet", o->quiet, "print the summary only");
+    cmd->footer(kExamples);
+    cmd->callback([o, cmd] {
+        std::vector<std::string> command_line{"plumb", "train"};
+        for (const CLI::Option* option : cmd->parse_order())
+            if (option->get_name().starts_with("-")) {
+                command_line.push_back(option->get_name());
+                for (const std::string& r : option->results()) command_line.push_back(r);
+            }
+        for (const std::string& setting : o->overrides) command_line.push_back(setting);
+        train(*o, command_line);
+    });
+}
+
+}  // namespace plumb

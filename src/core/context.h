@@ -1,0 +1,22 @@
+// Context: where an op runs. The first argument of every op.
+#pragma once
+
+#include "core/view.h"
+
+namespace plumb {
+
+struct Context {
+    Device device = Device::cpu;
+    int threads = 1;  // OpenMP threads an op may use; results do not depend on it
+};
+
+// Tokens an op hands to one task. Reductions over tokens add up per chunk, in order, so that the
+// result has the same bits for any number of threads.
+inline constexpr Index kTokenChunk = 64;
+inline Index n_chunks(Index n_tokens) { return (n_tokens + kTokenChunk - 1) / kTokenChunk; }
+
+// Sets flush-to-zero on every thread of the pool (denormals cost a factor of 15, design.md 6) and
+// the pool's size. Call once before computing, and after changing ctx.threads.
+void set_up_threads(const Context& ctx);
+
+}  // namespace plumb

@@ -1,0 +1,94 @@
+#include "core/params.h"
+
+#include "core/rng.h"
+#include "core/text.h"
+
+#include <algorithm>
+
+namespace plumb {
+namespace {
+
+template <class Real>
+void initialise(const ParamSpec& spec, std::uint64_t seed, Real* out) {
+    const Index n = spec.shape.count();
+    const CounterRng rng(seed, "init/" + spec.name);
+    require(spec.init.kind != Init::Kind::values || std::ssize(spec.init.list) == n,
+            spec.name + ": the list of initial values does not fit its shape");
+    for (Index i = 0; i < n; ++i) {
+        const auto k = static_cast<std::uint64_t>(i);
+        double x = spec.init.scale;
+        switch (spec.init.kind) {
+            case Init::Kind::constant: break;
+            case Init::Kind::normal: x *= rng.normal(k); break;
+            case Init::Kind::uniform: x *= 2.0 * rng.uniform(k) - 1.0; break;
+            case Init::Kind::values: x = spec.init.list[static_cast<std::size_t>(i)]; break;
+        }
+        out[i] = static_cast<Real>(x);
+    }
+}
+
+}  // namespace
+
+template <class Real>
+ParamId ParamStore<Real>::declare(ParamSpec spec) {
+    require(values_.empty(), "parameters are declared before allocate(): " + spec.name);
+    for (const ParamSpec& s : specs_)
+        require(s.name != spec.name, "parameter declared twice: " + spec.name);
+    constexpr Index kAlign = 64 / static_cast<Index>(sizeof(Real));
+    spec.offset = flat_size_;
+    flat_size_ += (spec.shape.count() + kAlign - 1) / kAlign * kAlign;
+    specs_.push_back(std::move(spec));
+    return {std::ssize(specs_) - 1};
+}
+
+template <class Real>
+void ParamStore<Real>::allocate(std::uint64_t seed) {
+    values_.assign(static_cast<std::size_t>(flat_size_), Real(0));
+    grads_.assign(static_cast<std::size_t>(flat_size_), Real(0));
+    for (const ParamSpec& s : specs_) initialise(s, seed, values_.data() + s.offset);
+}
+
+template <class Real>
+View<Real> ParamStore<Real>::value(ParamId id) {
+    const ParamSpec& s = specs_.at(static_cast<std::size_t>(id.index));
+    return {values_.data() + s.offset, s.shape, Device::cpu};
+}
+
+template <class Real>
+View<Real> ParamStore<Real>::grad(ParamId id) {
+    const ParamSpec& s = specs_.at(static_cast<std::size_t>(id.index));
+    return {grads_.data() + s.offset, s.shape, Device::cpu};
+}
+
+template <class Real>
+void ParamStore<Real>::zero_grad() {
+    std::fill(grads_.begin(), grads_.end(), Real(0));
+}
+
+template <class Real>
+ParamId ParamStore<Real>::find(std::string_view name) const {
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < specs_.size(); ++i) {
+        if (specs_[i].name == name) return {static_cast<Index>(i)};
+        names.push_back(specs_[i].name);
+    }
+    throw InternalError(fmt::format("no parameter '{}'; nearest: {}", name, nearest(name, names)));
+}
+
+template <class Real>
+Index ParamStore<Real>::n_params() const {
+    return n_params(Group::model) + n_params(Group::mixer);
+}
+
+template <class Real>
+Index ParamStore<Real>::n_params(Group group) const {
+    Index n = 0;
+    for (const ParamSpec& s : specs_)
+        if (s.group == group) n += s.shape.count();
+    return n;
+}
+
+template class ParamStore<float>;
+template class ParamStore<double>;
+
+}  // namespace plumb

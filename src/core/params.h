@@ -1,0 +1,79 @@
+// ParamStore: every learned number of a model in one flat array, its gradient in another of the
+// same layout. Slices carry what the optimizer, the checkpoint and the probes need to know, so that
+// none of them knows a model.
+#pragma once
+
+#include "core/view.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace plumb {
+
+enum class Group : std::uint8_t { model, mixer };
+
+// How a slice gets its first values: constant, or scale * N(0,1) / scale * U(-1,1) keyed by name, or
+// the given list of values.
+struct Init {
+    enum class Kind : std::uint8_t { constant, normal, uniform, values } kind = Kind::constant;
+    double scale = 0.0;
+    std::vector<double> list{};
+
+    static Init constant(double value) { return {Kind::constant, value, {}}; }
+    static Init normal(double std) { return {Kind::normal, std, {}}; }
+    static Init uniform(double bound) { return {Kind::uniform, bound, {}}; }
+    static Init values(std::vector<double> v) { return {Kind::values, 0.0, std::move(v)}; }
+};
+
+struct ParamSpec {
+    std::string name;  // layer.3.mlp.mixer.query
+    Shape shape;
+    Init init;
+    bool decay = false;  // weight decay applies
+    Group group = Group::model;
+    Index offset = 0;  // into the flat arrays, in numbers; set by ParamStore::declare
+};
+
+// Handle to a declared slice.
+struct ParamId {
+    Index index = -1;
+    explicit operator bool() const { return index >= 0; }
+};
+
+template <class Real>
+class ParamStore {
+public:
+    // Throws InternalError for a name declared twice or after allocate().
+    ParamId declare(ParamSpec spec);
+    // Allocates both arrays (slices start on 64-byte boundaries) and sets every slice's initial
+    // values from (seed, name) alone.
+    void allocate(std::uint64_t seed);
+
+    View<Real> value(ParamId id);
+    View<Real> grad(ParamId id);
+    void zero_grad();
+
+    const std::vector<ParamSpec>& specs() const { return specs_; }
+    // Throws InternalError naming the nearest names if there is none.
+    ParamId find(std::string_view name) const;
+    // Numbers, without padding; of one group.
+    Index n_params() const;
+    Index n_params(Group group) const;
+
+    // The flat arrays, padding included (padding stays zero).
+    std::vector<Real>& values() { return values_; }
+    std::vector<Real>& grads() { return grads_; }
+    const std::vector<Real>& values() const { return values_; }
+    Index flat_size() const { return flat_size_; }
+
+private:
+    std::vector<ParamSpec> specs_;
+    std::vector<Real> values_, grads_;
+    Index flat_size_ = 0;
+};
+
+extern template class ParamStore<float>;
+extern template class ParamStore<double>;
+
+}  // namespace plumb

@@ -1,0 +1,48 @@
+// A Config as TOML, JSON and tables.
+#include "experiment/config_fields.h"
+
+namespace plumb {
+
+std::vector<std::pair<std::string, std::string>> values(const Config& config) {
+    Config copy = config;
+    std::vector<std::pair<std::string, std::string>> out;
+    for (const FieldRef& field : field_refs(copy))
+        if (!misplaced(config, field.key)) out.emplace_back(field.key, field.text());
+    return out;
+}
+
+std::string to_toml(const Config& config) {
+    std::string out, table;
+    for (const auto& [key, text] : values(config)) {
+        const std::size_t dot = key.find('.');
+        if (key.substr(0, dot) != table) {
+            out += table.empty() ? "" : "\n";
+            table = key.substr(0, dot);
+            out += "[" + table + "]\n";
+        }
+        out += key.substr(dot + 1) + " = " + text + "\n";
+    }
+    return out;
+}
+
+nlohmann::ordered_json to_json(const Config& config) {
+    Config copy = config;
+    nlohmann::ordered_json out;
+    for (const FieldRef& field : field_refs(copy)) {
+        if (misplaced(config, field.key)) continue;
+        const std::size_t dot = field.key.find('.');
+        auto& slot = out[field.key.substr(0, dot)][field.key.substr(dot + 1)];
+        std::visit([&slot](const auto* value) { slot = *value; }, field.value);
+    }
+    return out;
+}
+
+std::vector<FieldInfo> fields() {
+    Config defaults;
+    std::vector<FieldInfo> out;
+    for (const FieldRef& f : field_refs(defaults))
+        out.push_back({f.key, f.type(), f.text(), f.help, f.choices});
+    return out;
+}
+
+}  // namespace plumb

@@ -1,0 +1,33 @@
+// Gradients against differences, in double.
+#pragma once
+
+#include "experiment/toy_stack.h"
+
+namespace plumb {
+
+// df/dx by the four-point central difference; the error is of order step^4 f''''' / 30. Leaves x as
+// it was.
+template <class F>
+double central_difference(F&& f, double& x, double step = 1e-3) {
+    const double at = x;
+    const auto value = [&](double offset) {
+        x = at + offset;
+        return static_cast<double>(f());
+    };
+    const double near = value(step) - value(-step), far = value(2 * step) - value(-2 * step);
+    x = at;
+    return (8 * near - far) / (12 * step);
+}
+
+struct GradientError {
+    double worst = 0;   // relative to the largest gradient of its tensor
+    std::string where;  // that tensor's name; "v_0" for the input
+    Index n_checked = 0;
+};
+
+// Every parameter and every number of v_0 of the stack, as they are now: one backward pass against
+// differences of the loss. A tensor all of whose gradients lie under 1e-6 of the largest of all is
+// compared on that scale.
+GradientError check_gradients(ToyStack<double>& stack);
+
+}  // namespace plumb

@@ -1,0 +1,33 @@
+// manifest.json: what a run was made with, enough to make it again.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+#include <vector>
+
+namespace plumb {
+
+struct ManifestInputs {
+    std::vector<std::string> command_line;  // argv
+    std::string device;                     // cpu, or the GPU's name
+    std::string precision;                  // fp32, bf16
+    int threads = 1;
+    long seed = 1;
+    std::string dataset;              // one line that describes it
+    std::string dataset_fingerprint;  // hash of tokens and tokenizer, or of the task's options
+};
+
+// schema, version, git, build, machine, run and data. The time is UTC.
+nlohmann::ordered_json make_manifest(const ManifestInputs& inputs);
+
+// From the text of /proc/cpuinfo: the model's name ("unknown" if it is not said) and which of the
+// instruction sets that matter to our kernels it has.
+struct CpuInfo {
+    std::string model;
+    std::vector<std::string> isa;
+    int logical_cpus;
+};
+CpuInfo parse_cpuinfo(const std::string& text);
+
+}  // namespace plumb

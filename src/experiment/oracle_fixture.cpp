@@ -1,0 +1,114 @@
+#include "experiment/oracle_fixture.h"
+
+#include "experiment/compare.h"
+#include "experiment/config.h"
+#include "experiment/toy_stack.h"
+
+#include <nlohmann/json.hpp>
+
+namespace fs = std::filesystem;
+
+namespace plumb {
+namespace {
+
+[[noreturn]] void refuse(const SafetensorsFile& file, const std::string& why) {
+    throw IoError(fmt::format("{}: {}; run scripts/oracle/make_fixtures.py to write it again",
+                              file.path().string(), why));
+}
+
+template <class Real>
+void load(const SafetensorsFile& file, Transformer<Real>& model) {
+    std::size_t n_stored = 0;
+    for (const std::string& name : file.names()) n_stored += name.starts_with("param/");
+    if (n_stored != model.params().specs().size())
+        refuse(file, fmt::format("holds {} parameters, the model has {}", n_stored,
+                                 model.params().specs().size()));
+    for (const ParamSpec& spec : model.params().specs()) {
+        const auto from = file.values<double>("param/" + spec.name);
+        const auto to = model.params().value(model.params().find(spec.name));
+        if (std::ssize(from) != to.count())
+            refuse(file, fmt::format("{} is not {}", spec.name, spec.shape.text()));
+        std::copy(from.begin(), from.end(), to.data);
+    }
+    for (const auto& [name, to] : {std::pair{"tokens", model.tokens()}, {"targets", model.targets()}}) {
+        const auto from = file.values<std::int64_t>(name);
+        if (std::ssize(from) != to.count()) refuse(file, std::string(name) + " has another length");
+        std::copy(from.begin(), from.end(), to.data);
+    }
+}
+
+template <class Real>
+double matrix_difference(const SafetensorsFile& file, Transformer<Real>& model) {
+    const auto want = file.values<double>("matrix");  // (L+1, N, L+1[, C])
+    const Index rows = model.sublayers() + 1, n_tokens = model.tokens().count();
+    const Index row_size = rows * model.mixer().matrix_channels();
+    if (std::ssize(want) != rows * n_tokens * row_size) refuse(file, "matrix has another shape");
+    double error = 0;
+    for (Index n = 0; n < n_tokens; ++n) {
+        const std::vector<Real> m = depth_matrix(model.mixer(), n);
+        for (Index r = 0; r < rows; ++r) {
+            const auto size = static_cast<std::size_t>(row_size);
+            const std::span<const Real> row(m.data() + r * row_size, size);
+            const auto at = static_cast<std::size_t>((r * n_tokens + n) * row_size);
+            error = worse(error, relative_error(row, want.subspan(at, size)));
+        }
+    }
+    return error;
+}
+
+}  // namespace
+
+std::vector<fs::path> fixture_paths(const fs::path& folder) {
+    std::vector<fs::path> paths;
+    if (!fs::is_directory(folder)) return paths;
+    for (const auto& entry : fs::directory_iterator(folder))
+        if (entry.path().extension() == ".safetensors") paths.push_back(entry.path());
+    std::sort(paths.begin(), paths.end());
+    return paths;
+}
+
+fs::path find_fixtures() {
+    std::error_code error;
+    const fs::path executable = fs::read_symlink("/proc/self/exe", error);
+    for (const fs::path& base : {fs::path("."), executable.parent_path() / ".." / ".."}) {
+        const fs::path folder = (base / "tests" / "fixtures").lexically_normal();
+        if (!fixture_paths(folder).empty()) return folder;
+    }
+    return {};
+}
+
+TransformerShape fixture_shape(const SafetensorsFile& file) {
+    try {
+        const auto& meta = file.metadata();
+        const auto overrides =
+            nlohmann::json::parse(meta.at("config")).get<std::vector<std::string>>();
+        const Config c = load_config("", overrides).config;
+        return {c.model, c.mixer, std::stol(meta.at("vocab")), std::stol(meta.at("batch")), 1};
+    } catch (const std::exception& e) {
+        refuse(file, std::string("not a fixture of this version: ") + e.what());
+    }
+}
+
+template <class Real>
+OracleErrors oracle_errors(const SafetensorsFile& file) {
+    Transformer<Real> model(fixture_shape(file));
+    model.allocate(1);
+    load(file, model);
+    const Context ctx;
+    const double want = std::stod(file.metadata().at("loss"));
+    OracleErrors errors{};
+    errors.loss = std::abs(model.forward(ctx) - want) / std::abs(want);
+    errors.matrix = matrix_difference(file, model);
+    model.backward(ctx);
+    for (const ParamSpec& spec : model.params().specs()) {
+        const auto ours = numbers(model.params().grad(model.params().find(spec.name)));
+        errors.gradient = worse(
+            errors.gradient, relative_error(ours, file.values<double>("grad/" + spec.name)));
+    }
+    return errors;
+}
+
+template OracleErrors oracle_errors<float>(const SafetensorsFile&);
+template OracleErrors oracle_errors<double>(const SafetensorsFile&);
+
+}  // namespace plumb

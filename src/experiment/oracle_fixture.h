@@ -1,0 +1,33 @@
+// Stored losses, gradients and matrices of an independent PyTorch float64 implementation
+// (scripts/oracle), and how far our model is from them.
+#pragma once
+
+#include "model/transformer.h"
+#include "record/safetensors.h"
+
+#include <filesystem>
+#include <vector>
+
+namespace plumb {
+
+// The *.safetensors files of a folder, sorted; none if there is no such folder.
+std::vector<std::filesystem::path> fixture_paths(const std::filesystem::path& folder);
+
+// tests/fixtures under the current folder, or under ../.. of the executable's folder; empty if
+// neither is there.
+std::filesystem::path find_fixtures();
+
+// Configuration a fixture was made with. Throws IoError for a file that is no fixture.
+TransformerShape fixture_shape(const SafetensorsFile& file);
+
+struct OracleErrors {
+    double loss;      // relative
+    double matrix;    // M: worst row of a token, relative to the row's largest entry
+    double gradient;  // worst tensor, relative to its largest entry
+};
+
+// Runs the fixture's model. Throws IoError if its parameters are not exactly ours.
+template <class Real>
+OracleErrors oracle_errors(const SafetensorsFile& file);
+
+}  // namespace plumb

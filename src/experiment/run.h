@@ -1,0 +1,62 @@
+// A training run from config to summary: data, model, loop, probes, checkpoints, resume.
+#pragma once
+
+#include "experiment/run_directory.h"
+#include "train/trainer.h"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace plumb {
+
+struct RunOptions {
+    Config config;
+    std::filesystem::path out;
+    Resume resume = Resume::never;
+    Context context;
+    std::vector<std::string> command_line;
+};
+
+struct RunProgress {
+    long step, steps;
+    double loss, grad_norm, lr;
+    std::optional<double> val_loss;
+    double tok_per_s;
+    double gemm_share;  // of the GEMM rate measured at the start of the run
+    double eta_s;
+};
+
+// What the caller shows of a run; every member may be empty.
+struct RunObserver {
+    std::function<void(const std::vector<std::pair<std::string, std::string>>&)> settings;
+    std::function<void(const RunProgress&)> progress;
+    std::function<void(const std::string&)> note;
+};
+
+enum class RunOutcome : std::uint8_t { done, already_done, interrupted };
+
+struct RunResult {
+    RunOutcome outcome;
+    nlohmann::ordered_json summary;
+};
+
+// Runs, or resumes. `stop`, set from a signal handler, ends the run after the current step with a
+// checkpoint. Throws UsageError, IoError, or Diverged (the run's folder then says so and keeps the
+// last good checkpoint).
+RunResult run_training(const RunOptions& options, const RunObserver& observer,
+                       const std::atomic<bool>& stop);
+
+// What a run would need and do, without running it.
+struct RunPlan {
+    std::unique_ptr<Dataset> data;
+    std::unique_ptr<Trainer> trainer;  // declared, not allocated
+    double flops_per_token = 0;
+    Index params = 0, mixer_params = 0;
+};
+RunPlan plan_run(const Config& config, const Context& context);
+
+}  // namespace plumb

@@ -1,0 +1,42 @@
+// The folder of a run: who may write into it, what it holds already, its status and summary.
+#pragma once
+
+#include "experiment/config.h"
+
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace plumb {
+
+enum class Resume : std::uint8_t { automatic, never, must };
+
+// auto | never | must; throws UsageError otherwise.
+Resume parse_resume(const std::string& text);
+
+struct RunStart {
+    std::optional<std::filesystem::path> checkpoint;  // to continue from
+    bool already_done = false;                        // STATUS says done
+    bool continues = false;                           // the folder holds this run already
+};
+
+// Decides how a run starts in `dir`, writing nothing. Throws UsageError if the folder holds a run
+// and resume is never, holds a run of another config (naming the keys that differ), holds no run but
+// other files, or holds no checkpoint and resume is must.
+RunStart inspect_run_directory(const std::filesystem::path& dir, Resume resume,
+                               const Config& config);
+
+// Creates the folder with config.toml and manifest.json. On a resumed run the first manifest stays
+// and the new one is added as manifest.N.json. Throws IoError.
+void create_run_directory(const std::filesystem::path& dir, const Config& config,
+                          const nlohmann::ordered_json& manifest);
+
+// running | done | interrupted | diverged | failed
+void write_status(const std::filesystem::path& dir, const std::string& status);
+
+// "attnres_block block_size=4": the mixer and its options that are not at their defaults.
+std::string run_label(const MixerConfig& mixer);
+
+}  // namespace plumb

@@ -1,0 +1,133 @@
+#include "experiment/tiny_model.h"
+
+#include "core/rng.h"
+#include "experiment/compare.h"
+#include "experiment/toy_stack.h"
+
+namespace plumb {
+namespace {
+
+const Context kContext;
+
+template <class Real>
+double pass(Transformer<Real>& model) {
+    model.params().zero_grad();
+    const double loss = model.forward(kContext);
+    model.backward(kContext);
+    return loss;
+}
+
+// Gradients of parameters that both models have.
+template <class A, class B>
+double gradient_difference(Transformer<A>& a, Transformer<B>& b, std::optional<Group> group) {
+    double error = 0;
+    for (const ParamSpec& spec : a.params().specs()) {
+        if (group && spec.group != *group) continue;
+        error = worse(error, relative_error(numbers(a.params().grad(a.params().find(spec.name))),
+                                            numbers(b.params().grad(b.params().find(spec.name)))));
+    }
+    return error;
+}
+
+}  // namespace
+
+ModelConfig tiny_config(double norm_eps) {
+    ModelConfig m;
+    m.layers = 2;
+    m.width = 12;
+    m.heads = 2;
+    m.mlp_hidden = 16;
+    m.context = 10;
+    m.init_std = 0.3;  // attention and MLP far from linear
+    m.norm_eps = norm_eps;
+    return m;
+}
+
+template <class Real>
+std::unique_ptr<Transformer<Real>> tiny_model(const MixerConfig& mixer, std::uint64_t seed,
+                                              const ModelConfig& model) {
+    auto m = std::make_unique<Transformer<Real>>(
+        TransformerShape{model, mixer, kTinyVocab, kTinyBatch, 2});
+    m->allocate(seed);
+    const CounterRng tokens(seed, "tiny/tokens"), targets(seed, "tiny/targets");
+    for (Index n = 0; n < m->tokens().count(); ++n) {
+        const auto k = static_cast<std::uint64_t>(n);
+        m->tokens().data[n] = static_cast<std::int32_t>(tokens.below(k, kTinyVocab));
+        m->targets().data[n] =
+            n % 5 == 4 ? -1 : static_cast<std::int32_t>(targets.below(k, kTinyVocab));
+    }
+    return m;
+}
+
+double model_difference(Transformer<double>& a, Transformer<double>& b) {
+    a.forward(kContext);
+    b.forward(kContext);
+    const double logits = relative_error(numbers(a.logits()), numbers(b.logits()));
+    pass(a);
+    pass(b);
+    return worse(logits, gradient_difference(b, a, Group::model));
+}
+
+double difference_to_standard(const MixerConfig& mixer) {
+    const auto model = tiny_model<double>(mixer, 1, tiny_config(1e-30));
+    const auto standard = tiny_model<double>(mixer_config("standard"), 1, tiny_config(1e-30));
+    return model_difference(*model, *standard);
+}
+
+double causality_error(const MixerConfig& mixer) {
+    const auto model = tiny_model<double>(mixer);
+    perturb(model->params(), 0.2, 2);
+    model->forward(kContext);
+    const auto logits = numbers(model->logits());
+    const std::vector<double> before(logits.begin(), logits.end());
+    const Index context = model->config().context;
+    double leak = 0, effect = 0;
+    for (Index t = 0; t < context; ++t) {
+        std::int32_t& token = model->tokens().data[t];  // of sequence 0
+        const std::int32_t old = token;
+        token = (old + 1) % static_cast<std::int32_t>(kTinyVocab);
+        model->forward(kContext);
+        token = old;
+        for (std::size_t i = 0; i < logits.size(); ++i) {
+            const Index n = static_cast<Index>(i) / kTinyVocab;
+            const bool may_change = n >= t && n < context;
+            double& error = may_change ? effect : leak;
+            error = worse(error, std::abs(logits[i] - before[i]));
+        }
+    }
+    require(effect > 0, "changing a token changes no logit");
+    return leak;
+}
+
+std::vector<std::string> unmoved_parameters(const MixerConfig& mixer, int steps) {
+    const auto model = tiny_model<double>(mixer);
+    auto& params = model->params();
+    const std::vector<double> start = params.values();
+    for (int step = 0; step < steps; ++step) {
+        pass(*model);
+        for (std::size_t i = 0; i < start.size(); ++i) params.values()[i] -= 0.1 * params.grads()[i];
+    }
+    std::vector<std::string> names;
+    for (const ParamSpec& spec : params.specs()) {
+        const auto begin = start.begin() + spec.offset;
+        if (std::equal(begin, begin + spec.shape.count(), params.values().begin() + spec.offset))
+            names.push_back(spec.name);
+    }
+    return names;
+}
+
+double float_error(const MixerConfig& mixer) {
+    const auto exact = tiny_model<double>(mixer);
+    const auto rounded = tiny_model<float>(mixer);
+    perturb(exact->params(), 0.2, 2);
+    perturb(rounded->params(), 0.2, 2);
+    const double want = pass(*exact), got = pass(*rounded);
+    return worse(std::abs(got - want) / want, gradient_difference(*rounded, *exact, {}));
+}
+
+template std::unique_ptr<Transformer<float>> tiny_model(const MixerConfig&, std::uint64_t,
+                                                        const ModelConfig&);
+template std::unique_ptr<Transformer<double>> tiny_model(const MixerConfig&, std::uint64_t,
+                                                         const ModelConfig&);
+
+}  // namespace plumb

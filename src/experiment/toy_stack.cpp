@@ -1,0 +1,153 @@
+#include "experiment/toy_stack.h"
+
+#include "core/rng.h"
+#include "experiment/compare.h"
+#include "experiment/config.h"
+
+namespace plumb {
+namespace {
+
+template <class Real>
+void fill_normal(std::vector<Real>& x, std::uint64_t seed, const char* name) {
+    const CounterRng rng(seed, name);
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<Real>(rng.normal(i));
+}
+
+}  // namespace
+
+MixerConfig mixer_config(const std::string& name, const std::vector<std::string>& settings) {
+    std::vector<std::string> overrides{"mixer=" + name};
+    for (const std::string& s : settings) overrides.push_back("mixer." + s);
+    return load_config("", overrides).config.mixer;
+}
+
+template <class Real>
+void perturb(ParamStore<Real>& params, double size, std::uint64_t seed,
+             std::optional<Group> group) {
+    for (std::size_t k = 0; k < params.specs().size(); ++k) {
+        const ParamSpec& spec = params.specs()[k];
+        if (group && spec.group != *group) continue;
+        const CounterRng rng(seed, "perturb/" + spec.name);
+        const View<Real> x = params.value({static_cast<Index>(k)});
+        for (Index i = 0; i < x.count(); ++i)
+            x.data[i] += static_cast<Real>(size * rng.normal(static_cast<std::uint64_t>(i)));
+    }
+}
+
+template <class Real>
+ToyStack<Real>::ToyStack(MixerPtr<Real> mixer, std::uint64_t seed)
+    : mixer_(std::move(mixer)),
+      sublayers_(mixer_->shape().sublayers),
+      n_(mixer_->shape().tokens),
+      c_(mixer_->shape().channels) {
+    Plan plan;
+    mixer_->declare(plan, params_);
+    params_.allocate(seed);
+    arena_.emplace(std::move(plan));
+    mixer_->bind(*arena_, params_);
+    const auto nc = static_cast<std::size_t>(n_ * c_);
+    weights_.resize(static_cast<std::size_t>(2 * sublayers_ * c_));
+    target_.resize(nc);
+    dinput_.resize(nc);
+    outputs_.assign(static_cast<std::size_t>(sublayers_ + 1), std::vector<Real>(nc));
+    reads_ = outputs_;
+    fill_normal(weights_, seed, "toy/weights");
+    fill_normal(target_, seed, "toy/target");
+    fill_input(seed);
+}
+
+template <class Real>
+void ToyStack<Real>::fill_input(std::uint64_t seed) {
+    fill_normal(outputs_.front(), seed, "toy/input");
+}
+
+template <class Real>
+double ToyStack<Real>::forward(const Context& ctx) {
+    arena_->poison();
+    const std::size_t nc = outputs_.front().size();
+    std::copy_n(outputs_.front().data(), nc, mixer_->slot(0).data);
+    mixer_->begin(ctx);
+    for (int l = 1; l <= sublayers_; ++l) {
+        std::copy_n(mixer_->read(ctx, l).data, nc, read(l).data);
+        const Real *a = weights(l, false), *b = weights(l, true);
+        for (Index n = 0; n < n_; ++n)
+            for (Index c = 0; c < c_; ++c) {
+                const Real* h = read(l).row(n);
+                output(l).row(n)[c] = std::tanh(a[c] * h[c] + b[c] * h[(c + 1) % c_]);
+            }
+        std::copy_n(output(l).data, nc, mixer_->slot(l).data);
+        mixer_->write(ctx, l);
+    }
+    std::copy_n(mixer_->read(ctx, sublayers_ + 1).data, nc, reads_.back().data());
+    double loss = 0;
+    for (std::size_t i = 0; i < nc; ++i) {
+        const double h = static_cast<double>(reads_.back()[i]);
+        loss += h * (static_cast<double>(target_[i]) + 0.5 * h);
+    }
+    return loss;
+}
+
+template <class Real>
+void ToyStack<Real>::backward(const Context& ctx, Real scale) {
+    const std::size_t nc = outputs_.front().size();
+    Real* d = mixer_->dslot(sublayers_ + 1).data;
+    for (std::size_t i = 0; i < nc; ++i) d[i] = scale * (target_[i] + reads_.back()[i]);
+    mixer_->read_backward(ctx, sublayers_ + 1);
+    std::vector<Real> dz(nc);
+    for (int l = sublayers_; l >= 1; --l) {
+        const View<const Real> dv = mixer_->write_backward(ctx, l);
+        const Real *a = weights(l, false), *b = weights(l, true), *v = output(l).data;
+        for (std::size_t i = 0; i < nc; ++i) dz[i] = dv.data[i] * (Real(1) - v[i] * v[i]);
+        const View<Real> dh = mixer_->dslot(l);
+        for (Index n = 0; n < n_; ++n)
+            for (Index c = 0; c < c_; ++c) {
+                const Real* z = dz.data() + n * c_;
+                const Index before = (c + c_ - 1) % c_;
+                dh.row(n)[c] = a[c] * z[c] + b[before] * z[before];
+            }
+        mixer_->read_backward(ctx, l);
+    }
+    std::copy_n(mixer_->begin_backward(ctx).data, nc, dinput_.data());
+}
+
+template <class Real>
+std::vector<Real> depth_matrix(const DepthMixer<Real>& mixer, Index token) {
+    const Index rows = mixer.shape().sublayers + 1, g = mixer.matrix_channels();
+    std::vector<Real> m(static_cast<std::size_t>(rows * rows * g));
+    mixer.depth_matrix(token, {m.data(), {{'L', rows}, {'S', rows}, {'G', g}}, Device::cpu});
+    return m;
+}
+
+template <class Real>
+double matrix_error(ToyStack<Real>& stack) {
+    const MixerShape& shape = stack.mixer().shape();
+    const Index rows = shape.sublayers + 1, g = stack.mixer().matrix_channels();
+    double error = 0;
+    for (Index n = 0; n < shape.tokens; ++n) {
+        const std::vector<Real> m = depth_matrix(stack.mixer(), n);
+        for (Index r = 0; r < rows; ++r)
+            for (Index c = 0; c < shape.channels; ++c) {
+                double sum = 0, size = 0;
+                for (Index i = 0; i <= r; ++i) {
+                    const auto k = static_cast<std::size_t>((r * rows + i) * g + (g > 1 ? c : 0));
+                    const double x = static_cast<double>(m[k]) *
+                                     static_cast<double>(stack.output(static_cast<int>(i)).row(n)[c]);
+                    sum += x, size += std::abs(x);
+                }
+                const double h = static_cast<double>(stack.read(static_cast<int>(r + 1)).row(n)[c]);
+                error = worse(error, std::abs(sum - h) / size);
+            }
+    }
+    return error;
+}
+
+#define PLUMB_INSTANTIATE(Real)                                                              \
+    template void perturb(ParamStore<Real>&, double, std::uint64_t, std::optional<Group>);   \
+    template class ToyStack<Real>;                                                           \
+    template std::vector<Real> depth_matrix(const DepthMixer<Real>&, Index);                 \
+    template double matrix_error(ToyStack<Real>&);
+PLUMB_INSTANTIATE(float)
+PLUMB_INSTANTIATE(double)
+#undef PLUMB_INSTANTIATE
+
+}  // namespace plumb

@@ -1,0 +1,53 @@
+// Table of contents of the depth mixers. Adding one = one .cpp, one row in mixers.cpp, one
+// declaration at the end of this page, one test file.
+#pragma once
+
+#include "mixers/depth_mixer.h"
+#include "mixers/mixer_config.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace plumb {
+
+template <class Real>
+using MixerPtr = std::unique_ptr<DepthMixer<Real>>;
+
+struct MixerInfo {
+    std::string name;        // mixer.name in a config
+    std::string paper;       // who defined it, and where
+    std::string definition;  // one line
+    std::vector<std::string> options;  // keys of [mixer] it reads
+    // Small configurations that the contract, gradient and identity tests and `plumb check` loop
+    // over: settings of [mixer] beside the name, e.g. {"gate=vector"}. The first is the default.
+    std::vector<std::vector<std::string>> test_settings;
+    bool equals_standard_at_init;  // same logits as `standard` at step 0, up to norm_eps
+    std::function<MixerPtr<float>(const MixerConfig&, const MixerShape&)> make_float;
+    std::function<MixerPtr<double>(const MixerConfig&, const MixerShape&)> make_double;
+};
+
+const std::vector<MixerInfo>& mixers();
+
+// Throws UsageError naming the nearest mixer.
+const MixerInfo& find_mixer(const std::string& name);
+
+// Throws UsageError for impossible options, naming the key.
+template <class Real>
+MixerPtr<Real> make_mixer(const MixerConfig& config, const MixerShape& shape);
+
+template <class Real>
+MixerPtr<Real> make_standard(const MixerConfig&, const MixerShape&);
+template <class Real>
+MixerPtr<Real> make_highway(const MixerConfig&, const MixerShape&);
+template <class Real>
+MixerPtr<Real> make_denseformer(const MixerConfig&, const MixerShape&);
+template <class Real>
+MixerPtr<Real> make_hyper(const MixerConfig&, const MixerShape&);
+template <class Real>
+MixerPtr<Real> make_mhc(const MixerConfig&, const MixerShape&);
+template <class Real>
+MixerPtr<Real> make_attn_res(const MixerConfig&, const MixerShape&);
+
+}  // namespace plumb

@@ -1,0 +1,108 @@
+#include "ops/matmul.h"
+
+#include "core/dispatch.h"
+
+#include <Eigen/Core>
+#ifdef PLUMB_HAVE_ONEDNN
+#include <dnnl.h>
+#endif
+
+namespace plumb {
+namespace {
+
+template <class Real>
+using Matrix = Eigen::Matrix<Real, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <class Real>
+using InMap = Eigen::Map<const Matrix<Real>, 0, Eigen::OuterStride<>>;
+template <class Real>
+using OutMap = Eigen::Map<Matrix<Real>, 0, Eigen::OuterStride<>>;
+
+template <class Real>
+void eigen_gemm(Op op_a, Op op_b, Index m, Index n, Index k, Real alpha, const Real* a, Index lda,
+                const Real* b, Index ldb, Real beta, Real* c, Index ldc) {
+    const bool ta = op_a == Op::transpose, tb = op_b == Op::transpose;
+    const InMap<Real> A(a, ta ? k : m, ta ? m : k, Eigen::OuterStride<>(lda));
+    const InMap<Real> B(b, tb ? n : k, tb ? k : n, Eigen::OuterStride<>(ldb));
+    OutMap<Real> C(c, m, n, Eigen::OuterStride<>(ldc));
+    if (beta == Real(0)) C.setZero();
+    else if (beta != Real(1)) C *= beta;
+    if (ta && tb) C.noalias() += alpha * A.transpose() * B.transpose();
+    else if (ta) C.noalias() += alpha * A.transpose() * B;
+    else if (tb) C.noalias() += alpha * A * B.transpose();
+    else C.noalias() += alpha * A * B;
+}
+
+void gemm_on(Cpu, Op op_a, Op op_b, Index m, Index n, Index k, float alpha, const float* a,
+             Index lda, const float* b, Index ldb, float beta, float* c, Index ldc) {
+#ifdef PLUMB_HAVE_ONEDNN
+    // dnnl_sgemm is the same call in oneDNN 2.x and 3.x.
+    const dnnl_status_t status = dnnl_sgemm(static_cast<char>(op_a), static_cast<char>(op_b), m, n,
+                                            k, alpha, a, lda, b, ldb, beta, c, ldc);
+    require(status == dnnl_success, "dnnl_sgemm refused its arguments");
+#else
+    eigen_gemm(op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+#endif
+}
+
+void gemm_on(Cpu, Op op_a, Op op_b, Index m, Index n, Index k, double alpha, const double* a,
+             Index lda, const double* b, Index ldb, double beta, double* c, Index ldc) {
+    eigen_gemm(op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+
+}  // namespace
+
+template <class Real>
+void gemm(const Context& ctx, Op op_a, Op op_b, Index m, Index n, Index k, Real alpha,
+          const Real* a, Index lda, const Real* b, Index ldb, Real beta, Real* c, Index ldc) {
+    dispatch(ctx, "matmul", [&](auto device) {
+        gemm_on(device, op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+    });
+}
+
+template <class Real>
+void linear(const Context& ctx, View<const Real> x, View<const Real> w, View<Real> y) {
+    const Index n = x.extent(0), in = w.extent(1), out = w.extent(0);
+    require(x.extent(1) == in && y.extent(0) == n && y.extent(1) == out,
+            fmt::format("linear: x {}, w {}, y {}", x.shape.text(), w.shape.text(), y.shape.text()));
+    gemm(ctx, Op::none, Op::transpose, n, out, in, Real(1), x.data, in, w.data, in, Real(0), y.data,
+         out);
+}
+
+template <class Real>
+void linear_backward(const Context& ctx, View<const Real> dy, View<const Real> x,
+                     View<const Real> w, View<Real> dx, View<Real> dw) {
+    const Index n = dy.extent(0), in = w.extent(1), out = w.extent(0);
+    require(dy.extent(1) == out && x.extent(1) == in && dw.shape == w.shape,
+            fmt::format("linear_backward: dy {}, x {}, w {}", dy.shape.text(), x.shape.text(),
+                        w.shape.text()));
+    if (dx)
+        gemm(ctx, Op::none, Op::none, n, in, out, Real(1), dy.data, out, w.data, in, Real(0),
+             dx.data, in);
+    gemm(ctx, Op::transpose, Op::none, out, in, n, Real(1), dy.data, out, x.data, in, Real(1),
+         dw.data, in);
+}
+
+const char* gemm_backend() {
+#ifdef PLUMB_HAVE_ONEDNN
+    static const std::string text = [] {
+        const dnnl_version_t* v = dnnl_version();
+        return fmt::format("oneDNN {}.{}.{}", v->major, v->minor, v->patch);
+    }();
+#else
+    static const std::string text = fmt::format("Eigen {}.{}.{}", EIGEN_WORLD_VERSION,
+                                                EIGEN_MAJOR_VERSION, EIGEN_MINOR_VERSION);
+#endif
+    return text.c_str();
+}
+
+#define PLUMB_INSTANTIATE(Real)                                                                   \
+    template void gemm(const Context&, Op, Op, Index, Index, Index, Real, const Real*, Index,     \
+                       const Real*, Index, Real, Real*, Index);                                   \
+    template void linear(const Context&, View<const Real>, View<const Real>, View<Real>);         \
+    template void linear_backward(const Context&, View<const Real>, View<const Real>,             \
+                                  View<const Real>, View<Real>, View<Real>);
+PLUMB_INSTANTIATE(float)
+PLUMB_INSTANTIATE(double)
+#undef PLUMB_INSTANTIATE
+
+}  // namespace plumb

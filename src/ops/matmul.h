@@ -1,0 +1,29 @@
+// matmul: C = alpha op(A) op(B) + beta C, row-major with leading dimensions (BLAS's gemm).
+// float runs on oneDNN where it was found, else on Eigen; double (the oracle) always on Eigen.
+// Inside a parallel region it runs on the calling thread alone.
+#pragma once
+
+#include "core/context.h"
+
+namespace plumb {
+
+enum class Op : char { none = 'N', transpose = 'T' };
+
+// op(A) is (m, k), op(B) is (k, n), C is (m, n). beta = 0 overwrites C, NaNs included.
+template <class Real>
+void gemm(const Context& ctx, Op op_a, Op op_b, Index m, Index n, Index k, Real alpha,
+          const Real* a, Index lda, const Real* b, Index ldb, Real beta, Real* c, Index ldc);
+
+// y (N, Out) = x (N, In) W^T, W (Out, In). Overwrites y.
+template <class Real>
+void linear(const Context& ctx, View<const Real> x, View<const Real> w, View<Real> y);
+
+// dx (N, In) = dy W (overwrites; skipped when dx is empty); dw (Out, In) += dy^T x.
+template <class Real>
+void linear_backward(const Context& ctx, View<const Real> dy, View<const Real> x,
+                     View<const Real> w, View<Real> dx, View<Real> dw);
+
+// Name and version of the float backend, for `plumb doctor` and the manifest.
+const char* gemm_backend();
+
+}  // namespace plumb

@@ -1,0 +1,57 @@
+// What a model is trained and validated on. Every batch is a pure function of (seed, index): a run
+// that resumes at step s needs no state, and two mixers with one seed see the same batches.
+//
+// Rows are numbered through: row b of micro-batch `index` is sequence index * B + b, so batch=4
+// accumulate=2 trains on exactly the sequences of batch=8 accumulate=1, in the same order.
+#pragma once
+
+#include "core/view.h"
+#include "train/train_config.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace plumb {
+
+class Dataset {
+public:
+    virtual ~Dataset() = default;
+
+    virtual Index vocab() const = 0;
+    // Bytes of validation text per validation token, for bits per byte; 0: not text, no bpb.
+    virtual double bytes_per_token() const { return 0; }
+    // The lowest expected loss, nats per scored token, where a closed form is known (markov).
+    virtual std::optional<double> optimal_loss() const { return std::nullopt; }
+
+    // Fill tokens, targets (B, T), on the CPU; T is the context the dataset was opened with. Target
+    // -1: not scored. Validation takes no seed: it is the same for every run and every mixer.
+    virtual void train_batch(std::uint64_t seed, std::uint64_t index, View<std::int32_t> tokens,
+                             View<std::int32_t> targets) const = 0;
+    virtual void val_batch(std::uint64_t index, View<std::int32_t> tokens,
+                           View<std::int32_t> targets) const = 0;
+
+    // One line for the settings table and the manifest.
+    virtual std::string describe() const = 0;
+    // SHA-256 of the data and the tokenizer. Throws IoError if files are not what meta.json says.
+    virtual std::string fingerprint() const = 0;
+
+    // Text and tokens. Where there is no tokenizer, numbers separated by blanks. encode throws
+    // UsageError for what has no token.
+    virtual std::string decode(std::span<const std::int32_t> tokens) const;
+    virtual std::vector<std::int32_t> encode(std::string_view text) const;
+
+protected:
+    // Throws InternalError unless both are (B, context) on the CPU.
+    static void check_batch(View<std::int32_t> tokens, View<std::int32_t> targets, Index context);
+};
+
+// config.path opens a folder of token files, config.task a built-in task; exactly one must be set.
+// Throws UsageError (config, context too long or too short) or IoError (files).
+std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Index context);
+
+}  // namespace plumb

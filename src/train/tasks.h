@@ -1,0 +1,69 @@
+// Built-in tasks: data without files, drawn as it is needed. Their optimum is known (0 but for
+// markov, whose entropy rate is computed), so a model that cannot learn them is broken.
+//
+// Training draws from the Philox stream "data.NAME.train" of the seed, validation from
+// "data.NAME.val" of seed 0; the streams are disjoint.
+#pragma once
+
+#include "train/dataset.h"
+
+#include <functional>
+
+namespace plumb {
+
+struct TaskInfo {
+    std::string name;
+    std::string summary;               // what a sequence is and what is scored
+    std::vector<std::string> options;  // the fields of DataConfig that apply
+};
+
+// One row per task, for `plumb list tasks`.
+const std::vector<TaskInfo>& tasks();
+
+// Throws UsageError if a task_* option was changed that does not apply to the named task (or to
+// files, where none does).
+void check_task_options(const DataConfig& config);
+
+// Throws UsageError for an unknown task, options out of range and a context too short for them.
+std::unique_ptr<Dataset> open_task(const DataConfig& config, Index context);
+
+// ---- For the implementations (task_*.cpp) ------------------------------------------------------
+
+class CounterRng;
+
+// The random numbers of one sequence, in order.
+class Draws {
+public:
+    Draws(const CounterRng& rng, std::uint64_t sequence);
+    std::int32_t below(Index n);                  // uniform in [0, n)
+    double uniform();                             // [0, 1)
+    void shuffle(std::span<std::int32_t> items);  // Fisher-Yates, uniform over all orders
+
+private:
+    std::uint64_t next();
+    const CounterRng& rng_;
+    std::uint64_t at_, end_;
+};
+
+// One sequence: inputs (T) and targets (T, -1 where not scored).
+struct TaskRow {
+    std::span<std::int32_t> tokens, targets;
+    // Symbol i of the sequence, i = 0..T: input i, and if scored the target of input i-1.
+    void put(Index i, std::int32_t symbol, bool scored);
+};
+
+struct Task {
+    std::string name;
+    Index vocab;
+    std::string layout;  // for describe()
+    std::function<void(Draws&, TaskRow)> draw;
+    std::optional<double> optimal_loss = std::nullopt;
+};
+
+Task copy_task(const DataConfig& config, Index context);
+Task mqar_task(const DataConfig& config, Index context);
+Task khop_task(const DataConfig& config, Index context);
+Task modadd_task(const DataConfig& config, Index context);
+Task markov_task(const DataConfig& config, Index context);
+
+}  // namespace plumb

@@ -1,0 +1,45 @@
+#include "cli/list_command.h"
+
+#include "catch.h"
+#include "core/check.h"
+#include "mixers/mixers.h"
+
+#include <nlohmann/json.hpp>
+
+#include <sstream>
+
+using namespace plumb;
+
+TEST_CASE("every row of the tables is listed") {
+    const std::string text = list_text("mixers", Terminal{});
+    const auto json = nlohmann::json::parse(list_json("mixers"));
+    REQUIRE(json.size() == mixers().size());
+    for (std::size_t i = 0; i < mixers().size(); ++i) {
+        CHECK(text.find(mixers()[i].name) != std::string::npos);
+        CHECK(json[i]["name"] == mixers()[i].name);
+        CHECK(json[i]["definition"] == mixers()[i].definition);
+    }
+    CHECK(text.find("options: mixer.key_gain") != std::string::npos);
+    CHECK(text.ends_with(fmt::format("\nmixers: {}\n", mixers().size())));
+    for (const char* what : {"tasks", "corpora"}) {
+        CHECK(nlohmann::json::parse(list_json(what)).size() > 0);
+        CHECK(list_text(what, Terminal{}).find(fmt::format("\n{}: ", what)) != std::string::npos);
+    }
+}
+
+TEST_CASE("lines fit the terminal where words allow it") {
+    for (const int width : {60, 80, 120}) {
+        Terminal terminal;
+        terminal.width = width;
+        std::istringstream lines(list_text("mixers", terminal));
+        for (std::string line; std::getline(lines, line);) CHECK(display_width(line) <= width);
+    }
+}
+
+TEST_CASE("an unknown list names the nearest") {
+    CHECK_THROWS_WITH(list_text("mixer", Terminal{}), contains_text("did you mean 'mixers'"));
+    CLI::App app;
+    add_list_command(app);
+    CHECK_THROWS_AS(app.parse("list"), CLI::RequiredError);
+    CHECK_THROWS_AS(app.parse("list taks"), UsageError);
+}

@@ -1,0 +1,180 @@
+#include "cli/matrix_command.h"
+
+#include "catch.h"
+#include "cli/run_folder.h"
+#include "core/check.h"
+#include "core/files.h"
+#include "record/safetensors.h"
+#include "support/temp_folder.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+
+using namespace plumb;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr Index kSize = 5;  // L = 4
+
+std::vector<float> standard() {
+    std::vector<float> m(kSize * kSize, 0.0f);
+    for (Index r = 0; r < kSize; ++r)
+        for (Index i = 0; i <= r; ++i) m[static_cast<std::size_t>(r * kSize + i)] = 1;
+    return m;
+}
+
+// A run with a matrix file per step; the tokens are the standard matrix and the identity.
+struct Run {
+    TempFolder folder;
+    std::vector<float> mean = standard(), std_dev = standard(), sample = standard();
+
+    Run() {
+        for (Index i = 0; i < kSize * kSize; ++i) sample.push_back(i % (kSize + 1) == 0 ? 1 : 0);
+        write_file(folder / "config.toml", "");
+        make_folder(folder / "matrix");
+    }
+    fs::path save(Index step, bool with_sample = true) const {
+        std::vector<TensorRef> tensors{{"mean", "F32", {kSize, kSize}, mean.data()},
+                                       {"std", "F32", {kSize, kSize}, std_dev.data()}};
+        if (with_sample) tensors.push_back({"sample", "F32", {2, kSize, kSize}, sample.data()});
+        const fs::path path = folder / fmt::format("matrix/step_{:08d}.safetensors", step);
+        write_safetensors(path, tensors,
+                          {{"mixer", "standard"}, {"step", fmt::format("{}", step)}});
+        return path;
+    }
+    fs::path newest(Index step = -1) const {
+        return find_step_file(folder.path(), "matrix", step, "hint");
+    }
+};
+
+bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("the newest matrix is found, or the one asked for") {
+    Run run;
+    CHECK_THROWS_WITH(run.newest(), contains_text("hint"));
+    run.save(5);
+    run.save(100000000);
+    run.save(20);
+    write_file(run.folder / "matrix/step_x.safetensors", "");
+    CHECK(run.newest().filename() == "step_100000000.safetensors");
+    CHECK(run.newest(20).filename() == "step_00000020.safetensors");
+    CHECK_THROWS_WITH(run.newest(7), contains_text("no step 7; it has 5, 20, 100000000"));
+}
+
+TEST_CASE("figures of the mean and of single tokens") {
+    Run run;
+    const MatrixFile file = read_matrix_file(run.save(40));
+    CHECK(file.mixer == "standard");
+    CHECK(file.step == 40);
+    CHECK(file.sample.size() == 2);
+    const auto ranks = token_ranks(file, kRankTolerance);
+    REQUIRE(ranks);
+    // Cuts of the identity have rank 1 too: only source r-1 is read, by sublayer r.
+    CHECK(ranks->max_max_rank == 1);
+    CHECK(ranks->mean_rank == std::vector<double>(5, 1.0));
+    const auto json = nlohmann::json::parse(matrix_json(file, kRankTolerance));
+    CHECK(json["max_cut_rank"] == 1);
+    CHECK(json["gain_max_row"] == 5);
+    CHECK(json["row_sums"] == std::vector<double>{1, 2, 3, 4, 5});
+    CHECK(json["mean"][3] == std::vector<double>{1, 1, 1, 1, 0});
+    CHECK(json["sublayers"] == 4);
+    CHECK(json["tokens"]["n"] == 2);
+    CHECK(json["tokens"]["mean_max_cut_rank"] == 1);
+    const MatrixFile alone = read_matrix_file(run.save(41, false));
+    CHECK_FALSE(token_ranks(alone, kRankTolerance));
+    CHECK_FALSE(nlohmann::json::parse(matrix_json(alone, kRankTolerance)).contains("tokens"));
+}
+
+TEST_CASE("the rank of a mean can exceed that of every token") {
+    MatrixFile file;
+    Eigen::MatrixXd a = Eigen::MatrixXd::Zero(4, 4), b = a;
+    a(2, 0) = 1, a(3, 0) = 1;
+    b(2, 1) = 1, b(3, 1) = 2;
+    file.sample = {a, b};
+    file.mean = (a + b) / 2;
+    file.std = (a - b).cwiseAbs() / 2;
+    const auto ranks = token_ranks(file, kRankTolerance);
+    REQUIRE(ranks);
+    CHECK(ranks->max_max_rank == 1);
+    CHECK(analyse(file.mean).max_cut_rank == 2);
+}
+
+TEST_CASE("the heat map has every row, attention and MLP apart, and fits the terminal") {
+    Run run;
+    const MatrixFile file = read_matrix_file(run.save(40));
+    const std::string text = matrix_text(file, kRankTolerance, Terminal{});
+    const std::string expected =
+        "read by attention (right: row sum)\n"
+        "   1  @@             1.000\n"
+        "   3  @@@@@@         3.000\n"
+        "read by MLP\n"
+        "   2  @@@@           2.000\n"
+        "   4  @@@@@@@@       4.000\n"
+        "read by the output\n"
+        "   5  @@@@@@@@@@     5.000\n";
+    CHECK(contains(text, expected));
+    CHECK(contains(text, "\nmixer: standard\nstep: 40\nsublayers: 4\n"));
+    CHECK(contains(text, "\ncut_rank: 1\n"));
+    CHECK(contains(text, "\nmean_std: 1\n"));
+    CHECK(text.ends_with("token_effective_rank: mean 1.00\n"));
+    // 5 sources on 4 columns: two to a cell.
+    Terminal narrow;
+    narrow.width = 20;
+    const std::string small = matrix_text(file, kRankTolerance, narrow);
+    CHECK(contains(small, "2 to a cell"));
+    CHECK(contains(small, "   5  @@@     5.000\n"));
+}
+
+TEST_CASE("files that do not hold matrices are refused") {
+    Run run;
+    const fs::path path = run.save(1);
+    const float x[6] = {};
+    const auto refused = [&](const std::vector<TensorRef>& tensors) {
+        write_safetensors(path, tensors);
+        CHECK_THROWS_AS(read_matrix_file(path), IoError);
+    };
+    const TensorRef mean{"mean", "F32", {2, 2}, x}, std_dev{"std", "F32", {2, 2}, x};
+    refused({mean});
+    refused({std_dev});
+    refused({{"mean", "F32", {2, 3}, x}, std_dev});
+    refused({mean, {"std", "F32", {1, 1}, x}});
+    refused({mean, std_dev, {"sample", "F32", {1, 2}, x}});
+    write_safetensors(path, std::vector{mean, std_dev});
+    CHECK_NOTHROW(read_matrix_file(path));
+    run.mean[1] = 0.5f;  // sublayer 1 cannot read v_1
+    run.save(1);
+    CHECK_THROWS_WITH(read_matrix_file(path), contains_text("later sources"));
+    run.mean[1] = std::nanf("");
+    run.save(1);
+    CHECK_THROWS_WITH(read_matrix_file(path), contains_text("NaN"));
+}
+
+TEST_CASE("what is not a run is refused with what to type next") {
+    TempFolder folder;
+    CHECK_THROWS_WITH(require_run(folder / "none", "matrix"), contains_text("plumb train --out"));
+    CHECK_THROWS_WITH(require_run(folder.path(), "matrix"), contains_text("plumb train --out"));
+    make_folder(folder / "a");
+    write_file(folder / "a/config.toml", "");
+    CHECK_THROWS_WITH(require_run(folder.path(), "matrix"),
+                      contains_text("try plumb matrix " + (folder / "a").string()));
+    CHECK_THROWS_WITH(require_run(folder / "a/config.toml", "matrix"),
+                      contains_text("try plumb matrix " + (folder / "a").string()));
+    CHECK_NOTHROW(require_run(folder / "a", "matrix"));
+}
+
+TEST_CASE("the command runs from the command line") {
+    Run run;
+    run.save(3);
+    CLI::App app;
+    add_matrix_command(app);
+    CHECK_THROWS_AS(app.parse("matrix " + run.folder.path().string() + " --step 4"), IoError);
+    CHECK_THROWS_AS(app.parse("matrix"), CLI::RequiredError);
+    CHECK_THROWS_AS(app.parse("matrix x --step -4"), CLI::ValidationError);
+    CHECK(contains(app.get_subcommand("matrix")->help(), "plumb matrix runs/attnres --step 500"));
+}

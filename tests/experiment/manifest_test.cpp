@@ -1,0 +1,41 @@
+#include "experiment/manifest.h"
+
+#include "catch.h"
+
+using namespace plumb;
+
+TEST_CASE("cpuinfo of x86 and Arm") {
+    const CpuInfo x86 = parse_cpuinfo(
+        "processor\t: 0\nmodel name\t: Some CPU @ 2:1\nflags\t\t: fpu avx2 amx_bf16 avx512f_not\n\n"
+        "processor\t: 1\nmodel name\t: Other\nflags\t\t: fpu avx512f\n");
+    CHECK(x86.model == "Some CPU @ 2:1");
+    CHECK(x86.isa == std::vector<std::string>{"avx2", "amx_bf16"});
+    CHECK(x86.logical_cpus == 2);
+    const CpuInfo arm = parse_cpuinfo("processor\t: 0\nFeatures\t: fp asimd sve\n");
+    CHECK(arm.model == "unknown");
+    CHECK(arm.isa == std::vector<std::string>{"asimd", "sve"});
+    CHECK(parse_cpuinfo("").logical_cpus == 0);
+    CHECK(parse_cpuinfo(":\n: x\nflags:\n").isa.empty());
+}
+
+TEST_CASE("the manifest says what is needed to make the run again") {
+    const auto m = make_manifest({{"plumb", "train", "train.lr=1e-3"}, "cpu", "fp32", 2, 7,
+                                  "copy task", "abc123"});
+    CHECK(m["schema"] == 1);
+    CHECK(m["command_line"][2] == "train.lr=1e-3");
+    CHECK(m["run"]["threads"] == 2);
+    CHECK(m["run"]["seed"] == 7);
+    CHECK(m["run"]["device"] == "cpu");
+    CHECK(m["run"]["precision"] == "fp32");
+    CHECK(m["data"]["description"] == "copy task");
+    CHECK(m["data"]["fingerprint"] == "abc123");
+    CHECK(m["git"]["dirty"].is_boolean());
+    for (const char* key : {"compiler", "flags", "type", "gemm"})
+        CHECK_FALSE(m["build"][key].get<std::string>().empty());
+    CHECK_FALSE(m["version"].get<std::string>().empty());
+    const std::string date = m["date"];
+    REQUIRE(date.size() == 20);
+    CHECK(date.back() == 'Z');
+    CHECK(date[10] == 'T');
+    CHECK(std::stoi(date.substr(0, 4)) >= 2024);
+}

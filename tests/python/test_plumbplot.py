@@ -1,0 +1,224 @@
+"""plumbplot: statistics, reading of run folders, and the arrays behind the figures.
+
+Run: python3 -m unittest -v (here).
+"""
+
+import json
+import math
+import shutil
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+from scipy import stats as scipy_stats
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
+
+import synthetic  # noqa: E402
+from plumbplot import (
+    data,
+    loss_curves,
+    matrix,
+    norm_over_training,
+    reference,
+    stats,
+    style,
+)  # noqa: E402
+
+
+class Scratch(unittest.TestCase):
+    def setUp(self):
+        self.dir = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.dir)
+
+
+class Statistics(unittest.TestCase):
+    def test_uniformity_and_variation(self):
+        self.assertAlmostEqual(stats.uniformity([3.0] * 24), 1.0, places=14)
+        self.assertAlmostEqual(stats.uniformity([1.0, 4.0]), 2.0 / 2.5, places=14)
+        self.assertEqual(stats.uniformity([0.0, 1.0]), 0.0)
+        self.assertTrue(math.isnan(stats.uniformity([1.0, math.nan])))
+        self.assertAlmostEqual(stats.variation([1.0, 3.0]), 0.5, places=14)
+        self.assertEqual(stats.variation([2.0, 2.0, 2.0]), 0.0)
+
+    def test_interval_by_hand(self):
+        mean, half = stats.interval([1.0, 2.0, 3.0])  # t(0.975, 2) = 4.302653, s = 1
+        self.assertAlmostEqual(mean, 2.0)
+        self.assertAlmostEqual(half, 4.302653 / math.sqrt(3), places=6)
+        self.assertTrue(math.isnan(stats.interval([1.0])[1]))
+
+    def test_paired_matches_scipy_and_uses_shared_seeds_only(self):
+        a, b = {1: 2.11, 2: 2.05, 3: 2.20, 9: 7.0}, {1: 2.15, 2: 2.11, 3: 2.21, 4: 0.0}
+        mean, half, p, n = stats.paired(a, b)
+        self.assertEqual(n, 3)
+        self.assertAlmostEqual(mean, (-0.04 - 0.06 - 0.01) / 3, places=12)
+        self.assertAlmostEqual(
+            p, scipy_stats.ttest_rel([2.11, 2.05, 2.20], [2.15, 2.11, 2.21]).pvalue, places=12
+        )
+        low, high = scipy_stats.t.interval(0.95, 2, mean, scipy_stats.sem([-0.04, -0.06, -0.01]))
+        self.assertAlmostEqual(mean - half, low, places=12)
+        self.assertAlmostEqual(mean + half, high, places=12)
+        self.assertTrue(math.isnan(stats.paired({1: 1.0}, {1: 2.0})[2]))
+        self.assertTrue(math.isnan(stats.paired({1: 1.0, 2: 2.0}, {1: 1.0, 2: 2.0})[2]))
+
+    def test_holm_by_hand(self):
+        # sorted 0.005 .01 .03 .04 -> x4 .02, x3 .03, x2 .06, x1 .04 raised to .06
+        np.testing.assert_allclose(
+            stats.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02], rtol=1e-12
+        )
+        adjusted = stats.holm([math.nan, 0.02, 0.7])
+        self.assertTrue(math.isnan(adjusted[0]))
+        np.testing.assert_allclose(adjusted[1:], [0.04, 0.7], rtol=1e-12)
+        self.assertEqual(stats.holm([0.6, 0.8]), [1.0, 1.0])
+
+
+class Reading(Scratch):
+    def test_last_record_per_step_wins_and_half_a_line_is_dropped(self):
+        path = self.dir / "metrics.jsonl"
+        path.write_text(
+            '{"step":1,"train/loss":5}\n{"step":2,"train/loss":4,"val/loss":4.5}\n'
+            '{"step":2,"train/loss":3}\n'
+            '{"step":3,"train/loss":2}\n{"step":4,"train/l'
+        )
+        records = data.read_jsonl(path, ("step",))
+        self.assertEqual(list(records), [(1,), (2,), (3,)])
+        self.assertEqual(records[2,]["train/loss"], 3)
+        self.assertEqual(records[2,]["val/loss"], 4.5)
+
+    def test_bad_line_in_the_middle_is_an_error_with_its_number(self):
+        path = self.dir / "metrics.jsonl"
+        path.write_text('{"step":1}\n{"ste\n{"step":3}\n')
+        with self.assertRaisesRegex(data.InputError, "line 2"):
+            data.read_jsonl(path, ("step",))
+
+    def test_half_written_probe_is_not_used(self):
+        synthetic.make_run(self.dir / "r", "mhc", 1, n=4, steps=200)
+        with open(self.dir / "r" / "depth.jsonl", "a") as f:
+            f.write(
+                '{"step":300,"depth":0,"out_rms":9,"stream_rms":9}\n{"step":300,"depth":1,"stream'
+            )
+        run = data.load_run(self.dir / "r")
+        self.assertEqual(run.probe_steps(), [100, 200])
+        self.assertEqual(run.n_sublayers, 4)
+
+    def test_depth_rewind(self):
+        synthetic.make_run(self.dir / "r", "mhc", 1, n=4, steps=200)
+        lines = (self.dir / "r" / "depth.jsonl").read_text().splitlines()
+        changed = json.loads(lines[-3])  # step 200, depth 3
+        changed["stream_rms"] = 123.0
+        with open(self.dir / "r" / "depth.jsonl", "a") as f:
+            f.write(json.dumps(changed) + "\n")
+        self.assertEqual(data.load_run(self.dir / "r").by_depth("stream_rms")[3], 123.0)
+
+    def test_unfinished_run_takes_its_mixer_from_the_config(self):
+        synthetic.make_run(self.dir / "r", "hyper", 7, n=4, status="unfinished")
+        run = data.load_run(self.dir / "r")
+        self.assertEqual(
+            (run.mixer, run.label, run.seed, run.status), ("hyper", "hyper", 7, "unfinished")
+        )
+
+    def test_null_and_nan_numbers(self):
+        (self.dir / "config.toml").write_text('[mixer]\nname = "mhc"\n')
+        (self.dir / "metrics.jsonl").write_text(
+            '{"step":1,"tokens":8,"val/loss":null}\n{"step":2,"tokens":16,"val/loss":NaN}\n'
+            '{"step":3,"tokens":24,"val/loss":1.5}\n'
+        )
+        steps, tokens, values = data.load_run(self.dir).series("val/loss")
+        self.assertEqual((steps.tolist(), tokens.tolist(), values.tolist()), ([3], [24], [1.5]))
+
+    def test_safetensors(self):
+        m = np.arange(9, dtype=float).reshape(3, 3)
+        synthetic.write_safetensors(
+            self.dir / "matrix" / "step_00000005.safetensors",
+            {"mean": m, "std": m * 0},
+            {"mixer": "x"},
+        )
+        synthetic.write_safetensors(
+            self.dir / "matrix" / "step_00000010.safetensors",
+            {"mean": m + 1, "std": m * 0},
+            {"mixer": "x"},
+        )
+        (self.dir / "config.toml").write_text("")
+        step, mean = data.load_run(self.dir).matrix()
+        self.assertEqual(step, 10)
+        np.testing.assert_array_equal(mean, m + 1)
+        cut = self.dir / "matrix" / "step_00000011.safetensors"
+        cut.write_bytes((self.dir / "matrix" / "step_00000010.safetensors").read_bytes()[:-8])
+        with self.assertRaisesRegex(data.InputError, "step_00000011"):
+            data.load_run(self.dir).matrix()
+
+
+class Shapes(Scratch):
+    def test_matrix_panels(self):
+        m = np.tril(np.arange(1, 26, dtype=float).reshape(5, 5))  # L = 4: rows l = 1..5
+        attention, mlp = matrix.panels(m)
+        np.testing.assert_array_equal(attention[0], [1, *[np.nan] * 4])
+        np.testing.assert_array_equal(attention[1], [11, 12, 13, np.nan, np.nan])
+        np.testing.assert_array_equal(attention[2], m[4])
+        np.testing.assert_array_equal(mlp[0], [6, 7, np.nan, np.nan, np.nan])
+        np.testing.assert_array_equal(mlp[1], [16, 17, 18, 19, np.nan])
+
+    def test_colour_scale_diverges_only_for_negative_entries(self):
+        m = np.tril(np.ones((3, 3)))
+        self.assertEqual(matrix.scale_of(m)[1:], (0.0, 1.0))
+        m[2, 1] = -2.0
+        self.assertEqual(matrix.scale_of(m)[1:], (-2.0, 2.0))
+
+    def test_block_values_end_at_one(self):
+        np.testing.assert_allclose(
+            reference.by_block(np.array([9.0, 1, 2, 3, 4, np.nan])), [0.5, 1.0]
+        )
+
+    def test_smooth_keeps_a_constant_and_averages(self):
+        np.testing.assert_allclose(loss_curves.smooth(np.full(7, 2.0), 3), 2.0)
+        np.testing.assert_allclose(
+            loss_curves.smooth(np.array([0.0, 3.0, 6.0]), 3), [1.5, 3.0, 4.5]
+        )
+
+    def test_every_mixer_has_its_own_colour_and_variants_too(self):
+        groups = {m: [data.Run(self.dir, m, m, 1, "finished", {}, {}, {})] for m in data.MIXERS}
+        groups["mhc, 8 streams"] = [
+            data.Run(self.dir, "mhc", "mhc, 8 streams", 1, "finished", {}, {}, {})
+        ]
+        look = style.looks(groups)
+        self.assertEqual(len({v.color for v in look.values()}), 8)
+        self.assertEqual(
+            style.looks({"mhc, 8 streams": groups["mhc, 8 streams"]})["mhc, 8 streams"],
+            style.LOOKS["mhc"],
+        )
+
+    def test_history_is_the_mean_over_seeds(self):
+        for seed in (1, 2):
+            synthetic.make_run(self.dir / str(seed), "mhc", seed, n=4, steps=200)
+        runs = data.load([self.dir]).groups["mhc"]
+        steps, values = norm_over_training.history(runs)
+        self.assertEqual(steps.tolist(), [100, 200])
+        expected = np.mean([r.by_depth("stream_rms", 100)[2] for r in runs])
+        self.assertAlmostEqual(values[0, 2], expected, places=14)
+
+    def test_differences_are_paired_by_seed(self):
+        def run(mixer, seed, losses):
+            metrics = {
+                (s,): {"step": s, "tokens": 10 * s, "val/loss": x} for s, x in enumerate(losses, 1)
+            }
+            return data.Run(self.dir, mixer, mixer, seed, "finished", {}, metrics, {})
+
+        base = [
+            run("standard", 1, [5.0, 4.0]),
+            run("standard", 2, [7.0, 6.0]),
+            run("standard", 3, [1.0, 1.0]),
+        ]
+        other = [run("mhc", 1, [4.5, 3.0]), run("mhc", 2, [6.5, 4.0])]
+        steps, tokens, mean, half, n = loss_curves.differences(other, base)
+        self.assertEqual((steps.tolist(), tokens.tolist(), n), ([1, 2], [10, 20], 2))
+        np.testing.assert_allclose(mean, [-0.5, -1.5])
+        np.testing.assert_allclose(
+            half, [0.0, scipy_stats.t.ppf(0.975, 1) * math.sqrt(0.5) / math.sqrt(2)]
+        )
+
+
+if __name__ == "__main__":
+    unittest.main()

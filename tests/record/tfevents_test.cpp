@@ -1,0 +1,83 @@
+#include "record/tfevents.h"
+
+#include "catch.h"
+#include "core/check.h"
+#include "support/temp_folder.h"
+
+#include <cstring>
+
+using namespace plumb;
+
+namespace {
+
+std::string hex(std::string_view bytes) {
+    std::string out;
+    for (const char b : bytes) out += fmt::format("{:02x}", static_cast<unsigned char>(b));
+    return out;
+}
+
+// The records of a file; throws where the framing is wrong.
+std::vector<std::string> records(const std::string& file) {
+    std::vector<std::string> out;
+    for (std::size_t at = 0; at < file.size();) {
+        std::uint64_t n = 0;
+        std::memcpy(&n, &file.at(at), sizeof n);
+        const std::string body = file.substr(at + 12, n);
+        if (file.substr(at, 16 + n) != tf_record(body)) throw std::runtime_error("bad record");
+        out.push_back(body);
+        at += 16 + n;
+    }
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("CRC-32C has its published values") {
+    // RFC 3720, B.4.
+    CHECK(crc32c("") == 0);
+    CHECK(crc32c("123456789") == 0xe3069283u);
+    CHECK(crc32c(std::string(32, '\0')) == 0x8a9136aau);
+    CHECK(crc32c(std::string(32, '\xff')) == 0x62a8ab43u);
+    std::string rising;
+    for (char c = 0; c < 32; ++c) rising += c;
+    CHECK(crc32c(rising) == 0x46dd794eu);
+}
+
+// The expected bytes are what the Python package tensorboard 2.21 writes.
+TEST_CASE("records and events are TensorBoard's bytes") {
+    CHECK(hex(tf_record("plumb")) == "0500000000000000eab2043e706c756d62f25e0ede");
+    CHECK(hex(version_event(1.5)) == "09000000000000f83f1a0d627261696e2e4576656e743a32");
+    CHECK(hex(scalar_event(1.5, 300, "val/loss", 0.25f)) ==
+          "09000000000000f83f10ac022a110a0f0a0876616c2f6c6f7373150000803e");
+    const EventHistogram h{-1, 2, 3, 1.5, 5.25, {0, 2}, {1, 2}};
+    CHECK(hex(histogram_event(1.5, 7, "g", h)) ==
+          "09000000000000f83f10072a580a560a01672a5109000000000000f0bf110000000000000040190000000000"
+          "00084021000000000000f83f2900000000000015403210000000000000000000000000000000403a10000000"
+          "000000f03f0000000000000040");
+    CHECK_THROWS_AS(histogram_event(1.5, 7, "g", EventHistogram{}), InternalError);
+}
+
+TEST_CASE("an event file holds its version and then whole records") {
+    TempFolder folder;
+    std::filesystem::path path;
+    {
+        EventFile file(folder.path());
+        path = file.path();
+        CHECK(path.filename().string().starts_with("events.out.tfevents."));
+        CHECK(records(read_file(path)).size() == 1);
+        file.scalar(3, "loss", 2.5);
+        CHECK(records(read_file(path)).size() == 1);
+        file.flush();
+        CHECK(records(read_file(path)).size() == 2);
+        file.histogram(3, "grad", {0, 1, 2, 1, 1, {0.5, 1}, {1, 1}});
+    }
+    const auto all = records(read_file(path));
+    REQUIRE(all.size() == 3);
+    CHECK(all[0].ends_with("brain.Event:2"));
+    // After the 9 bytes of the time, which is now.
+    CHECK(all[1].substr(9) == scalar_event(0, 3, "loss", 2.5f).substr(9));
+    double time = 0;
+    std::memcpy(&time, all[1].data() + 1, sizeof time);
+    CHECK(time > 1.7e9);
+    CHECK_THROWS_AS(EventFile(folder / "none"), IoError);
+}

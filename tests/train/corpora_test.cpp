@@ -1,0 +1,175 @@
+#include "train/corpora.h"
+
+#include "catch.h"
+#include "core/check.h"
+#include "train/debian_package.h"
+#include "train/prepare.h"
+#include "train/r_data.h"
+#include "train/token_files.h"
+
+#include <zlib.h>
+
+#include <fstream>
+
+using namespace plumb;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string word(std::uint32_t value) {
+    std::string bytes;
+    for (int shift = 24; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>(value >> shift));
+    return bytes;
+}
+
+// One object of an .rdb, written from the format's description.
+std::string r_object(const std::vector<std::string>& lines) {
+    std::string object = "X\n" + word(3) + word(0x00040201) + word(0x00030500) + word(5) + "UTF-8" +
+                         word(16) + word(static_cast<std::uint32_t>(lines.size()));
+    for (const std::string& line : lines)
+        object += word(0x00040009) + word(static_cast<std::uint32_t>(line.size())) + line;
+    uLongf size = compressBound(object.size());
+    std::string packed(size, '\0');
+    compress(reinterpret_cast<Bytef*>(packed.data()), &size,
+             reinterpret_cast<const Bytef*>(object.data()), object.size());
+    return word(static_cast<std::uint32_t>(object.size())) + packed.substr(0, size);
+}
+
+std::string slurp(const fs::path& file) {
+    std::ifstream in(file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void spill(const fs::path& file, const std::string& text) {
+    std::ofstream(file, std::ios::binary) << text;
+}
+
+PrepareOptions options_for(const fs::path& out, const std::string& tokenizer = "byte") {
+    PrepareOptions options;
+    options.out = out.string();
+    options.tokenizer = tokenizer;
+    return options;
+}
+
+}  // namespace
+
+TEST_CASE("an R lazy-load database gives its lines, object by object") {
+    const std::vector<std::string> first{"EMMA", "", "By Jane Austen"}, second{
+                                                                            "\xc2\xa3"
+                                                                            "5",
+                                                                            ""};
+    const std::string rdb = r_object(first) + r_object(second);
+    const auto objects = read_r_lines(rdb, "test.rdb");
+    REQUIRE(objects.size() == 2);
+    CHECK(objects[0] == first);
+    CHECK(objects[1] == second);
+    REQUIRE_THROWS_AS(read_r_lines(rdb.substr(0, rdb.size() - 3), "test.rdb"), IoError);
+    REQUIRE_THROWS_AS(read_r_lines("nonsense that is not zlib", "test.rdb"), IoError);
+    REQUIRE_THROWS_WITH(read_r_lines("abc", "test.rdb"), contains_text("test.rdb"));
+}
+
+TEST_CASE("the split is contiguous, at the end, and never inside a character") {
+    CHECK(split_point(std::string(1000, 'a'), 0.1) == 900);
+    CHECK(split_point(std::string(1115394, 'a'), 0.1) == 1003854);  // nanoGPT's tiny Shakespeare
+    const std::string pounds = "aaaaaaaa\xc2\xa3";
+    CHECK(split_point(pounds, 0.1) == pounds.size());  // 9 is inside the character
+    CHECK(split_point(pounds, 0.2) == 8);
+}
+
+TEST_CASE("preparing loses nothing, leaks nothing and is read back") {
+    const TempFolder folder;
+    std::string text;
+    for (int i = 0; i < 500; ++i) text += fmt::format("line {} \xc2\xa3\n", i);
+    const std::size_t cut = text.find("line 80");
+    const std::string first = text.substr(0, cut), second = text.substr(cut);
+    const std::string tokenizer = GENERATE("byte", "char");
+    const fs::path out = folder.path() / "sub" / "folder";
+    const Prepared made = prepare_token_files({{"a.txt", first, ""}, {"b.txt", second, ""}},
+                                              options_for(out, tokenizer));
+    const auto meta = read_token_meta(out);
+    REQUIRE(meta);
+    CHECK(meta->name == "a and 1 more");
+    CHECK(meta->same_content(made.meta));
+    CHECK(meta->bytes == static_cast<std::int64_t>(text.size()));
+
+    const MappedTokens train(out / "train.bin"), val(out / "val.bin");
+    const auto decode = [&](std::span<const std::uint16_t> t) {
+        return meta->tokenizer.decode(std::vector<std::int32_t>(t.begin(), t.end()));
+    };
+    const std::string train_text = decode(train.tokens()), val_text = decode(val.tokens());
+    CHECK(train_text + val_text == text);
+    CHECK(val_text.size() == text.size() - split_point(text, 0.1));
+    CHECK(meta->train_tokens == static_cast<std::int64_t>(train.tokens().size()));
+    CHECK(train.sha256() == meta->train_sha256);
+    CHECK(val.sha256() == meta->val_sha256);
+    const double ratio =
+        static_cast<double>(val_text.size()) / static_cast<double>(meta->val_tokens);
+    CHECK(std::abs(meta->bytes_per_token - ratio) <= 1e-12);
+    CHECK((tokenizer == "char") == (ratio > 1.01));
+    CHECK(val_text.starts_with(made.sample.substr(0, 100)));
+    for (const auto& entry : fs::directory_iterator(out)) CHECK(entry.path().extension() != ".tmp");
+}
+
+TEST_CASE("unigram entropy of a known text") {
+    const TempFolder folder;
+    PrepareOptions options = options_for(folder.path());
+    options.val_fraction = 0.5;
+    const Prepared made = prepare_token_files({{"t", "xxxxabab", ""}}, options);
+    CHECK(std::abs(made.unigram_entropy - std::log(2.0)) <= 1e-15);
+}
+
+TEST_CASE("preparing again: same content is left alone, other content needs --force") {
+    const TempFolder folder;
+    const SourceText old_text{"old", std::string(100, 'a') + "b", ""};
+    const SourceText new_text{"new", std::string(100, 'c') + "d", ""};
+    PrepareOptions options = options_for(folder.path());
+    CHECK(!prepare_token_files({old_text}, options).unchanged);
+    CHECK(prepare_token_files({old_text}, options).unchanged);
+    REQUIRE_THROWS_AS(prepare_token_files({new_text}, options), UsageError);
+    REQUIRE_THROWS_WITH(prepare_token_files({new_text}, options), contains_text("--force"));
+    CHECK(read_token_meta(folder.path())->name == "old");
+    options.force = true;
+    CHECK(!prepare_token_files({new_text}, options).unchanged);
+    CHECK(read_token_meta(folder.path())->name == "new");
+
+    // A damaged file is other content, not "unchanged".
+    std::string bin = slurp(folder.path() / "train.bin");
+    bin[0] = 'z';
+    spill(folder.path() / "train.bin", bin);
+    options.force = false;
+    REQUIRE_THROWS_AS(prepare_token_files({new_text}, options), UsageError);
+}
+
+TEST_CASE("preparation errors name the cause and the way out") {
+    const TempFolder folder;
+    const PrepareOptions chars = options_for(folder.path() / "x", "char");
+    REQUIRE_THROWS_WITH(
+        prepare_token_files({{"good.txt", "abc", ""}, {"bad.txt", "ab\xff", ""}}, chars),
+        contains_text("bad.txt") && contains_text("offset 2") && contains_text("--tokenizer byte"));
+    REQUIRE_THROWS_AS(prepare_token_files({{"one", "x", ""}}, chars), UsageError);
+    PrepareOptions fraction = options_for(folder.path() / "x");
+    for (const double bad : {0.0, 1.0, -0.1, std::nan("")}) {
+        fraction.val_fraction = bad;
+        REQUIRE_THROWS_AS(prepare_token_files({{"t", "some text", ""}}, fraction), UsageError);
+    }
+    REQUIRE_THROWS_AS(prepare_token_files({{"t", "some text ..", ""}}, options_for("/proc/none/x")),
+                      IoError);
+    CHECK(!fs::exists(folder.path() / "x"));
+}
+
+TEST_CASE("sources: files are read whole, wrong names are answered with the right ones") {
+    const TempFolder folder;
+    const std::string bytes("with\0nul\r\n", 10);
+    spill(folder.path() / "t.txt", bytes);
+    spill(folder.path() / "empty.txt", "");
+    CHECK(load_source((folder.path() / "t.txt").string()).text == bytes);
+    REQUIRE_THROWS_AS(load_source((folder.path() / "empty.txt").string()), UsageError);
+    REQUIRE_THROWS_AS(load_source(folder.path().string()), UsageError);
+    REQUIRE_THROWS_WITH(load_source("austn"), contains_text("austen") && contains_text("kjv"));
+    for (const CorpusInfo& info : corpora()) CHECK(info.sha256.size() == 64);
+}
+
+TEST_CASE("shell_quote survives quotes and dollars") {
+    CHECK(shell_quote("a b") == "'a b'");
+    CHECK(shell_quote("it's $HOME") == "'it'\\''s $HOME'");
+}
