@@ -71,10 +71,11 @@ void print_table(const std::vector<CheckLine>& lines) {
                name, "value", "limit");
     for (const CheckLine& l : lines) {
         const bool skipped = l.status == CheckLine::Status::skipped;
+        const bool explain = l.status != CheckLine::Status::pass && !l.note.empty();
         fmt::print("{:<{}}  {:<{}}  {:<{}}  {:>8}  {:>8}  {}{}{}\n", l.mixer, mixer, l.setting,
                    setting, l.name, name, skipped ? "-" : fmt::format("{:.2g}", l.value),
-                   fmt::format("{:.2g}", l.limit), coloured(l.status), l.note.empty() ? "" : "  ",
-                   l.note);
+                   fmt::format("{:.2g}", l.limit), coloured(l.status), explain ? "  " : "",
+                   explain ? l.note : "");
     }
 }
 

@@ -58,9 +58,10 @@ DepthProbe read_depth_probe(const fs::path& run, Index step) {
     const fs::path path = run / "depth.jsonl";
     std::error_code ignored;
     if (!fs::exists(path, ignored))
-        throw IoError(fmt::format("{} does not exist; runs have it when trained with "
-                                  "record.probe_every=N, N > 0",
-                                  path.string()));
+        throw IoError(
+            fmt::format("{} does not exist; runs have it when trained with "
+                        "record.probe_every=N, N > 0",
+                        path.string()));
     std::vector<json> lines = read_jsonl(path);
     std::set<Index> steps;
     for (const json& line : lines) {

@@ -46,21 +46,30 @@ std::vector<Item> items_of(const std::string& what) {
     if (what == "mixers") {
         for (const MixerInfo& m : mixers()) {
             const auto keys = option_keys("mixer", m.options);
-            out.push_back({m.name, m.definition, {m.paper, listed("options", keys)},
-                           {{"name", m.name}, {"definition", m.definition}, {"paper", m.paper},
+            out.push_back({m.name,
+                           m.definition,
+                           {m.paper, listed("options", keys)},
+                           {{"name", m.name},
+                            {"definition", m.definition},
+                            {"paper", m.paper},
                             {"options", keys}}});
         }
     } else if (what == "tasks") {
         for (const TaskInfo& t : tasks()) {
             const auto keys = option_keys("data", t.options);
-            out.push_back({t.name, t.summary, {listed("options", keys)},
+            out.push_back({t.name,
+                           t.summary,
+                           {listed("options", keys)},
                            {{"name", t.name}, {"summary", t.summary}, {"options", keys}}});
         }
     } else if (what == "corpora") {
         for (const CorpusInfo& c : corpora())
-            out.push_back({c.name, c.summary,
+            out.push_back({c.name,
+                           c.summary,
                            {listed("Debian packages", c.packages), "sha256: " + c.sha256},
-                           {{"name", c.name}, {"summary", c.summary}, {"packages", c.packages},
+                           {{"name", c.name},
+                            {"summary", c.summary},
+                            {"packages", c.packages},
                             {"sha256", c.sha256}}});
     } else {
         throw UsageError(fmt::format("nothing to list under '{}'; did you mean '{}'? All: {}", what,
@@ -75,9 +84,12 @@ std::vector<std::string> wrap(const std::string& text, int width) {
     std::istringstream words(text);
     for (std::string word; words >> word;) {
         std::string& line = lines.back();
-        if (line.empty()) line = word;
-        else if (display_width(line) + 1 + display_width(word) <= width) line += " " + word;
-        else lines.push_back(word);
+        if (line.empty())
+            line = word;
+        else if (display_width(line) + 1 + display_width(word) <= width)
+            line += " " + word;
+        else
+            lines.push_back(word);
     }
     return lines;
 }
@@ -123,8 +135,8 @@ void add_list_command(CLI::App& app) {
     command->add_flag("--json", args->json, "Print as JSON");
     command->footer(kExamples);
     command->callback([args] {
-        fmt::print("{}", args->json ? list_json(args->what)
-                                    : list_text(args->what, Terminal::of(stdout)));
+        fmt::print(
+            "{}", args->json ? list_json(args->what) : list_text(args->what, Terminal::of(stdout)));
     });
 }
 

@@ -64,8 +64,9 @@ MatrixFile read_matrix_file(const fs::path& path) {
 
     const auto sample = file.shape("sample");
     if (sample.size() != 3 || sample[1] != n || sample[2] != n)
-        throw IoError(fmt::format("{}: tensor sample has the shape {}, (tokens, {}, {}) is expected",
-                                  path.string(), shape_text(sample), n, n));
+        throw IoError(
+            fmt::format("{}: tensor sample has the shape {}, (tokens, {}, {}) is expected",
+                        path.string(), shape_text(sample), n, n));
     const auto numbers = file.values<float>("sample");
     for (Index t = 0; t < sample[0]; ++t) {
         out.sample.push_back(matrix_at(numbers.data() + t * n * n, n));
@@ -109,8 +110,11 @@ Columns fit_columns(Index n_sources, int available) {
     return {(n_sources + room - 1) / room, 1};
 }
 
-std::string heat_row(const MatrixXd& m, Index row, const Columns& columns, const Terminal& terminal) {
-    const double largest = m.cwiseAbs().maxCoeff();
+// Shades are relative to the row's strongest weight: every row of an average, however long, has
+// one.
+std::string heat_row(const MatrixXd& m, Index row, const Columns& columns,
+                     const Terminal& terminal) {
+    const double largest = m.row(row).cwiseAbs().maxCoeff();
     std::string out;
     int used = 0;
     for (Index first = 0; first <= row; first += columns.per_cell) {
@@ -126,21 +130,20 @@ std::string heat_row(const MatrixXd& m, Index row, const Columns& columns, const
 
 // Rows of attention and of MLP apart, as in Fig. 8 of arXiv:2603.15031, then the output.
 std::string heat_map(const MatrixXd& m, const Terminal& terminal) {
-    constexpr int kLabels = 16;  // "  12  " before and "  sum" after a row
+    constexpr int kLabels = 26;  // "  12  " before a row; its sum and strongest weight after it
     const Index n = m.rows();
     const Columns columns = fit_columns(n, terminal.width - kLabels);
-    std::string out = fmt::format("   l  sources 0..{}{}, strongest = {}\n", n - 1,
-                                  columns.per_cell > 1
-                                      ? fmt::format(", {} to a cell", columns.per_cell)
-                                      : std::string(),
-                                  short_number(m.cwiseAbs().maxCoeff()));
+    std::string out = fmt::format("Row l: what sublayer l reads from sources 0..{}", n - 1);
+    if (columns.per_cell > 1) out += fmt::format(", {} to a cell", columns.per_cell);
+    out += "; a full cell is the strongest weight of its row.\nRight: sum of the row, strongest\n";
     const auto rows = [&](const char* title, Index first, Index last) {
         out += fmt::format("{}\n", title);
         for (Index r = first; r < last; r += 2)
-            out += fmt::format("{:4}  {}  {:8.3f}\n", r + 1, heat_row(m, r, columns, terminal),
-                               m.row(r).sum());
+            out += fmt::format("{:4}  {}  {:8.3f}  {:8.3f}\n", r + 1,
+                               heat_row(m, r, columns, terminal), m.row(r).sum(),
+                               m.row(r).cwiseAbs().maxCoeff());
     };
-    rows("read by attention (right: row sum)", 0, n - 1);
+    rows("read by attention", 0, n - 1);
     rows("read by MLP", 1, n - 1);
     rows("read by the output", n - 1, n);
     return out;
@@ -177,15 +180,15 @@ std::string matrix_text(const MatrixFile& file, double tolerance, const Terminal
     out += fmt::format("gain_max_row: {:.4f}\ngain_spectral: {:.4f}\n", f.max_row_gain,
                        f.spectral_gain);
     // Over the n (n + 1) / 2 entries that can differ from zero.
-    out += fmt::format("mean_std: {:.4g}\n",
-                       2 * file.std.sum() / static_cast<double>(n * (n + 1)));
-    out += fmt::format("cut_rank: {}\neffective_rank: {:.2f}\n", f.max_cut_rank,
-                       f.max_effective_rank);
+    out += fmt::format("mean_std: {:.4g}\n", 2 * file.std.sum() / static_cast<double>(n * (n + 1)));
+    out +=
+        fmt::format("cut_rank: {}\neffective_rank: {:.2f}\n", f.max_cut_rank, f.max_effective_rank);
     if (tokens)
-        out += fmt::format("token_cut_rank: mean {:.2f}, max {} of {} tokens\n"
-                           "token_effective_rank: mean {:.2f}\n",
-                           tokens->mean_max_rank, tokens->max_max_rank, file.sample.size(),
-                           tokens->mean_max_effective);
+        out += fmt::format(
+            "token_cut_rank: mean {:.2f}, max {} of {} tokens\n"
+            "token_effective_rank: mean {:.2f}\n",
+            tokens->mean_max_rank, tokens->max_max_rank, file.sample.size(),
+            tokens->mean_max_effective);
     return out;
 }
 
@@ -221,7 +224,7 @@ std::string matrix_json(const MatrixFile& file, double tolerance) {
                          {"mean_max_cut_rank", tokens->mean_max_rank},
                          {"max_max_cut_rank", tokens->max_max_rank},
                          {"mean_max_effective_rank", tokens->mean_max_effective}};
-    return out.dump(2) + "\n";
+    return out.dump() + "\n";
 }
 
 void add_matrix_command(CLI::App& app) {

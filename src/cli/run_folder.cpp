@@ -25,10 +25,10 @@ void require_run(const fs::path& run, const std::string& command) {
     std::sort(below.begin(), below.end());
     std::string next = "`plumb train --out DIR` makes one";
     if (!below.empty())
-        next = fmt::format("there {} below it; try plumb {} {}",
-                           below.size() == 1 ? std::string("is one")
-                                             : fmt::format("are {}", below.size()),
-                           command, below.front().string());
+        next = fmt::format(
+            "there {} below it; try plumb {} {}",
+            below.size() == 1 ? std::string("is one") : fmt::format("are {}", below.size()),
+            command, below.front().string());
     throw IoError(fmt::format("{} is not a run: it has no config.toml; {}", run.string(), next));
 }
 
@@ -47,7 +47,8 @@ fs::path find_step_file(const fs::path& run, const std::string& folder, Index st
         if (bad == std::errc{} && at == last && n >= 0) files.emplace_back(n, it->path());
     }
     if (files.empty())
-        throw IoError(fmt::format("{} has no step_*.safetensors; {}", (run / folder).string(), hint));
+        throw IoError(
+            fmt::format("{} has no step_*.safetensors; {}", (run / folder).string(), hint));
     std::sort(files.begin(), files.end());
     if (step < 0) return files.back().second;
     for (const auto& [n, path] : files)

@@ -92,7 +92,7 @@ std::string heat_cell(double value, double largest, int width, const Terminal& t
         return fmt::format("\x1b[48;5;{}m{}\x1b[0m", colour, repeat(" ", width));
     }
     constexpr std::array shades{"·", "░", "▒", "▓", "█"};
-    constexpr std::array ascii{".", ":", "-", "=", "+", "*", "#", "%", "@"};
+    constexpr std::array ascii{".", ":", ";", "=", "+", "*", "#", "%", "@"};
     const std::string shade =
         terminal.unicode ? shades[level(shades.size())] : ascii[level(ascii.size())];
     if (value < 0 && width > 1) return "-" + repeat(shade, width - 1);

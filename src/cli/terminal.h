@@ -49,8 +49,8 @@ private:
 // "1.23e-05" in at most 10 columns; "" for NaN.
 std::string short_number(double x);
 
-// The progress of a long command: on a terminal one line that is redrawn, with a bar; elsewhere each
-// update is a line of its own, so call it as often as a log should grow.
+// The progress of a long command: on a terminal one line that is redrawn, with a bar; elsewhere
+// each update is a line of its own, so call it as often as a log should grow.
 class ProgressLine {
 public:
     ProgressLine(std::FILE* out, Terminal terminal) : out_(out), terminal_(terminal) {}

@@ -1,5 +1,5 @@
-// Files that are whole or absent: a crash, a full disk or a kill leaves the old file or the new one.
-// Every failure is an IoError that names the path and the system's reason.
+// Files that are whole or absent: a crash, a full disk or a kill leaves the old file or the new
+// one. Every failure is an IoError that names the path and the system's reason.
 #pragma once
 
 #include <cstddef>

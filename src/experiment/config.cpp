@@ -62,8 +62,8 @@ void Loader::set(const std::string& key, std::string_view typed, std::string_vie
     if (!field.choices.empty()) {
         const std::string& value = *std::get<std::string*>(field.value);
         if (std::find(field.choices.begin(), field.choices.end(), value) == field.choices.end())
-            throw UsageError(fmt::format("{}: {} = '{}' is not one of {}; did you mean '{}'?", where,
-                                         field.key, value, fmt::join(field.choices, ", "),
+            throw UsageError(fmt::format("{}: {} = '{}' is not one of {}; did you mean '{}'?",
+                                         where, field.key, value, fmt::join(field.choices, ", "),
                                          nearest(value, field.choices)));
     }
     result.origin[field.key] = where;
@@ -155,8 +155,8 @@ void check_placed(const LoadedConfig& loaded) {
         const auto wrong = misplaced(loaded.config, key);
         if (!wrong) continue;
         throw UsageError(fmt::format(
-            "{}: {} is an option of {}, but {} is '{}' ({}); leave it out, or set {}={}", where, key,
-            fmt::join(wrong->owners, ", "), wrong->selector, wrong->chosen,
+            "{}: {} is an option of {}, but {} is '{}' ({}); leave it out, or set {}={}", where,
+            key, fmt::join(wrong->owners, ", "), wrong->selector, wrong->chosen,
             loaded.origin.at(wrong->selector), wrong->selector, wrong->owners.front()));
     }
 }
@@ -218,8 +218,8 @@ void check_range(const FieldRef& field, const Range& range) {
     std::string rule = fmt::format("{} {}", range.open_low ? "above" : "at least", range.low);
     if (std::isfinite(range.high))
         rule += fmt::format(" and {} {}", range.open_high ? "below" : "at most", range.high);
-    throw UsageError(fmt::format("{} = {} is out of range; it must be {}", field.key, field.text(),
-                                 rule));
+    throw UsageError(
+        fmt::format("{} = {} is out of range; it must be {}", field.key, field.text(), rule));
 }
 
 void check_mixer(const MixerConfig& mixer) {
@@ -231,8 +231,8 @@ void check_mixer(const MixerConfig& mixer) {
         const char* end = mixer.gate_bias.data() + mixer.gate_bias.size();
         const auto [at, error] = std::from_chars(mixer.gate_bias.data(), end, bias);
         if (error != std::errc{} || at != end || !std::isfinite(bias))
-            throw UsageError(fmt::format("mixer.gate_bias = '{}' must be depth, uniform or a number",
-                                         mixer.gate_bias));
+            throw UsageError(fmt::format(
+                "mixer.gate_bias = '{}' must be depth, uniform or a number", mixer.gate_bias));
     }
 }
 
@@ -272,8 +272,9 @@ void validate(const Config& config) {
 
 void require_data(const Config& config) {
     if (config.data.path.empty() == config.data.task.empty())
-        throw UsageError("no training data: set data.path=DIR (see `plumb data prepare --help`) or "
-                         "data.task=NAME (see `plumb list tasks`), one of the two");
+        throw UsageError(
+            "no training data: set data.path=DIR (see `plumb data prepare --help`) or "
+            "data.task=NAME (see `plumb list tasks`), one of the two");
 }
 
 }  // namespace plumb

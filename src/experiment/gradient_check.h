@@ -8,7 +8,7 @@ namespace plumb {
 // df/dx by the four-point central difference; the error is of order step^4 f''''' / 30. Leaves x as
 // it was.
 template <class F>
-double central_difference(F&& f, double& x, double step = 1e-3) {
+double central_difference(F&& f, double& x, double step = 3e-4) {
     const double at = x;
     const auto value = [&](double offset) {
         x = at + offset;

@@ -18,9 +18,9 @@ namespace plumb {
 namespace {
 
 // x86 as /proc/cpuinfo spells it, then Arm.
-constexpr std::array kIsaOfInterest{"sse4_2",      "avx2",     "fma",      "avx512f",
+constexpr std::array kIsaOfInterest{"sse4_2",      "avx2",        "fma",      "avx512f",
                                     "avx512_bf16", "avx512_vnni", "amx_tile", "amx_bf16",
-                                    "asimd",       "sve",      "bf16"};
+                                    "asimd",       "sve",         "bf16"};
 
 std::string read_cpuinfo() {
     try {
@@ -67,8 +67,10 @@ nlohmann::ordered_json make_manifest(const ManifestInputs& in) {
     out["date"] = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
     out["command_line"] = in.command_line;
     out["git"] = {{"commit", git_commit()}, {"dirty", git_dirty()}};
-    out["build"] = {{"compiler", build_info::compiler}, {"flags", build_info::flags},
-                    {"type", build_info::build_type},   {"gemm", build_info::gemm},
+    out["build"] = {{"compiler", build_info::compiler},
+                    {"flags", build_info::flags},
+                    {"type", build_info::build_type},
+                    {"gemm", build_info::gemm},
                     {"cuda", build_info::cuda}};
     out["machine"] = {{"host", host_name()},
                       {"cpu", cpu.model},

@@ -43,7 +43,8 @@ Eigen::MatrixXd cut(const Eigen::MatrixXd& m, Eigen::Index r) {
 
 std::vector<Eigen::Index> cut_ranks(const Eigen::MatrixXd& m, double tolerance) {
     std::vector<Eigen::Index> out;
-    for (Eigen::Index r = 1; r <= m.rows(); ++r) out.push_back(numerical_rank(cut(m, r), tolerance));
+    for (Eigen::Index r = 1; r <= m.rows(); ++r)
+        out.push_back(numerical_rank(cut(m, r), tolerance));
     return out;
 }
 
@@ -66,7 +67,8 @@ MatrixFigures analyse(const Eigen::MatrixXd& m, double tolerance) {
                       0,
                       0};
     out.max_cut_rank = *std::max_element(out.cut_rank.begin(), out.cut_rank.end());
-    out.max_effective_rank = *std::max_element(out.effective_rank.begin(), out.effective_rank.end());
+    out.max_effective_rank =
+        *std::max_element(out.effective_rank.begin(), out.effective_rank.end());
     return out;
 }
 

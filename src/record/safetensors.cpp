@@ -48,7 +48,7 @@ json parse_unique(std::string_view text) {
 
 std::size_t dtype_bytes(std::string_view dtype) {
     static const std::map<std::string_view, std::size_t> table{
-        {"F64", 8}, {"I64", 8}, {"U64", 8},  {"F32", 4}, {"I32", 4}, {"U32", 4}, {"F16", 2},
+        {"F64", 8},  {"I64", 8}, {"U64", 8}, {"F32", 4}, {"I32", 4}, {"U32", 4}, {"F16", 2},
         {"BF16", 2}, {"I16", 2}, {"U16", 2}, {"I8", 1},  {"U8", 1},  {"BOOL", 1}};
     const auto found = table.find(dtype);
     return found == table.end() ? 0 : found->second;
@@ -79,9 +79,8 @@ void write_safetensors(const fs::path& path, std::span<const TensorRef> tensors,
         const std::size_t item = dtype_bytes(t.dtype);
         require(item > 0, t.name + " has an unknown type: " + t.dtype);
         require(byte_count(t.shape, item, sizes[i]), t.name + " is too large");
-        header[t.name] = {{"dtype", t.dtype},
-                          {"shape", t.shape},
-                          {"data_offsets", {offset, offset + sizes[i]}}};
+        header[t.name] = {
+            {"dtype", t.dtype}, {"shape", t.shape}, {"data_offsets", {offset, offset + sizes[i]}}};
         offset += sizes[i];
     }
     std::string text = header.dump();
@@ -110,8 +109,8 @@ SafetensorsFile SafetensorsFile::open(const fs::path& path) {
         file.refuse(fmt::format("it has {} bytes, fewer than a header's length", text.size()));
     std::memcpy(&length, text.data(), sizeof length);
     if (length > kMaxHeader)
-        file.refuse(fmt::format("it announces a header of {} bytes; is it another kind of file?",
-                                length));
+        file.refuse(
+            fmt::format("it announces a header of {} bytes; is it another kind of file?", length));
     if (length > text.size() - sizeof length)
         file.refuse(fmt::format("it is truncated: the header should have {} bytes, {} are there",
                                 length, text.size() - sizeof length));
@@ -157,8 +156,9 @@ void SafetensorsFile::read_entry(const std::string& name, const json& value) {
         return out;
     };
     if (!value.is_object() || value.size() != 3 || !value.contains("dtype") ||
-        !value.contains("shape") || !value.contains("data_offsets") || !value["dtype"].is_string() ||
-        !value["shape"].is_array() || !value["data_offsets"].is_array())
+        !value.contains("shape") || !value.contains("data_offsets") ||
+        !value["dtype"].is_string() || !value["shape"].is_array() ||
+        !value["data_offsets"].is_array())
         refuse(fmt::format("tensor {} needs exactly dtype, shape and data_offsets", name));
     const std::string dtype = value["dtype"].get<std::string>();
     const std::vector<Index> shape = sizes("shape");
@@ -184,7 +184,8 @@ void SafetensorsFile::check_layout() const {
     std::size_t at = 0;
     for (const auto& [range, name] : spans) {
         if (range.first != at)
-            refuse(fmt::format("a {} before tensor {}", range.first > at ? "hole" : "overlap", name));
+            refuse(
+                fmt::format("a {} before tensor {}", range.first > at ? "hole" : "overlap", name));
         at = range.second;
     }
     if (at > data_.size())
@@ -227,8 +228,8 @@ std::span<const std::byte> SafetensorsFile::typed_bytes(const std::string& name,
                                                         std::size_t alignment) const {
     const Entry& e = entry(name);
     if (e.dtype != dtype)
-        throw IoError(fmt::format("{}: tensor {} is {}, not {}", path_.string(), name, e.dtype,
-                                  dtype));
+        throw IoError(
+            fmt::format("{}: tensor {} is {}, not {}", path_.string(), name, e.dtype, dtype));
     if (e.begin % alignment != 0)
         throw IoError(fmt::format("{}: tensor {} is not aligned", path_.string(), name));
     return bytes(name);

@@ -23,13 +23,21 @@ std::size_t dtype_bytes(std::string_view dtype);
 template <class T>
 constexpr const char* dtype_name();
 template <>
-constexpr const char* dtype_name<float>() { return "F32"; }
+constexpr const char* dtype_name<float>() {
+    return "F32";
+}
 template <>
-constexpr const char* dtype_name<double>() { return "F64"; }
+constexpr const char* dtype_name<double>() {
+    return "F64";
+}
 template <>
-constexpr const char* dtype_name<std::int64_t>() { return "I64"; }
+constexpr const char* dtype_name<std::int64_t>() {
+    return "I64";
+}
 template <>
-constexpr const char* dtype_name<std::int32_t>() { return "I32"; }
+constexpr const char* dtype_name<std::int32_t>() {
+    return "I32";
+}
 
 // A tensor to write: row-major numbers that stay the caller's.
 struct TensorRef {

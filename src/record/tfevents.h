@@ -1,5 +1,6 @@
-// TensorBoard event files, written by hand: TFRecord frames around Event protocol buffers (fields of
-// tensorboard/compat/proto/{event,summary,histogram}.proto). `tensorboard --logdir runs` shows them.
+// TensorBoard event files, written by hand: TFRecord frames around Event protocol buffers (fields
+// of tensorboard/compat/proto/{event,summary,histogram}.proto). `tensorboard --logdir runs` shows
+// them.
 #pragma once
 
 #include "core/files.h"

@@ -56,8 +56,8 @@ void remove_leftovers(const fs::path& run_dir) {
 
 // Removes a checkpoint so that it never looks whole while parts are gone.
 void retire(const fs::path& checkpoint) {
-    const fs::path hidden =
-        checkpoint.parent_path() / fmt::format("{}old_{}", kTemporary, checkpoint.filename().string());
+    const fs::path hidden = checkpoint.parent_path() /
+                            fmt::format("{}old_{}", kTemporary, checkpoint.filename().string());
     remove_path(hidden);
     rename_path(checkpoint, hidden);
     remove_path(hidden);
@@ -104,10 +104,11 @@ Index checkpoint_step(const fs::path& checkpoint) {
 Checkpoint load_checkpoint(const fs::path& checkpoint) {
     std::error_code ignored;
     if (!fs::exists(checkpoint / "DONE", ignored))
-        throw IoError(fmt::format("{} is not a whole checkpoint: it has no file DONE",
-                                  checkpoint.string()));
+        throw IoError(
+            fmt::format("{} is not a whole checkpoint: it has no file DONE", checkpoint.string()));
     Checkpoint out{SafetensorsFile::open(checkpoint / "model.safetensors"),
-                   SafetensorsFile::open(checkpoint / "optimizer.safetensors"), {}};
+                   SafetensorsFile::open(checkpoint / "optimizer.safetensors"),
+                   {}};
     const fs::path state = checkpoint / "state.json";
     try {
         out.state = nlohmann::json::parse(read_file(state));

@@ -1,4 +1,5 @@
-// Checkpoints of a run, over plain named tensors: neither the model nor the optimizer is known here.
+// Checkpoints of a run, over plain named tensors: neither the model nor the optimizer is known
+// here.
 //
 //     RUN/checkpoints/step_00000500/{model.safetensors, optimizer.safetensors, state.json, DONE}
 //

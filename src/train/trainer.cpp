@@ -74,7 +74,9 @@ StepResult Trainer::step(const Context& ctx, long step) {
         result.loss += loss / static_cast<double>(train_.accumulate);
         model_.backward(ctx, 1.0f / static_cast<float>(train_.accumulate));
     }
-    const View<const float> grads{params.grads().data(), {{'P', params.flat_size()}}, Device::cpu};
+    // Slices start on 64-byte boundaries, so the flat array is whole rows of 16.
+    const View<const float> grads{params.grads().data(), {{'P', params.flat_size() / 16}, {'C', 16}},
+                                  Device::cpu};
     result.grad_norm = std::sqrt(total_dot<float>(ctx, grads, grads));
     if (!std::isfinite(result.grad_norm)) diverged(ctx, step, "gradient norm", result.grad_norm);
     update(ctx, step, result.lr, result.grad_norm);

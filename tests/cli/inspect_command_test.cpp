@@ -12,11 +12,16 @@ using namespace plumb;
 namespace {
 
 const std::string kLines =
-    R"({"step":0,"depth":0,"site":"embed","kind":"embed","out_rms":9}
-{"step":100,"depth":2,"site":"output","kind":"output","read_rms":4,"dread_rms":0.5}
-{"step":100,"depth":0,"site":"embed","kind":"embed","out_rms":1,"dout_rms":8,"pgrad_q":[1,2,3,4,5,6]}
-{"step":100,"depth":1,"site":"layer.0.attn","kind":"attn","read_rms":1,"out_rms":0.5,"contribution":0.5,"cosine":1,"dout_rms":2,"pgrad_rms":0.001}
-)";
+    R"({"step":0,"depth":0,"site":"embed","kind":"embed","out_rms":9})"
+    "\n"
+    R"({"step":100,"depth":2,"site":"output","kind":"output","read_rms":4,"dread_rms":0.5})"
+    "\n"
+    R"({"step":100,"depth":0,"site":"embed","kind":"embed","out_rms":1,"dout_rms":8,)"
+    R"("pgrad_q":[1,2,3,4,5,6]})"
+    "\n"
+    R"({"step":100,"depth":1,"site":"layer.0.attn","kind":"attn","read_rms":1,"out_rms":0.5,)"
+    R"("contribution":0.5,"cosine":1,"dout_rms":2,"pgrad_rms":0.001})"
+    "\n";
 
 struct Run {
     TempFolder folder;
@@ -80,8 +85,12 @@ TEST_CASE("tables fit the terminal and together show every measure") {
             CHECK(display_width(line) <= width);
             n_tables += line.starts_with("depth  site");
         }
-        CHECK(n_tables == (width == 400 ? 1 : width == 200 ? 2 : width == 132 ? 2
-                                          : width == 60    ? 8 : width == 80  ? 4 : 3));
+        CHECK(n_tables == (width == 400   ? 1
+                           : width == 200 ? 2
+                           : width == 132 ? 2
+                           : width == 60  ? 8
+                           : width == 80  ? 4
+                                          : 3));
         for (const char* key : {"read_rms", "contribution", "pgrad_rms", "cosine", "dread_rms"})
             CHECK(text.find(std::string("  ") + key + ": ") != std::string::npos);
     }

@@ -110,25 +110,30 @@ TEST_CASE("the heat map has every row, attention and MLP apart, and fits the ter
     const MatrixFile file = read_matrix_file(run.save(40));
     const std::string text = matrix_text(file, kRankTolerance, Terminal{});
     const std::string expected =
-        "read by attention (right: row sum)\n"
-        "   1  @@             1.000\n"
-        "   3  @@@@@@         3.000\n"
+        "read by attention\n"
+        "   1  @@             1.000     1.000\n"
+        "   3  @@@@@@         3.000     1.000\n"
         "read by MLP\n"
-        "   2  @@@@           2.000\n"
-        "   4  @@@@@@@@       4.000\n"
+        "   2  @@@@           2.000     1.000\n"
+        "   4  @@@@@@@@       4.000     1.000\n"
         "read by the output\n"
-        "   5  @@@@@@@@@@     5.000\n";
+        "   5  @@@@@@@@@@     5.000     1.000\n";
     CHECK(contains(text, expected));
     CHECK(contains(text, "\nmixer: standard\nstep: 40\nsublayers: 4\n"));
     CHECK(contains(text, "\ncut_rank: 1\n"));
     CHECK(contains(text, "\nmean_std: 1\n"));
     CHECK(text.ends_with("token_effective_rank: mean 1.00\n"));
+    // Rows are scaled by themselves.
+    MatrixFile uneven = file;
+    uneven.mean.row(3) *= 0.25;
+    CHECK(contains(matrix_text(uneven, kRankTolerance, Terminal{}),
+                   "   4  @@@@@@@@       1.000     0.250\n"));
     // 5 sources on 4 columns: two to a cell.
     Terminal narrow;
-    narrow.width = 20;
+    narrow.width = 30;
     const std::string small = matrix_text(file, kRankTolerance, narrow);
     CHECK(contains(small, "2 to a cell"));
-    CHECK(contains(small, "   5  @@@     5.000\n"));
+    CHECK(contains(small, "   5  @@@     5.000     1.000\n"));
 }
 
 TEST_CASE("files that do not hold matrices are refused") {

@@ -117,9 +117,10 @@ TEST_CASE("progress: lines in a log, one redrawn line on a terminal") {
     };
     CHECK(printed(kPlain, use) == "step 1\nsaved\nstep 2\n");
     const std::string drawn = printed({true, false, false, 80}, use);
-    CHECK(drawn == "\r[####            ] step 1\x1b[K"
-                   "\r\x1b[Ksaved\n[####            ] step 1"
-                   "\r[########        ] step 2\x1b[K\n");
+    CHECK(drawn ==
+          "\r[####            ] step 1\x1b[K"
+          "\r\x1b[Ksaved\n[####            ] step 1"
+          "\r[########        ] step 2\x1b[K\n");
     CHECK(printed({true, false, false, 22}, [](ProgressLine& line) { line.update(1, "abcdef"); }) ==
           "\r[################] ab\x1b[K\n");
 }

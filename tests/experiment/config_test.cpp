@@ -30,8 +30,8 @@ TEST_CASE("defaults, files, extends and overrides apply in this order, with orig
     write_file(folder / "base.toml",
                "[model]\nlayers = 6\nwidth = 64\n[train]\nlr = 1\nsteps = 10\n");
     write_file(folder / "sub.toml", "extends = \"base.toml\"\n[model]\nlayers = 8\n");
-    const auto loaded = load_config(folder / "sub.toml", {"train.steps=20", "mixer=mhc",
-                                                          "mixer.streams=2", "train.lr=3e-4"});
+    const auto loaded = load_config(
+        folder / "sub.toml", {"train.steps=20", "mixer=mhc", "mixer.streams=2", "train.lr=3e-4"});
     const Config& c = loaded.config;
     CHECK(c.model.layers == 8);
     CHECK(c.model.width == 64);
@@ -78,9 +78,9 @@ TEST_CASE("a wrong type is an error with its place") {
     CHECK(contains(file_refusal("[train]\nlr = inf\n"), "train.lr"));
     CHECK(contains(file_refusal("[train\nlr = 1\n"), "a.toml:1: not valid TOML"));
     CHECK(contains(file_refusal("[train]\nlr = 1\nlr = 2\n"), "not valid TOML"));
-    for (const char* bad : {"model.layers=6.0", "model.layers=", "model.layers=6x", "train.lr=fast",
-                            "train.lr=nan", "train.lr=inf", "model.qk_norm=yes",
-                            "model.layers=99999999999999999999"})
+    for (const char* bad :
+         {"model.layers=6.0", "model.layers=", "model.layers=6x", "train.lr=fast", "train.lr=nan",
+          "train.lr=inf", "model.qk_norm=yes", "model.layers=99999999999999999999"})
         CHECK(contains(refusal("", {bad}), "command line: "));
 }
 

@@ -58,8 +58,8 @@ MatrixXd streams(Index n, Index k) {
 
 MatrixXd dense(Index n) { return Draw().matrix(n, n).triangularView<Eigen::Lower>(); }
 
-// Block AttnRes: one weight for the embedding, for each completed block of `size` sublayers, and for
-// the running block's partial sum; unnormalised.
+// Block AttnRes: one weight for the embedding, for each completed block of `size` sublayers, and
+// for the running block's partial sum; unnormalised.
 MatrixXd blocks(Index n, Index size) {
     Draw draw;
     MatrixXd m = MatrixXd::Zero(n, n);

@@ -141,17 +141,20 @@ TEST_CASE("a header must name every byte once") {
     CHECK(contains(refusal(framed(one_tensor("[0,8,8]"), data)), "data_offsets"));
     CHECK(contains(refusal(framed(one_tensor("[8,16]"), data + data)), "hole"));
     CHECK(contains(refusal(framed(one_tensor("[0,8],\"x\":1"), data)), "exactly"));
-    CHECK(contains(refusal(framed(R"({"a":{"dtype":"F33","shape":[],"data_offsets":[0,8]}})", data)),
-                   "F33"));
-    CHECK(contains(refusal(framed(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", data)),
-                   "shape"));
+    CHECK(contains(
+        refusal(framed(R"({"a":{"dtype":"F33","shape":[],"data_offsets":[0,8]}})", data)), "F33"));
+    CHECK(contains(
+        refusal(framed(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", data)),
+        "shape"));
     // 2^62 numbers of 4 bytes: the product wraps to 0.
     CHECK(contains(refusal(framed(R"({"a":{"dtype":"F32","shape":[4611686018427387904],)"
-                                  R"("data_offsets":[0,0]}})", "")),
+                                  R"("data_offsets":[0,0]}})",
+                                  "")),
                    "does not fill"));
     const std::string f32 = R"({"dtype":"F32","shape":[2],"data_offsets":)";
-    CHECK(contains(refusal(framed("{\"a\":" + f32 + "[0,8]},\"b\":" + f32 + "[4,12]}}", data + data)),
-                   "overlap"));
+    CHECK(
+        contains(refusal(framed("{\"a\":" + f32 + "[0,8]},\"b\":" + f32 + "[4,12]}}", data + data)),
+                 "overlap"));
     CHECK(contains(refusal(framed("{\"a\":" + f32 + "[0,8]},\"b\":" + f32 + "[0,8]}}", data)),
                    "overlap"));
     CHECK(contains(refusal(framed("{\"a\":" + f32 + "[0,8]},\"a\":" + f32 + "[0,8]}}", data)),

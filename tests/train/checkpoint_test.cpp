@@ -140,7 +140,8 @@ TEST_CASE("tensors must agree both ways; nothing is written otherwise") {
     };
     CHECK(said({{"w", "F32", {3, 2}, w.data()}}, "tensor w has the shape (2, 3), (3, 2)"));
     CHECK(said({{"w", "F64", {2, 3}, d.data()}}, "tensor w is F32, F64"));
-    CHECK(said({{"w", "F32", {2, 3}, w.data()}, {"x", "F32", {1}, d.data()}}, "tensor x is missing"));
+    CHECK(
+        said({{"w", "F32", {2, 3}, w.data()}, {"x", "F32", {1}, d.data()}}, "tensor x is missing"));
     CHECK(said({}, "tensor w has no place"));
     CHECK(w == std::array<float, 6>{});
     CHECK(refusal(c.model, {{"w", "F32", {2, 3}, w.data()}}) == "");

@@ -1,0 +1,25 @@
+#include "support/every_mixer.h"
+
+using namespace plumb;
+
+TEST_CASE("the mixer table", "[mixers]") {
+    for (const MixerInfo& info : mixers()) {
+        CHECK(&find_mixer(info.name) == &info);
+        CHECK(!info.test_settings.empty());
+        CHECK(!info.paper.empty());
+        for (const auto& settings : info.test_settings)
+            for (const std::string& s : settings) {
+                const std::string key = s.substr(0, s.find('='));
+                CHECK(std::count(info.options.begin(), info.options.end(), key) == 1);
+            }
+    }
+    CHECK_THROWS_WITH(find_mixer("atnres"), contains_text("'attnres'"));
+    CHECK_THROWS_AS(find_mixer("atnres"), UsageError);
+}
+
+TEST_CASE("names of sites", "[mixers]") {
+    CHECK(site_name(1, 4) == "layer.0.attn");
+    CHECK(site_name(2, 4) == "layer.0.mlp");
+    CHECK(site_name(4, 4) == "layer.1.mlp");
+    CHECK(site_name(5, 4) == "output");
+}

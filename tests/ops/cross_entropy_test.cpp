@@ -1,0 +1,54 @@
+#include "ops/cross_entropy.h"
+
+#include "catch.h"
+#include "experiment/gradient_check.h"
+#include "support/random.h"
+
+using namespace plumb;
+using namespace plumb::test;
+
+TEST_CASE("cross-entropy and its gradient, with positions that are not scored", "[ops]") {
+    const Index n = kTokenChunk + 3, v = 5;
+    Array<double> logits({{'N', n}, {'V', v}}, "logits"), losses({{'N', n}}, 9.0);
+    Array<std::int32_t> targets({{'N', n}}, 0);
+    Index scored = 0;
+    for (Index i = 0; i < n; ++i) {
+        targets[i] = i % 3 == 2 ? -1 : static_cast<std::int32_t>(i % v);
+        scored += targets[i] >= 0;
+    }
+    logits.row(0)[1] = 800;  // a plain exp would overflow
+    const double mean = cross_entropy<double>({}, logits, targets, losses);
+    double total = 0;
+    for (Index i = 1; i < n; ++i) {
+        double sum = 0;
+        for (Index k = 0; k < v; ++k) sum += std::exp(logits.row(i)[k]);
+        const double want = targets[i] < 0 ? 0 : std::log(sum) - logits.row(i)[targets[i]];
+        CHECK(std::abs(losses[i] - want) <= 1e-14);
+        total += want;
+    }
+    const double first = 800 - logits.row(0)[0];
+    CHECK(std::abs(losses[0] - first) <= 1e-12);
+    CHECK(std::abs(mean - (total + first) / static_cast<double>(scored)) <= 1e-12);
+
+    Array<double> gradient = logits;
+    cross_entropy_backward<double>({}, gradient, targets, 2.0);
+    std::vector<double> want(logits.values().size());
+    for (std::size_t i = 0; i < want.size(); ++i)
+        want[i] = 2 * central_difference(
+                          [&] { return cross_entropy<double>({}, logits, targets, losses); },
+                          logits.values()[i]);
+    CHECK(relative_error(gradient.span(), std::span(want)) <= 1e-8);
+    for (Index k = 0; k < v; ++k) CHECK(gradient.row(2)[k] == 0);
+}
+
+TEST_CASE("cross-entropy: equal logits give log V, nothing scored gives 0, NaN stays", "[ops]") {
+    Array<double> logits({{'N', 2}, {'V', 8}}, 1.5), losses({{'N', 2}}, 9.0);
+    Array<std::int32_t> targets({{'N', 2}}, 3);
+    CHECK(std::abs(cross_entropy<double>({}, logits, targets, losses) - std::log(8.0)) <= 1e-15);
+    logits.row(1)[3] = std::numeric_limits<double>::quiet_NaN();
+    CHECK(std::isnan(cross_entropy<double>({}, logits, targets, losses)));
+    targets[0] = targets[1] = -1;
+    CHECK(cross_entropy<double>({}, logits, targets, losses) == 0);
+    cross_entropy_backward<double>({}, logits, targets, 1.0);
+    for (const double g : logits.values()) CHECK(g == 0);
+}

@@ -1,0 +1,81 @@
+#include "ops/matmul.h"
+
+#include "catch.h"
+#include "support/random.h"
+
+#include <limits>
+
+using namespace plumb;
+using namespace plumb::test;
+
+namespace {
+
+// Against a triple loop in double, with leading dimensions wider than the rows.
+template <class Real>
+double gemm_error(Op op_a, Op op_b, Index m, Index n, Index k, Real alpha, Real beta, int threads) {
+    const bool ta = op_a == Op::transpose, tb = op_b == Op::transpose;
+    const Index lda = (ta ? m : k) + 3, ldb = (tb ? k : n) + 1, ldc = n + 2;
+    Array<Real> a({{'M', ta ? k : m}, {'K', lda}}, "a"), b({{'K', tb ? n : k}, {'N', ldb}}, "b");
+    Array<Real> c({{'M', m}, {'N', ldc}}, "c");
+    std::vector<double> want(c.values().begin(), c.values().end());
+    if (beta == Real(0))  // beta = 0 overwrites whatever was there
+        for (Index i = 0; i < m; ++i) c.row(i)[0] = std::numeric_limits<Real>::quiet_NaN();
+    for (Index i = 0; i < m; ++i)
+        for (Index j = 0; j < n; ++j) {
+            double sum = 0;
+            for (Index p = 0; p < k; ++p)
+                sum += static_cast<double>(ta ? a.row(p)[i] : a.row(i)[p]) *
+                       static_cast<double>(tb ? b.row(j)[p] : b.row(p)[j]);
+            double& w = want[static_cast<std::size_t>(i * ldc + j)];
+            w = static_cast<double>(alpha) * sum + (beta == Real(0) ? 0 : static_cast<double>(beta) * w);
+        }
+    gemm<Real>({Device::cpu, threads}, op_a, op_b, m, n, k, alpha, a.values().data(), lda,
+               b.values().data(), ldb, beta, c.values().data(), ldc);
+    return relative_error(c.span(), std::span(want));
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("gemm against a triple loop", "[ops]", float, double) {
+    const double eps = std::numeric_limits<TestType>::epsilon();
+    for (const Op a : {Op::none, Op::transpose})
+        for (const Op b : {Op::none, Op::transpose})
+            for (const auto& [m, n, k] : {std::array<Index, 3>{1, 1, 1}, {3, 5, 7}, {65, 1, 33},
+                                          {1, 130, 64}, {64, 63, 130}})
+                for (const double beta : {0.0, 1.0, -0.5}) {
+                    INFO("m=" << m << " n=" << n << " k=" << k << " beta=" << beta);
+                    CHECK(gemm_error<TestType>(a, b, m, n, k, TestType(1), TestType(beta), 1) <= 20 * eps);
+                    CHECK(gemm_error<TestType>(a, b, m, n, k, TestType(0.3), TestType(beta), 2) <= 20 * eps);
+                }
+}
+
+TEST_CASE("linear and its gradients", "[ops]") {
+    const Index n = 5, in = 7, out = 3;
+    Array<double> x({{'N', n}, {'C', in}}, "x"), w({{'O', out}, {'C', in}}, "w");
+    Array<double> dy({{'N', n}, {'O', out}}, "dy"), y({{'N', n}, {'O', out}}, 9.0);
+    Array<double> dx({{'N', n}, {'C', in}}, 9.0), dw({{'O', out}, {'C', in}}, 1.0);
+    const Context ctx;
+    linear<double>(ctx, x, w, y);
+    linear_backward<double>(ctx, dy, x, w, dx, dw);
+    for (Index i = 0; i < n; ++i)
+        for (Index o = 0; o < out; ++o) {
+            double sum = 0;
+            for (Index c = 0; c < in; ++c) sum += x.row(i)[c] * w.row(o)[c];
+            CHECK(std::abs(y.row(i)[o] - sum) <= 1e-13);
+        }
+    for (Index c = 0; c < in; ++c) {
+        for (Index i = 0; i < n; ++i) {
+            double sum = 0;
+            for (Index o = 0; o < out; ++o) sum += dy.row(i)[o] * w.row(o)[c];
+            CHECK(std::abs(dx.row(i)[c] - sum) <= 1e-13);
+        }
+        for (Index o = 0; o < out; ++o) {
+            double sum = 1.0;  // adds to what is there
+            for (Index i = 0; i < n; ++i) sum += dy.row(i)[o] * x.row(i)[c];
+            CHECK(std::abs(dw.row(o)[c] - sum) <= 1e-13);
+        }
+    }
+    const Array<double> before = dw;
+    linear_backward<double>(ctx, dy, x, w, {}, dw);  // no dx wanted
+    CHECK(dw[0] != before[0]);
+}
