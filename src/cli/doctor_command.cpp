@@ -111,7 +111,8 @@ void doctor(const Options& o) {
 void add_doctor_command(CLI::App& app) {
     auto o = std::make_shared<Options>();
     CLI::App* cmd = app.add_subcommand("doctor", "what was found here, and how fast GEMM is");
-    cmd->add_option("--threads", o->threads, "threads (default: all cores)");
+    cmd->add_option("--threads", o->threads, "threads (default: all cores)")
+        ->check(CLI::Range(1, 1024));
     cmd->add_flag("--json", o->json, "as JSON");
     cmd->footer(kExamples);
     cmd->callback([o] { doctor(*o); });

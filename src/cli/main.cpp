@@ -12,13 +12,27 @@
 #include "cli/train_command.h"
 
 #include "core/check.h"
+#include "core/text.h"
 #include "plumb/build_info.h"
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdio>
+#include <filesystem>
+#include <string>
+#include <vector>
 
 namespace {
+
+// CLI11 says of an unknown command only that one is required.
+void check_command_name(const CLI::App& app, const std::string& word) {
+    std::vector<std::string> names;
+    for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+    if (word.starts_with("-") || std::find(names.begin(), names.end(), word) != names.end()) return;
+    throw plumb::UsageError(fmt::format("'{}' is not a command; nearest is '{}' (plumb --help)", word,
+                                        plumb::nearest(word, names)));
+}
 
 int run(int argc, char** argv) {
     CLI::App app{"Plumb: depth mixers of transformers, trained and measured."};
@@ -34,6 +48,11 @@ int run(int argc, char** argv) {
     plumb::add_matrix_command(app);
     plumb::add_generate_command(app);
     plumb::add_doctor_command(app);
+    if (argc < 2) {
+        std::printf("%s", app.help().c_str());
+        return 0;
+    }
+    check_command_name(app, argv[1]);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
@@ -60,6 +79,8 @@ int main(int argc, char** argv) {
     } catch (const plumb::Diverged& e) {
         return fail(e.what(), plumb::kDiverged);
     } catch (const plumb::IoError& e) {
+        return fail(e.what(), plumb::kInputOutput);
+    } catch (const std::filesystem::filesystem_error& e) {
         return fail(e.what(), plumb::kInputOutput);
     } catch (const std::bad_alloc&) {
         return fail("out of memory; `plumb train --dry-run` shows what a run needs: try a smaller "

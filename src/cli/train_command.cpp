@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 namespace plumb {
 namespace {
@@ -26,7 +27,7 @@ struct Options {
     std::string config, out, device = "cpu", precision = "fp32", resume = "never";
     std::vector<std::string> overrides;
     int threads = 0;
-    long seed = 0;
+    std::optional<long> seed;
     bool dry_run = false, plan = false, quiet = false;
 };
 
@@ -66,16 +67,19 @@ void print_summary(const nlohmann::ordered_json& summary, const std::string& out
     std::printf("run: %s\n", out.c_str());
 }
 
-RunOptions resolve(const Options& o) {
+std::vector<std::string> overrides_of(const Options& o) {
     std::vector<std::string> overrides = o.overrides;
-    if (o.seed != 0) overrides.push_back(fmt::format("train.seed={}", o.seed));
+    if (o.seed) overrides.push_back(fmt::format("train.seed={}", *o.seed));
+    return overrides;
+}
+
+RunOptions resolve(const Options& o) {
     if (o.device != "cpu")
         throw UsageError(fmt::format("--device {}: this version computes on the CPU only", o.device));
     if (o.precision != "fp32")
         throw UsageError(fmt::format("--precision {}: this version computes in fp32 only", o.precision));
-    if (o.threads < 0) throw UsageError("--threads: must be at least 1");
     RunOptions run;
-    run.config = load_config(o.config, overrides).config;
+    run.config = load_config(o.config, overrides_of(o)).config;
     run.out = o.out;
     run.resume = parse_resume(o.resume);
     run.context.threads = o.threads > 0 ? o.threads : omp_get_num_procs();
@@ -85,9 +89,7 @@ RunOptions resolve(const Options& o) {
 void train(const Options& o, const std::vector<std::string>& command_line) {
     RunOptions options = resolve(o);
     if (o.dry_run || o.plan) {
-        std::vector<std::string> overrides = o.overrides;
-        if (o.seed != 0) overrides.push_back(fmt::format("train.seed={}", o.seed));
-        print_dry_run(load_config(o.config, overrides), options.context, o.plan);
+        print_dry_run(load_config(o.config, overrides_of(o)), options.context, o.plan);
         return;
     }
     if (o.out.empty())
@@ -118,7 +120,8 @@ void add_train_command(CLI::App& app) {
     cmd->add_option("-o,--out", o->out, "folder of the run");
     cmd->add_option("--device", o->device, "cpu");
     cmd->add_option("--precision", o->precision, "fp32");
-    cmd->add_option("--threads", o->threads, "threads (default: all cores)");
+    cmd->add_option("--threads", o->threads, "threads (default: all cores)")
+        ->check(CLI::Range(1, 1024));
     cmd->add_option("--seed", o->seed, "same as train.seed=N");
     cmd->add_option("--resume", o->resume, "auto: continue if there is a run; never; must");
     cmd->add_flag("--dry-run", o->dry_run, "print settings, parameters, memory and time, then stop");

@@ -15,9 +15,7 @@ std::span<T> numbers(View<T> view) {
 }
 
 // The larger of two differences; a NaN in either stays.
-inline double worse(double a, double b) {
-    return std::isnan(a) || a >= b ? a : b;
-}
+inline double worse(double a, double b) { return std::isnan(a) || a >= b ? a : b; }
 
 // Largest |a - b| over the larger of the largest |b| and `floor` (over 1 if both are all but zero).
 template <class A, class B>

@@ -33,7 +33,8 @@ GradientError check_gradients(ToyStack<double>& stack) {
         std::vector<double> numeric(t.values.size());
         for (std::size_t i = 0; i < numeric.size(); ++i)
             numeric[i] = central_difference([&] { return stack.forward(ctx); }, t.values[i]);
-        const double error = relative_error(std::span(t.gradient), std::span(numeric), 1e-6 * largest);
+        const double error =
+            relative_error(std::span(t.gradient), std::span(numeric), 1e-6 * largest);
         const bool new_worst = !std::isnan(result.worst) && !(error <= result.worst);
         if (result.n_checked == 0 || new_worst) result.where = t.name;
         result.worst = worse(result.worst, error);

@@ -30,7 +30,8 @@ void load(const SafetensorsFile& file, Transformer<Real>& model) {
             refuse(file, fmt::format("{} is not {}", spec.name, spec.shape.text()));
         std::copy(from.begin(), from.end(), to.data);
     }
-    for (const auto& [name, to] : {std::pair{"tokens", model.tokens()}, {"targets", model.targets()}}) {
+    for (const auto& [name, to] :
+         {std::pair{"tokens", model.tokens()}, {"targets", model.targets()}}) {
         const auto from = file.values<std::int64_t>(name);
         if (std::ssize(from) != to.count()) refuse(file, std::string(name) + " has another length");
         std::copy(from.begin(), from.end(), to.data);
@@ -102,8 +103,8 @@ OracleErrors oracle_errors(const SafetensorsFile& file) {
     model.backward(ctx);
     for (const ParamSpec& spec : model.params().specs()) {
         const auto ours = numbers(model.params().grad(model.params().find(spec.name)));
-        errors.gradient = worse(
-            errors.gradient, relative_error(ours, file.values<double>("grad/" + spec.name)));
+        errors.gradient =
+            worse(errors.gradient, relative_error(ours, file.values<double>("grad/" + spec.name)));
     }
     return errors;
 }

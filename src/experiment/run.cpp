@@ -34,7 +34,9 @@ public:
 private:
     void open();
     void restore();
+    void restore_or_explain();
     void train_loop(const std::atomic<bool>& stop);
+    double validation_loss();
     void evaluate_and_log(std::optional<StepResult> result, bool evaluate);
     void probe();
     void checkpoint();
@@ -84,7 +86,6 @@ std::vector<TensorTarget> as_targets(const std::vector<TensorRef>& refs) {
 }
 
 void Session::restore() {
-    if (!start_.checkpoint) return;
     const Checkpoint c = load_checkpoint(*start_.checkpoint);
     std::vector<TensorRef> moments = model_tensors(0);
     for (TensorRef& r : model_tensors(1)) moments.push_back(std::move(r));
@@ -98,6 +99,24 @@ void Session::restore() {
     best_step_ = c.state.at("best_step");
     last_loss_ = c.state.at("last_val_loss");
     last_eval_ = c.state.at("last_eval");
+}
+
+void Session::restore_or_explain() {
+    const auto explain = [&](const std::string& what) {
+        return fmt::format("{}. Nothing was written; remove {} to go on from the checkpoint before it",
+                           what, start_.checkpoint->string());
+    };
+    try {
+        restore();
+        trainer_.check_parameters(step_);
+    } catch (const Diverged& e) {
+        throw Diverged(explain(e.what()));
+    } catch (const IoError& e) {
+        throw IoError(explain(e.what()));
+    } catch (const nlohmann::json::exception& e) {
+        const std::string file = (*start_.checkpoint / "state.json").string();
+        throw IoError(explain(fmt::format("{}: {}", file, e.what())));
+    }
 }
 
 // Everything in `state` follows from config, data and step: same run, same bytes.
@@ -119,6 +138,13 @@ void Session::checkpoint() {
                     config_.train.keep_checkpoints);
 }
 
+double Session::validation_loss() {
+    const double loss = trainer_.evaluate(options_.context);
+    if (std::isfinite(loss)) return loss;
+    trainer_.check_parameters(step_);
+    throw Diverged(fmt::format("step {}: the validation loss is {}", step_, loss));
+}
+
 void Session::evaluate_and_log(std::optional<StepResult> result, bool evaluate) {
     MetricsLine line{.step = step_, .tokens = step_ * trainer_.tokens_per_step(), .time_s = time_s_};
     if (result) {
@@ -129,7 +155,7 @@ void Session::evaluate_and_log(std::optional<StepResult> result, bool evaluate) 
                          (time_s_ - logged_time_);
     }
     if (evaluate) {
-        last_loss_ = trainer_.evaluate(options_.context);
+        last_loss_ = validation_loss();
         last_eval_ = step_;
         if (best_step_ < 0 || last_loss_ < best_loss_) best_loss_ = last_loss_, best_step_ = step_;
         line.val_loss = last_loss_;
@@ -234,13 +260,15 @@ void Session::open() {
                                    m.width, 0.1);
     trainer_.allocate();
     fingerprint_ = plan_.data->fingerprint();
-    restore();
+    if (start_.checkpoint) restore_or_explain();
     create_run_directory(
         options_.out, config_,
         make_manifest({options_.command_line, device_name(options_.context.device), "fp32",
                        options_.context.threads, config_.train.seed, plan_.data->describe(),
                        fingerprint_}));
-    log_.emplace(options_.out, start_.continues ? std::optional<long>(step_) : std::nullopt,
+    // Without a checkpoint the run starts again, and so do its lines.
+    const long kept = start_.checkpoint ? step_ : -1;
+    log_.emplace(options_.out, start_.continues ? std::optional<long>(kept) : std::nullopt,
                  config_.record.tensorboard);
     time_s_ = logged_time_ = log_->earlier_time();
     logged_step_ = step_;
@@ -259,6 +287,12 @@ RunResult Session::run(const std::atomic<bool>& stop) {
         throw Diverged(fmt::format("{}. {}", e.what(),
                                    kept ? "The last good checkpoint is " + kept->string()
                                         : "No checkpoint had been written yet"));
+    } catch (const std::exception&) {
+        try {
+            write_status(options_.out, "failed");
+        } catch (const IoError&) {  // the disk that failed the run; its message is the one to show
+        }
+        throw;
     }
     const bool done = step_ == config_.train.steps;
     const std::string status = done ? "done" : "interrupted";

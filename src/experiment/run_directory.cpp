@@ -4,7 +4,9 @@
 #include "core/files.h"
 #include "train/checkpoint.h"
 
+#include <algorithm>
 #include <map>
+#include <vector>
 
 namespace fs = std::filesystem;
 
@@ -37,6 +39,17 @@ std::string read_status(const fs::path& dir) {
     return text;
 }
 
+// What a kill inside write_file leaves.
+bool is_leftover(const fs::path& path) {
+    const std::string name = path.filename().string();
+    return name.starts_with(".") && name.find(".tmp") != std::string::npos;
+}
+
+std::vector<fs::path> entries(const fs::path& dir) {
+    if (!fs::exists(dir)) return {};
+    return {fs::directory_iterator(dir), fs::directory_iterator()};
+}
+
 }  // namespace
 
 Resume parse_resume(const std::string& text) {
@@ -52,7 +65,8 @@ RunStart inspect_run_directory(const fs::path& dir, Resume resume, const Config&
         throw UsageError(fmt::format("--out {}: is a file; choose another folder", where));
     const bool has_run = fs::exists(dir / "config.toml");
     if (!has_run) {
-        if (fs::exists(dir) && !fs::is_empty(dir))
+        const std::vector<fs::path> found = entries(dir);
+        if (!std::all_of(found.begin(), found.end(), is_leftover))
             throw UsageError(fmt::format(
                 "--out {}: holds files that are not a run; choose a new or empty folder", where));
         if (resume == Resume::must)
@@ -78,10 +92,14 @@ RunStart inspect_run_directory(const fs::path& dir, Resume resume, const Config&
 void create_run_directory(const fs::path& dir, const Config& config,
                           const nlohmann::ordered_json& manifest) {
     make_folder(dir);
+    for (const fs::path& folder : {dir, dir / "matrix"})
+        for (const fs::path& path : entries(folder))
+            if (is_leftover(path)) remove_path(path);
+    // First what makes the folder a run, so that one killed here can be resumed.
+    if (!fs::exists(dir / "config.toml")) write_file(dir / "config.toml", to_toml(config));
     fs::path path = dir / "manifest.json";
     for (int n = 2; fs::exists(path); ++n) path = dir / fmt::format("manifest.{}.json", n);
     write_file(path, manifest.dump(2) + "\n");
-    if (!fs::exists(dir / "config.toml")) write_file(dir / "config.toml", to_toml(config));
     write_status(dir, "running");
 }
 

@@ -44,7 +44,7 @@ private:
         l.mixer = mixer_.name, l.setting = setting_, l.name = name, l.limit = limit;
         try {
             l.value = f(l);
-            if (l.value <= limit) l.status = CheckLine::Status::pass;  // a NaN fails
+            l.status = judge(l.value, limit);
         } catch (const std::exception& e) {
             l.note = e.what();
         }

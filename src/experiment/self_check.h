@@ -24,6 +24,11 @@ struct CheckLine {
     std::string note;  // why it failed or was skipped, or where the worst value is
 };
 
+// pass if value <= limit; a NaN fails.
+inline CheckLine::Status judge(double value, double limit) {
+    return value <= limit ? CheckLine::Status::pass : CheckLine::Status::fail;
+}
+
 struct CheckOptions {
     std::filesystem::path fixtures;  // of PyTorch; empty: those lines are skipped
     std::function<void(const std::string&)> progress = [](const std::string&) {};
@@ -33,8 +38,8 @@ struct CheckOptions {
 std::vector<CheckLine> self_check(const MixerInfo& mixer, const CheckOptions& options);
 
 // Worst marginal error of Sinkhorn(iters) over 1000 random (k, k) logit matrices of standard
-// deviation `logit_std`: of the column sums, which the last pass makes 1, and of the row sums, which
-// are 1 only as far as the iterations converged.
+// deviation `logit_std`: of the column sums, which the last pass makes 1, and of the row sums,
+// which are 1 only as far as the iterations converged.
 struct MarginalErrors {
     double columns, rows;
 };

@@ -105,7 +105,8 @@ std::vector<std::string> unmoved_parameters(const MixerConfig& mixer, int steps)
     const std::vector<double> start = params.values();
     for (int step = 0; step < steps; ++step) {
         pass(*model);
-        for (std::size_t i = 0; i < start.size(); ++i) params.values()[i] -= 0.1 * params.grads()[i];
+        for (std::size_t i = 0; i < start.size(); ++i)
+            params.values()[i] -= 0.1 * params.grads()[i];
     }
     std::vector<std::string> names;
     for (const ParamSpec& spec : params.specs()) {

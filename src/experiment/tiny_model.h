@@ -30,8 +30,8 @@ double difference_to_standard(const MixerConfig& mixer);
 // Throws InternalError if changing a token changes no logit at all.
 double causality_error(const MixerConfig& mixer);
 
-// Names of parameters of which no number differs from its initial value after `steps` steps of plain
-// gradient descent in double.
+// Names of parameters of which no number differs from its initial value after `steps` steps of
+// plain gradient descent in double.
 std::vector<std::string> unmoved_parameters(const MixerConfig& mixer, int steps = 3);
 
 // Loss and gradients of a perturbed model in float against the same in double, relative to the

@@ -130,8 +130,9 @@ double matrix_error(ToyStack<Real>& stack) {
                 double sum = 0, size = 0;
                 for (Index i = 0; i <= r; ++i) {
                     const auto k = static_cast<std::size_t>((r * rows + i) * g + (g > 1 ? c : 0));
-                    const double x = static_cast<double>(m[k]) *
-                                     static_cast<double>(stack.output(static_cast<int>(i)).row(n)[c]);
+                    const double x =
+                        static_cast<double>(m[k]) *
+                        static_cast<double>(stack.output(static_cast<int>(i)).row(n)[c]);
                     sum += x, size += std::abs(x);
                 }
                 const double h = static_cast<double>(stack.read(static_cast<int>(r + 1)).row(n)[c]);
@@ -141,10 +142,10 @@ double matrix_error(ToyStack<Real>& stack) {
     return error;
 }
 
-#define PLUMB_INSTANTIATE(Real)                                                              \
-    template void perturb(ParamStore<Real>&, double, std::uint64_t, std::optional<Group>);   \
-    template class ToyStack<Real>;                                                           \
-    template std::vector<Real> depth_matrix(const DepthMixer<Real>&, Index);                 \
+#define PLUMB_INSTANTIATE(Real)                                                            \
+    template void perturb(ParamStore<Real>&, double, std::uint64_t, std::optional<Group>); \
+    template class ToyStack<Real>;                                                         \
+    template std::vector<Real> depth_matrix(const DepthMixer<Real>&, Index);               \
     template double matrix_error(ToyStack<Real>&);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)

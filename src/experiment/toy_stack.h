@@ -3,8 +3,8 @@
 //     v_l[n,c] = tanh(a_l[c] h_l[n,c] + b_l[c] h_l[n,c+1])       a_l, b_l fixed, channels cyclic
 //     loss = sum_{n,c} g[n,c] h_{L+1}[n,c] + h_{L+1}[n,c]^2 / 2   g fixed
 //
-// Everything fixed is a function of the seed. It keeps every h_l, v_l and dLoss/dv_0. Scratch memory
-// is NaN before every forward, so that a number nobody wrote shows.
+// Everything fixed is a function of the seed. It keeps every h_l, v_l and dLoss/dv_0. Scratch
+// memory is NaN before every forward, so that a number nobody wrote shows.
 #pragma once
 
 #include "mixers/mixers.h"
@@ -57,7 +57,7 @@ private:
     Index n_, c_;
     ParamStore<Real> params_;
     std::optional<Arena> arena_;
-    std::vector<Real> weights_, target_, dinput_;       // (L, 2, C), (N, C), (N, C)
+    std::vector<Real> weights_, target_, dinput_;     // (L, 2, C), (N, C), (N, C)
     std::vector<std::vector<Real>> outputs_, reads_;  // v_0..v_L, h_1..h_{L+1}
 };
 

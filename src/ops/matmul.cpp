@@ -35,6 +35,10 @@ void eigen_gemm(Op op_a, Op op_b, Index m, Index n, Index k, Real alpha, const R
 void gemm_on(Cpu, Op op_a, Op op_b, Index m, Index n, Index k, float alpha, const float* a,
              Index lda, const float* b, Index ldb, float beta, float* c, Index ldc) {
 #ifdef PLUMB_HAVE_ONEDNN
+    // oneDNN cuts the inner dimension of a matrix-vector product by the number of threads, which
+    // changes the bits of the sum.
+    if (m == 1 || n == 1)
+        return eigen_gemm(op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
     // dnnl_sgemm is the same call in oneDNN 2.x and 3.x.
     const dnnl_status_t status = dnnl_sgemm(static_cast<char>(op_a), static_cast<char>(op_b), m, n,
                                             k, alpha, a, lda, b, ldb, beta, c, ldc);

@@ -145,7 +145,7 @@ void Trainer::diverged(const Context& ctx, long step, const std::string& what, d
     const std::string tensor = first_bad_tensor(ctx);
     throw Diverged(fmt::format(
         "step {}: {} is {}; {}. Try a smaller train.lr, more train.warmup or train.clip=1", step,
-        what, value,
+        what, std::abs(value),  // the sign of a NaN says nothing
         tensor.empty() ? "all tensors are finite, the loss exceeds 4 ln(vocabulary)"
                        : "first tensor that is not finite: " + tensor));
 }

@@ -72,7 +72,9 @@ TEST_CASE("figures of the mean and of single tokens") {
     const MatrixFile file = read_matrix_file(run.save(40));
     CHECK(file.mixer == "standard");
     CHECK(file.step == 40);
-    CHECK(file.sample.size() == 2);
+    REQUIRE(file.sample.size() == 2);
+    CHECK(file.sample[0] == file.mean);
+    CHECK(file.sample[1] == Eigen::MatrixXd::Identity(5, 5));
     const auto ranks = token_ranks(file, kRankTolerance);
     REQUIRE(ranks);
     // Cuts of the identity have rank 1 too: only source r-1 is read, by sublayer r.

@@ -90,7 +90,7 @@ TEST_CASE("numbers take at most ten columns") {
     CHECK(short_number(kNaN).empty());
 }
 
-TEST_CASE("the terminal follows the environment; a file is no terminal") {
+TEST_CASE("the terminal follows the environment, a file is no terminal") {
     std::FILE* file = std::tmpfile();
     const Environment no_all("LC_ALL", nullptr), no_ctype("LC_CTYPE", nullptr);
     {

@@ -62,7 +62,7 @@ TEST_CASE("a file that was not committed leaves the old one and no litter") {
     CHECK(n_entries(folder.path()) == 1);
 }
 
-TEST_CASE("a full disk is an IoError that names the file; the old file survives") {
+TEST_CASE("a full disk is an IoError that names the file, the old file survives") {
     TempFolder folder;
     write_file(folder / "a", "old");
     OutputFile full("/dev/full", OutputFile::Mode::append);

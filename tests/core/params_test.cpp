@@ -10,7 +10,9 @@ using namespace plumb;
 TEST_CASE("slices are aligned, padding is zero, names are unique", "[core]") {
     ParamStore<float> store;
     const ParamId a = store.declare({.name = "a", .shape = {{'C', 3}}, .init = Init::constant(2)});
-    const ParamId b = store.declare({.name = "b", .shape = {{'V', 2}, {'C', 5}}, .init = Init::normal(1),
+    const ParamId b = store.declare({.name = "b",
+                                     .shape = {{'V', 2}, {'C', 5}},
+                                     .init = Init::normal(1),
                                      .group = Group::mixer});
     const ParamSpec twice{.name = "a", .shape = {{'C', 1}}, .init = {}};
     CHECK_THROWS_AS(store.declare(twice), InternalError);

@@ -13,6 +13,7 @@ TEST_CASE("cpuinfo of x86 and Arm") {
     CHECK(x86.logical_cpus == 2);
     const CpuInfo arm = parse_cpuinfo("processor\t: 0\nFeatures\t: fp asimd sve\n");
     CHECK(arm.model == "unknown");
+    CHECK(arm.logical_cpus == 1);
     CHECK(arm.isa == std::vector<std::string>{"asimd", "sve"});
     CHECK(parse_cpuinfo("").logical_cpus == 0);
     CHECK(parse_cpuinfo(":\n: x\nflags:\n").isa.empty());

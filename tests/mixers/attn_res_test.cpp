@@ -19,12 +19,14 @@ TEST_CASE("attnres: every row of M is a softmax", "[mixers]") {
     }
 }
 
-TEST_CASE("attnres: weights are softmax <query, RMSNorm(v; gain)>, without 1/sqrt(C)", "[mixers]") {
+TEST_CASE("attnres: weights are softmax <query, RMSNorm(v, gain)>, without 1/sqrt(C)", "[mixers]") {
     const auto stack = toy_stack<double>(mixer_config("attnres"), {3, 2, 5, 1e-6});
     stack->forward({});
     const std::vector<double> m = depth_matrix(stack->mixer(), 1);
     const auto param = [&](const char* name) {
-        return stack->params().value(stack->params().find(std::string("output.mixer.") + name)).data;
+        return stack->params()
+            .value(stack->params().find(std::string("output.mixer.") + name))
+            .data;
     };
     const double *query = param("query"), *gain = param("key_gain");
     double weights[4], sum = 0;
@@ -50,7 +52,8 @@ TEST_CASE("attnres_block: block size 1 is attnres for any queries", "[mixers]") 
 
 TEST_CASE("attnres_block: members of a block share a weight", "[mixers]") {
     // L = 7, blocks {1,2,3} {4,5,6} {7}: what is read is v_0, completed sums and the running sum.
-    const auto stack = toy_stack<double>(mixer_config("attnres_block", {"block_size=3"}), {7, 2, 5, 1e-6});
+    const auto stack =
+        toy_stack<double>(mixer_config("attnres_block", {"block_size=3"}), {7, 2, 5, 1e-6});
     stack->forward({});
     const std::vector<double> m = depth_matrix(stack->mixer(), 0);
     const auto at = [&](std::size_t l, std::size_t i) { return m[(l - 1) * 8 + i]; };
@@ -58,16 +61,20 @@ TEST_CASE("attnres_block: members of a block share a weight", "[mixers]") {
         const auto block_of = [](std::size_t i) { return (i + 2) / 3; };
         double sum = 0;
         for (std::size_t i = 0; i < l; ++i) {
-            if (i > 0 && block_of(i) == block_of(i - 1)) CHECK(at(l, i) == at(l, i - 1));
-            else sum += at(l, i);
+            if (i > 0 && block_of(i) == block_of(i - 1))
+                CHECK(at(l, i) == at(l, i - 1));
+            else
+                sum += at(l, i);
         }
         CHECK(std::abs(sum - 1) <= 1e-14);
     }
 }
 
-TEST_CASE("attnres_block: n_blocks is ceil(L / n) sublayers a block, eight by default", "[mixers]") {
+TEST_CASE("attnres_block: n_blocks is ceil(L / n) sublayers a block, eight by default",
+          "[mixers]") {
     const auto loss = [](const std::vector<std::string>& settings) {
-        return toy_stack<double>(mixer_config("attnres_block", settings), {18, 2, 5, 1e-6})->forward({});
+        return toy_stack<double>(mixer_config("attnres_block", settings), {18, 2, 5, 1e-6})
+            ->forward({});
     };
     CHECK(loss({"n_blocks=4"}) == loss({"block_size=5"}));
     CHECK(loss({}) == loss({"block_size=3"}));

@@ -100,7 +100,8 @@ TEST_CASE("calls out of order throw", "[mixers]") {
 
 TEST_CASE("the same call gives the same bits, and begin() forgets the last forward", "[mixers]") {
     for_every_setting([&](const MixerConfig& config, const MixerInfo&) {
-        const auto stack = toy_stack<double>(config, kShape), other = toy_stack<double>(config, kShape);
+        const auto stack = toy_stack<double>(config, kShape),
+                   other = toy_stack<double>(config, kShape);
         const std::vector<double> first = pass(*stack);
         CHECK(same_bits(first, pass(*other)));
         other->fill_input(9);
@@ -162,7 +163,8 @@ TEST_CASE("one and two threads give the same bits", "[mixers]") {
 }
 
 TEST_CASE("float follows double to rounding", "[mixers]") {
-    // Some tens of roundings reach each number, and sums of mixed sign lose a digit.
+    // Some tens of roundings reach each number, and sums of mixed sign lose a digit; a parameter of
+    // one number (a scale, a bias) has no larger neighbour to be measured by and loses another.
     constexpr double kLimit = 500 * std::numeric_limits<float>::epsilon();
     for_every_setting([&](const MixerConfig& config, const MixerInfo&) {
         const auto exact = toy_stack<double>(config, kShape);
@@ -176,7 +178,7 @@ TEST_CASE("float follows double to rounding", "[mixers]") {
             const auto want = numbers(exact->params().grad(exact->params().find(spec.name)));
             const auto got = numbers(rounded->params().grad(rounded->params().find(spec.name)));
             INFO(spec.name);
-            CHECK(relative_error(got, want) <= kLimit);
+            CHECK(relative_error(got, want) <= (want.size() == 1 ? 10 : 1) * kLimit);
         }
     });
 }

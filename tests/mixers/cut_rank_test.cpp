@@ -32,7 +32,8 @@ TEST_CASE("cut rank of every mixer", "[mixers]") {
     };
     for (const Row& row : table) {
         INFO(row.mixer << " " << fmt::format("{}", fmt::join(row.settings, " ")));
-        const auto stack = toy_stack<double>(mixer_config(row.mixer, row.settings), {12, 3, 7, 1e-6});
+        const auto stack =
+            toy_stack<double>(mixer_config(row.mixer, row.settings), {12, 3, 7, 1e-6});
         stack->forward({});
         const Index g = stack->mixer().matrix_channels();
         for (Index token = 0; token < 3; ++token) {

@@ -14,7 +14,8 @@ TEST_CASE("denseformer: parameters and initial M", "[mixers]") {
 
 TEST_CASE("denseformer: dilation and period choose the buckets", "[mixers]") {
     const auto names = [](const std::vector<std::string>& settings) {
-        const auto stack = toy_stack<double>(mixer_config("denseformer", settings), {8, 1, 3, 1e-6});
+        const auto stack =
+            toy_stack<double>(mixer_config("denseformer", settings), {8, 1, 3, 1e-6});
         std::string text;
         for (const ParamSpec& s : stack->params().specs())
             text += fmt::format("{}:{} ", s.name.substr(6, 1), s.shape.count());

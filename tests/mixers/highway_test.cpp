@@ -24,7 +24,8 @@ TEST_CASE("highway: every row of M is a convex combination", "[mixers]") {
 
 TEST_CASE("highway: initial gates", "[mixers]") {
     const auto last_row = [](const std::vector<std::string>& settings) {
-        ToyStack<double> stack(make_mixer<double>(mixer_config("highway", settings), {8, 1, 3, 1e-6}));
+        ToyStack<double> stack(
+            make_mixer<double>(mixer_config("highway", settings), {8, 1, 3, 1e-6}));
         stack.forward({});
         const std::vector<double> m = depth_matrix(stack.mixer(), 0);
         return std::vector<double>(m.end() - 9, m.end());

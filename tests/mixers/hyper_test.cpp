@@ -10,7 +10,9 @@ TEST_CASE("hyper: static coefficients give M in closed form", "[mixers]") {
     stack->forward({});
     const std::vector<double> m = depth_matrix(stack->mixer(), 1);
     const auto param = [&](int l, const char* name, Index i) {
-        return stack->params().value(stack->params().find(site_name(l, 4) + ".mixer." + name)).data[i];
+        return stack->params()
+            .value(stack->params().find(site_name(l, 4) + ".mixer." + name))
+            .data[i];
     };
     for (int l = 1; l <= 5; ++l)
         for (int i = 0; i < l; ++i) {
@@ -34,6 +36,7 @@ TEST_CASE("hyper: the number of streams is bounded", "[mixers]") {
     MixerConfig config = mixer_config("hyper");
     for (const long streams : {0L, 9L}) {
         config.streams = streams;
-        CHECK_THROWS_WITH(make_mixer<double>(config, {4, 1, 3, 1e-6}), contains_text("mixer.streams"));
+        CHECK_THROWS_WITH(make_mixer<double>(config, {4, 1, 3, 1e-6}),
+                          contains_text("mixer.streams"));
     }
 }

@@ -14,7 +14,8 @@ TEST_CASE("mixers that claim it equal the standard network at init", "[mixers]")
     });
     CHECK(n >= 10);
     for (const char* gate : {"gate=scalar", "gate=vector", "gate=static"})
-        CHECK(difference_to_standard(mixer_config("highway", {gate, "gate_bias=uniform"})) <= 1e-12);
+        CHECK(difference_to_standard(mixer_config("highway", {gate, "gate_bias=uniform"})) <=
+              1e-12);
     for (const char* size : {"block_size=1", "block_size=2", "block_size=3", "block_size=4",
                              "n_blocks=1", "n_blocks=2", "n_blocks=3"})  // 3: the last is short
         CHECK(difference_to_standard(mixer_config("attnres_block", {size})) <= 1e-12);

@@ -8,7 +8,8 @@ namespace {
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
 // Streams with static coefficients: scale 0 leaves the biases, which are random.
-std::unique_ptr<ToyStack<double>> static_mhc(const std::vector<std::string>& settings, int sublayers) {
+std::unique_ptr<ToyStack<double>> static_mhc(const std::vector<std::string>& settings,
+                                             int sublayers) {
     auto stack = toy_stack<double>(mixer_config("mhc", settings), {sublayers, 2, 5, 1e-6});
     for (const ParamSpec& spec : stack->params().specs())
         if (spec.name.ends_with(".scale")) {
@@ -76,7 +77,9 @@ TEST_CASE("mhc: sum and mean differ by the number of streams", "[mixers]") {
 TEST_CASE("mhc: impossible options are refused by name", "[mixers]") {
     MixerConfig config = mixer_config("mhc");
     config.sinkhorn_iters = 65;
-    CHECK_THROWS_WITH(make_mixer<double>(config, {4, 1, 3, 1e-6}), contains_text("sinkhorn_iters=65"));
+    CHECK_THROWS_WITH(make_mixer<double>(config, {4, 1, 3, 1e-6}),
+                      contains_text("sinkhorn_iters=65"));
     config.sinkhorn_iters = 20, config.streams = 9;
-    CHECK_THROWS_WITH(make_mixer<double>(config, {4, 1, 3, 1e-6}), contains_text("mixer.streams=9"));
+    CHECK_THROWS_WITH(make_mixer<double>(config, {4, 1, 3, 1e-6}),
+                      contains_text("mixer.streams=9"));
 }

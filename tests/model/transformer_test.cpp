@@ -70,6 +70,27 @@ TEST_CASE("float follows double in the whole model", "[model]") {
     });
 }
 
+TEST_CASE("one and two threads give the same bits in the whole model", "[model]") {
+    ModelConfig shape = tiny_config();
+    shape.width = 64;
+    shape.context = 70;  // more than one tile of queries, and of tokens
+    for_every_setting([&](const MixerConfig& config, const MixerInfo&) {
+        std::vector<float> first;
+        for (const int threads : {1, 2}) {
+            const Context ctx{Device::cpu, threads};
+            set_up_threads(ctx);
+            const auto model = tiny_model<float>(config, 1, shape);
+            perturb(model->params(), 0.1, 2);
+            model->forward(ctx);
+            model->backward(ctx);
+            if (threads == 1)
+                first = model->params().grads();
+            else
+                CHECK((model->params().grads() == first));
+        }
+    });
+}
+
 TEST_CASE("model gradients match central differences", "[model]") {
     // Independent of the fixtures: options they do not combine, samples of every parameter.
     for (const bool gelu : {false, true}) {
@@ -90,7 +111,8 @@ TEST_CASE("model gradients match central differences", "[model]") {
             std::vector<double> got, want;
             for (std::size_t i = 0; i < grad.size(); i += step) {
                 got.push_back(grad[i]);
-                want.push_back(3 * central_difference([&] { return model->forward({}); }, value[i]));
+                want.push_back(3 *
+                               central_difference([&] { return model->forward({}); }, value[i]));
             }
             INFO(spec.name);
             CHECK(relative_error(std::span(got), std::span(want), 1e-4) <= 1e-7);
@@ -110,8 +132,10 @@ TEST_CASE("gradients add up over passes, and targets of -1 are not scored", "[mo
     const double loss = model->forward({});
     double sum = 0, n = 0;
     for (Index i = 0; i < model->targets().count(); ++i) {
-        if (model->targets().data[i] < 0) CHECK(model->token_losses().data[i] == 0);
-        else sum += model->token_losses().data[i], ++n;
+        if (model->targets().data[i] < 0)
+            CHECK(model->token_losses().data[i] == 0);
+        else
+            sum += model->token_losses().data[i], ++n;
     }
     CHECK(n == 16);  // of 20
     CHECK(std::abs(loss - sum / n) <= 1e-14);

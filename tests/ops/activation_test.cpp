@@ -20,8 +20,9 @@ TEST_CASE("activations against their formulas and differences", "[ops]") {
             for (Index n = 0; n < 3; ++n)
                 for (Index i = 0; i < f; ++i) {
                     const double x = up.row(n)[i];
-                    const double gelu =
-                        0.5 * x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+                    const double gelu = 0.5 * x *
+                                        (1 + std::tanh(std::sqrt(2 / std::numbers::pi) *
+                                                       (x + 0.044715 * x * x * x)));
                     const double want = kind == Activation::swiglu
                                             ? x / (1 + std::exp(-x)) * up.row(n)[f + i]
                                             : gelu;

@@ -23,7 +23,8 @@ TEST_CASE("depth_mix at the edges of its channel tiles", "[ops]") {
                     for (Index k = 0; k < c; ++k) {
                         double sum = 0;
                         for (Index s = 0; s < n_sources; ++s)
-                            sum += w.row(shared ? 0 : i)[s] * sources[static_cast<std::size_t>(s)].row(i)[k];
+                            sum += w.row(shared ? 0 : i)[s] *
+                                   sources[static_cast<std::size_t>(s)].row(i)[k];
                         error = worse(error, std::abs(out.row(i)[k] - sum));
                     }
                 INFO("C=" << c << " S=" << n_sources);

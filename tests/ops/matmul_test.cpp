@@ -27,7 +27,8 @@ double gemm_error(Op op_a, Op op_b, Index m, Index n, Index k, Real alpha, Real 
                 sum += static_cast<double>(ta ? a.row(p)[i] : a.row(i)[p]) *
                        static_cast<double>(tb ? b.row(j)[p] : b.row(p)[j]);
             double& w = want[static_cast<std::size_t>(i * ldc + j)];
-            w = static_cast<double>(alpha) * sum + (beta == Real(0) ? 0 : static_cast<double>(beta) * w);
+            w = static_cast<double>(alpha) * sum +
+                (beta == Real(0) ? 0 : static_cast<double>(beta) * w);
         }
     gemm<Real>({Device::cpu, threads}, op_a, op_b, m, n, k, alpha, a.values().data(), lda,
                b.values().data(), ldb, beta, c.values().data(), ldc);
@@ -40,12 +41,17 @@ TEMPLATE_TEST_CASE("gemm against a triple loop", "[ops]", float, double) {
     const double eps = std::numeric_limits<TestType>::epsilon();
     for (const Op a : {Op::none, Op::transpose})
         for (const Op b : {Op::none, Op::transpose})
-            for (const auto& [m, n, k] : {std::array<Index, 3>{1, 1, 1}, {3, 5, 7}, {65, 1, 33},
-                                          {1, 130, 64}, {64, 63, 130}})
+            for (const auto& [m, n, k] : {std::array<Index, 3>{1, 1, 1},
+                                          {3, 5, 7},
+                                          {65, 1, 33},
+                                          {1, 130, 64},
+                                          {64, 63, 130}})
                 for (const double beta : {0.0, 1.0, -0.5}) {
                     INFO("m=" << m << " n=" << n << " k=" << k << " beta=" << beta);
-                    CHECK(gemm_error<TestType>(a, b, m, n, k, TestType(1), TestType(beta), 1) <= 20 * eps);
-                    CHECK(gemm_error<TestType>(a, b, m, n, k, TestType(0.3), TestType(beta), 2) <= 20 * eps);
+                    CHECK(gemm_error<TestType>(a, b, m, n, k, TestType(1), TestType(beta), 1) <=
+                          20 * eps);
+                    CHECK(gemm_error<TestType>(a, b, m, n, k, TestType(0.3), TestType(beta), 2) <=
+                          20 * eps);
                 }
 }
 

@@ -14,7 +14,8 @@ TEST_CASE("reductions over tokens", "[ops]") {
     CHECK(std::abs(dot(x.values().data(), y.values().data(), x.size()) - want) <= 1e-11);
     CHECK(std::abs(total_dot<double>({}, x, y) - want) <= 1e-11);
     CHECK(total_dot<double>({}, x, y) == total_dot<double>({Device::cpu, 2}, x, y));
-    CHECK(std::abs(rms<double>({}, x) - std::sqrt(square / static_cast<double>(x.size()))) <= 1e-14);
+    CHECK(std::abs(rms<double>({}, x) - std::sqrt(square / static_cast<double>(x.size()))) <=
+          1e-14);
 
     Array<double> sum = y, twin(x.view().shape, 9.0), scaled = y;
     add<double>({}, x, sum);
@@ -29,5 +30,6 @@ TEST_CASE("reductions over tokens", "[ops]") {
     Array<double> partial({{'P', 3}, {'C', 2}}, "partial"), out({{'C', 2}}, 1.0);
     add_partials<double>(partial, 3, out);
     for (Index k = 0; k < 2; ++k)
-        CHECK(std::abs(out[k] - (1 + partial.row(0)[k] + partial.row(1)[k] + partial.row(2)[k])) <= 1e-15);
+        CHECK(std::abs(out[k] - (1 + partial.row(0)[k] + partial.row(1)[k] + partial.row(2)[k])) <=
+              1e-15);
 }

@@ -16,7 +16,8 @@ TEST_CASE("rms_norm and apply_gain", "[ops]") {
         apply_gain<double>({}, xhat, gain, y);
         for (Index n = 0; n < 3; ++n) {
             double mean = 0;
-            for (Index i = 0; i < c; ++i) mean += x.row(n)[i] * x.row(n)[i] / static_cast<double>(c);
+            for (Index i = 0; i < c; ++i)
+                mean += x.row(n)[i] * x.row(n)[i] / static_cast<double>(c);
             const double r = 1 / std::sqrt(mean + 0.01);
             CHECK(std::abs(rstd[n] - r) <= 1e-14 * r);
             for (Index i = 0; i < c; ++i)

@@ -13,7 +13,9 @@ class BrokenMixer final : public DepthMixer<double> {
 public:
     // `parameter`: index into the store's specs, for Broken::parameter.
     BrokenMixer(MixerPtr<double> inner, Broken what, Index parameter = 0)
-        : DepthMixer<double>(inner->shape()), inner_(std::move(inner)), what_(what),
+        : DepthMixer<double>(inner->shape()),
+          inner_(std::move(inner)),
+          what_(what),
           parameter_(parameter) {}
 
     void declare(Plan& plan, ParamStore<double>& params) override { inner_->declare(plan, params); }

@@ -65,7 +65,7 @@ TEST_CASE("a checkpoint comes back to the bit") {
     CHECK(std::memcmp(moment.data(), toy.moment.data(), sizeof moment) == 0);
 }
 
-TEST_CASE("the newest are kept; a save of the same step replaces") {
+TEST_CASE("the newest are kept, a save of the same step replaces") {
     TempFolder run;
     Toy toy;
     CHECK_FALSE(newest_checkpoint(run.path()));
@@ -125,7 +125,7 @@ TEST_CASE("a damaged checkpoint is refused") {
     CHECK_THROWS_WITH(load_checkpoint(folder), contains_text("model.safetensors"));
 }
 
-TEST_CASE("tensors must agree both ways; nothing is written otherwise") {
+TEST_CASE("tensors must agree both ways, nothing is written otherwise") {
     TempFolder run;
     const Toy toy;
     toy.save(run.path(), 10);

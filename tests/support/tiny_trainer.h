@@ -1,0 +1,55 @@
+// A trainer of one to two blocks on a built-in task.
+#pragma once
+
+#include "mixers/mixers.h"
+#include "train/trainer.h"
+
+#include <memory>
+#include <string>
+
+namespace plumb::test {
+
+struct TinyTrainer {
+    std::unique_ptr<Dataset> data;
+    std::unique_ptr<Trainer> trainer;
+    Context ctx{};
+
+    StepResult step(long s) { return trainer->step(ctx, s); }
+    ParamStore<float>& params() { return trainer->model().params(); }
+};
+
+inline TrainConfig tiny_train() {
+    TrainConfig t;
+    t.batch = 4;
+    t.steps = 100;
+    t.warmup = 4;
+    t.eval_batches = 3;
+    return t;
+}
+
+inline ModelConfig tiny_model_config() {
+    ModelConfig m;
+    m.layers = 2;
+    m.width = 16;
+    m.heads = 2;
+    m.context = 24;
+    return m;
+}
+
+inline TinyTrainer tiny_trainer(const std::string& mixer, const TrainConfig& train = tiny_train(),
+                                const ModelConfig& model = tiny_model_config(),
+                                std::unique_ptr<Dataset> data = nullptr) {
+    TinyTrainer t;
+    DataConfig task;
+    task.task = "markov";
+    t.data = data ? std::move(data) : open_dataset(task, model.context);
+    MixerConfig config;
+    config.name = mixer;
+    t.trainer = std::make_unique<Trainer>(
+        TransformerShape{model, config, t.data->vocab(), train.batch, 1}, train, *t.data);
+    t.trainer->allocate();
+    set_up_threads(t.ctx);
+    return t;
+}
+
+}  // namespace plumb::test

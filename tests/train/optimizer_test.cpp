@@ -1,0 +1,107 @@
+// AdamW of the trainer against the formula, written out in double.
+#include "catch.h"
+#include "ops/adamw.h"
+#include "support/tiny_trainer.h"
+#include "train/schedule.h"
+
+#include <cmath>
+
+using namespace plumb;
+using namespace plumb::test;
+
+namespace {
+
+// Loshchilov & Hutter 2019, algorithm 2, with the learning rate inside both terms.
+struct Reference {
+    std::vector<double> w, m, v;
+
+    explicit Reference(const std::vector<float>& start)
+        : w(start.begin(), start.end()), m(start.size()), v(start.size()) {}
+
+    // t = 1, 2, ...; decays[i]: weight decay of number i.
+    void step(const TrainConfig& c, double lr, long t, const std::vector<float>& grads,
+              const std::vector<bool>& decays) {
+        double norm = 0;
+        for (const float g : grads) norm += static_cast<double>(g) * static_cast<double>(g);
+        norm = std::sqrt(norm);
+        const double scale = c.clip > 0 && norm > c.clip ? c.clip / norm : 1.0;
+        const auto power = static_cast<double>(t);
+        for (std::size_t i = 0; i < w.size(); ++i) {
+            const double g = scale * static_cast<double>(grads[i]);
+            m[i] = c.beta1 * m[i] + (1 - c.beta1) * g;
+            v[i] = c.beta2 * v[i] + (1 - c.beta2) * g * g;
+            const double m_hat = m[i] / (1 - std::pow(c.beta1, power));
+            const double v_hat = v[i] / (1 - std::pow(c.beta2, power));
+            w[i] -= lr * (m_hat / (std::sqrt(v_hat) + c.adam_eps) +
+                          (decays[i] ? c.weight_decay * w[i] : 0.0));
+        }
+    }
+};
+
+// Weight matrices decay; gains and everything of a mixer do not.
+std::vector<bool> decaying(const ParamStore<float>& params) {
+    std::vector<bool> out(params.values().size(), false);
+    for (const ParamSpec& s : params.specs())
+        if (s.name.ends_with(".weight") && s.name.find(".mixer.") == std::string::npos)
+            for (Index i = 0; i < s.shape.count(); ++i) out[static_cast<std::size_t>(s.offset + i)] = true;
+    return out;
+}
+
+// Largest difference to the reference after ten steps, relative to the largest update of a step.
+double worst_difference(const std::string& mixer, const TrainConfig& train) {
+    TinyTrainer t = tiny_trainer(mixer, train);
+    Reference reference(t.params().values());
+    const std::vector<bool> decays = decaying(t.params());
+    double worst = 0;
+    for (long s = 0; s < 10; ++s) {
+        const StepResult result = t.step(s);
+        CHECK(result.lr == learning_rate(train, s));
+        reference.step(train, result.lr, s + 1, t.params().grads(), decays);
+        for (std::size_t i = 0; i < reference.w.size(); ++i) {
+            const double d = std::abs(static_cast<double>(t.params().values()[i]) - reference.w[i]) / train.lr;
+            if (!(d <= worst)) worst = d;
+        }
+    }
+    return worst;
+}
+
+}  // namespace
+
+TEST_CASE("the trainer updates as AdamW does, with decay groups and clipping", "[train]") {
+    for (const double clip : {0.0, 0.2, 1e6})  // off, always on, never reached
+        for (const double decay : {0.0, 5.0})
+            for (const MixerInfo& info : mixers()) {
+                TrainConfig train = tiny_train();
+                train.clip = clip;
+                train.weight_decay = decay;
+                train.lr = 0.01;
+                INFO(info.name << " clip " << clip << " weight decay " << decay);
+                CHECK(worst_difference(info.name, train) <= 1e-3);
+            }
+}
+
+TEST_CASE("adamw matches the formula for counts around its rows", "[train]") {
+    for (const Index n : {1, 1023, 1024, 2500}) {
+        const auto size = static_cast<std::size_t>(n);
+        std::vector<double> w(size), g(size), m(size), v(size);
+        for (std::size_t i = 0; i < size; ++i)
+            w[i] = std::sin(static_cast<double>(i)), g[i] = std::cos(3.0 * static_cast<double>(i));
+        std::vector<double> rw = w, rm = m, rv = v;
+        for (Index t = 1; t <= 3; ++t) {
+            const AdamWStep s{0.01, 0.9, 0.95, 1e-8, 0.1, 0.5, t};
+            const Shape shape{{'P', n}};
+            adamw<double>({}, s, {w.data(), shape}, {g.data(), shape}, {m.data(), shape}, {v.data(), shape});
+            for (std::size_t i = 0; i < size; ++i) {
+                rm[i] = 0.9 * rm[i] + 0.1 * 0.5 * g[i];
+                rv[i] = 0.95 * rv[i] + 0.05 * 0.25 * g[i] * g[i];
+                const auto power = static_cast<double>(t);
+                const double m_hat = rm[i] / (1 - std::pow(0.9, power)), v_hat = rv[i] / (1 - std::pow(0.95, power));
+                rw[i] -= 0.01 * (m_hat / (std::sqrt(v_hat) + 1e-8) + 0.1 * rw[i]);
+            }
+        }
+        double worst = 0;
+        for (std::size_t i = 0; i < size; ++i)
+            if (const double d = std::abs(w[i] - rw[i]); !(d <= worst)) worst = d;
+        CHECK(worst <= 1e-13);
+    }
+}

@@ -1,0 +1,205 @@
+#include "train/trainer.h"
+
+#include "catch.h"
+#include "record/probes.h"
+#include "support/allocations.h"
+#include "support/tiny_trainer.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <map>
+
+using namespace plumb;
+using namespace plumb::test;
+
+namespace {
+
+std::vector<float> numbers(ParamStore<float>& params, Index i) {
+    const View<float> v = params.value({i});
+    return {v.data, v.data + v.count()};
+}
+
+// Values of the parameters that every mixer has, by name.
+std::map<std::string, std::vector<float>> shared_values(ParamStore<float>& params) {
+    std::map<std::string, std::vector<float>> out;
+    for (Index i = 0; i < std::ssize(params.specs()); ++i) {
+        const ParamSpec& s = params.specs()[static_cast<std::size_t>(i)];
+        if (s.group == Group::model) out[s.name] = numbers(params, i);
+    }
+    return out;
+}
+
+std::vector<std::int32_t> loaded_batch(TinyTrainer& t) {
+    const auto& model = t.trainer->model();
+    std::vector<std::int32_t> out(model.tokens().data, model.tokens().data + model.tokens().count());
+    out.insert(out.end(), model.targets().data, model.targets().data + model.targets().count());
+    return out;
+}
+
+// Largest difference of two models' parameters.
+double distance(ParamStore<float>& a, ParamStore<float>& b) {
+    double worst = 0;
+    REQUIRE(a.values().size() == b.values().size());
+    for (std::size_t i = 0; i < a.values().size(); ++i) {
+        const double d = std::abs(static_cast<double>(a.values()[i]) - static_cast<double>(b.values()[i]));
+        if (!(d <= worst)) worst = d;
+    }
+    return worst;
+}
+
+// Validation batch k scores its first k + 1 positions; every target is token 3.
+class FewScored final : public Dataset {
+public:
+    Index vocab() const override { return 11; }
+    void train_batch(std::uint64_t, std::uint64_t index, View<std::int32_t> tokens,
+                     View<std::int32_t> targets) const override {
+        val_batch(index, tokens, targets);
+    }
+    void val_batch(std::uint64_t index, View<std::int32_t> tokens,
+                   View<std::int32_t> targets) const override {
+        for (Index i = 0; i < tokens.count(); ++i) {
+            tokens.data[i] = static_cast<std::int32_t>((i * 7 + static_cast<Index>(index)) % 11);
+            targets.data[i] = i <= static_cast<Index>(index) ? 3 : -1;
+        }
+    }
+    std::string describe() const override { return "few"; }
+    std::string fingerprint() const override { return ""; }
+};
+
+}  // namespace
+
+TEST_CASE("all mixers start from the same shared values and see the same batches", "[train]") {
+    TinyTrainer standard = tiny_trainer("standard");
+    const auto values = shared_values(standard.params());
+    REQUIRE(values.size() == 14);
+    for (long s = 0; s < 3; ++s) standard.step(s);
+    const auto batch = loaded_batch(standard);
+    standard.trainer->evaluate(standard.ctx);
+    const auto validation = loaded_batch(standard);
+    CHECK(batch != validation);
+    for (const MixerInfo& info : mixers()) {
+        INFO(info.name);
+        TinyTrainer t = tiny_trainer(info.name);
+        CHECK(shared_values(t.params()) == values);
+        for (long s = 0; s < 3; ++s) t.step(s);
+        CHECK(loaded_batch(t) == batch);
+        t.trainer->evaluate(t.ctx);
+        CHECK(loaded_batch(t) == validation);
+    }
+}
+
+TEST_CASE("the seed decides initial values and training data, not validation data", "[train]") {
+    TrainConfig other = tiny_train();
+    other.seed = 2;
+    TinyTrainer a = tiny_trainer("hyper"), b = tiny_trainer("hyper", other);
+    CHECK(shared_values(a.params()) != shared_values(b.params()));
+    a.step(0), b.step(0);
+    CHECK(loaded_batch(a) != loaded_batch(b));
+    a.trainer->evaluate(a.ctx), b.trainer->evaluate(b.ctx);
+    CHECK(loaded_batch(a) == loaded_batch(b));
+}
+
+TEST_CASE("two micro-batches of 4 train as one batch of 8", "[train]") {
+    TrainConfig one = tiny_train(), two = one;
+    one.batch = 8;
+    two.accumulate = 2;
+    for (const MixerInfo& info : mixers()) {
+        INFO(info.name);
+        TinyTrainer a = tiny_trainer(info.name, one), b = tiny_trainer(info.name, two);
+        CHECK(a.trainer->tokens_per_step() == b.trainer->tokens_per_step());
+        const StepResult ra = a.step(0), rb = b.step(0);
+        CHECK(ra.loss == Approx(rb.loss).epsilon(1e-6));
+        CHECK(ra.grad_norm == Approx(rb.grad_norm).epsilon(1e-5));
+        double worst = 0, largest = 0;
+        for (std::size_t i = 0; i < a.params().grads().size(); ++i) {
+            const auto x = static_cast<double>(a.params().grads()[i]);
+            if (const double d = std::abs(x - static_cast<double>(b.params().grads()[i])); !(d <= worst)) worst = d;
+            largest = std::max(largest, std::abs(x));
+        }
+        CHECK(worst <= 1e-5 * largest);
+    }
+}
+
+TEST_CASE("a step is a function of parameters, moments, seed and number alone", "[train]") {
+    TinyTrainer a = tiny_trainer("mhc"), b = tiny_trainer("mhc");
+    for (long s = 0; s < 4; ++s) {
+        a.step(s);
+        b.step(s);
+        DepthProbe<float> probe(b.trainer->model().sublayers(), 4 * 24, 16);
+        b.trainer->probe(b.ctx, probe);
+        b.trainer->evaluate(b.ctx);
+    }
+    CHECK(distance(a.params(), b.params()) == 0);
+}
+
+TEST_CASE("validation weights batches by their scored tokens", "[train]") {
+    TrainConfig train = tiny_train();
+    TinyTrainer t = tiny_trainer("standard", train, tiny_model_config(), std::make_unique<FewScored>());
+    double total = 0;
+    const Shape batch{{'B', 4}, {'T', 24}};
+    auto& model = t.trainer->model();
+    for (std::uint64_t k = 0; k < 3; ++k) {
+        t.data->val_batch(k, {model.tokens().data, batch}, {model.targets().data, batch});
+        model.forward(t.ctx);
+        for (Index i = 0; i <= static_cast<Index>(k); ++i)
+            total += static_cast<double>(model.token_losses().data[i]);
+    }
+    CHECK(t.trainer->evaluate(t.ctx) == Approx(total / (1 + 2 + 3)).epsilon(1e-6));
+}
+
+TEST_CASE("a step that meets a NaN names it and leaves the parameters", "[train]") {
+    constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+    for (const char* name : {"layer.1.attn.qkv.weight", "layer.0.mlp.norm.gain", "layer.1.attn.mixer.query"}) {
+        TinyTrainer t = tiny_trainer("attnres");
+        t.step(0);
+        t.trainer->check_parameters(1);
+        t.params().value(t.params().find(name)).data[0] = kNaN;
+        const std::vector<float> before = t.params().values();
+        CHECK_THROWS_WITH(t.step(1), contains_text("step 1: ") && contains_text(name));
+        CHECK_THROWS_AS(t.step(1), Diverged);
+        CHECK(std::memcmp(before.data(), t.params().values().data(), 4 * before.size()) == 0);
+        CHECK_THROWS_WITH(t.trainer->check_parameters(1), contains_text(name));
+    }
+}
+
+TEST_CASE("a loss beyond all measure is divergence", "[train]") {
+    TinyTrainer t = tiny_trainer("standard");
+    const View<float> gain = t.params().value(t.params().find("output.norm.gain"));
+    std::fill_n(gain.data, gain.count(), 1e5f);
+    CHECK_THROWS_WITH(t.step(0), contains_text("step 0: loss is") && contains_text("all tensors are finite"));
+    std::fill_n(gain.data, gain.count(), 3e38f);
+    CHECK_THROWS_WITH(t.step(0), contains_text("not finite: logits"));
+}
+
+TEST_CASE("a step allocates nothing", "[train]") {
+    for (const MixerInfo& info : mixers()) {
+        TrainConfig train = tiny_train();
+        train.accumulate = 2;
+        TinyTrainer t = tiny_trainer(info.name, train);
+        t.step(0);
+        start_counting();
+        for (long s = 1; s < 4; ++s) t.step(s);
+        const Allocations a = stop_counting();
+        INFO(info.name << ": " << a.onednn << " by oneDNN; the first of ours at\n" << a.where);
+        CHECK(a.ours == 0);
+    }
+}
+
+TEST_CASE("a small model learns a Markov chain", "[train]") {
+    for (const char* mixer : {"standard", "attnres"}) {
+        TrainConfig train = tiny_train();
+        train.batch = 16;
+        train.steps = 300;
+        train.lr = 0.01;
+        train.warmup = 20;
+        TinyTrainer t = tiny_trainer(mixer, train);
+        const double optimum = t.data->optimal_loss().value(), start = t.trainer->evaluate(t.ctx);
+        CHECK(start == Approx(std::log(32.0)).margin(0.1));
+        for (long s = 0; s < train.steps; ++s) t.step(s);
+        const double end = t.trainer->evaluate(t.ctx);
+        INFO(mixer << ": from " << start << " to " << end << ", the optimum is " << optimum);
+        CHECK(end < optimum + 0.15);
+        CHECK(end > optimum - 0.05);  // 3 x 384 tokens
+    }
+}
