@@ -45,7 +45,8 @@ double gemm_error(const Context& ctx) {
                                  static_cast<double>(b[static_cast<std::size_t>(j * k + p)]);
                 sum += x, size += std::abs(x);
             }
-            const double error = std::abs(static_cast<double>(c[static_cast<std::size_t>(i * n + j)]) - sum) / size;
+            const double error =
+                std::abs(static_cast<double>(c[static_cast<std::size_t>(i * n + j)]) - sum) / size;
             if (!(error <= worst)) worst = error;
         }
     return worst;
@@ -58,7 +59,8 @@ nlohmann::ordered_json examine(int threads) {
     nlohmann::ordered_json j;
     j["plumb"] = fmt::format("{} ({}{})", build_info::version, git_commit(),
                              git_dirty() ? ", with local changes" : "");
-    j["build"] = fmt::format("{} {}, {}", build_info::compiler, build_info::build_type, build_info::flags);
+    j["build"] =
+        fmt::format("{} {}, {}", build_info::compiler, build_info::build_type, build_info::flags);
     j["cpu"] = fmt::format("{}, {} cores", cpu.model, cpu.logical_cpus);
     j["isa"] = fmt::format("{}", fmt::join(cpu.isa, " "));
     j["threads"] = threads;
@@ -78,15 +80,17 @@ nlohmann::ordered_json examine(int threads) {
 void print(const nlohmann::ordered_json& j) {
     for (const auto& [key, value] : j.items())
         if (key != "gflops")
-            std::printf("%-12s %s\n", key.c_str(),
-                        value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
+            std::printf(
+                "%-12s %s\n", key.c_str(),
+                value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
     std::printf("\nGEMM self-test, float, tokens x out x in:\n");
     for (const auto& [shape, rate] : j["gflops"].items())
         std::printf("  %-14s %7.0f GFLOP/s\n", shape.c_str(), rate.get<double>());
     std::printf("\n");
     if (j["gemm"].get<std::string>().starts_with("Eigen"))
-        std::printf("oneDNN is off, GEMM runs on Eigen. To turn it on: apt-get install libdnnl-dev, "
-                    "then build again\n");
+        std::printf(
+            "oneDNN is off, GEMM runs on Eigen. To turn it on: apt-get install libdnnl-dev, "
+            "then build again\n");
     if (j["cuda"] == "not built")
         std::printf("CUDA is off. This version has no CUDA kernels; nothing is lost\n");
     std::printf("gemm_gflops: %.0f\n", j["gflops"]["2048x1024x256"].get<double>());
@@ -96,11 +100,14 @@ void doctor(const Options& o) {
     const int threads = o.threads > 0 ? o.threads : omp_get_num_procs();
     if (!o.json) std::printf("measuring, about two seconds ...\n\n"), std::fflush(stdout);
     const auto j = examine(threads);
-    if (o.json) std::printf("%s\n", j.dump(2).c_str());
-    else print(j);
+    if (o.json)
+        std::printf("%s\n", j.dump(2).c_str());
+    else
+        print(j);
     constexpr double kLimit = 1e-5;
     if (!(j["gemm_error"].get<double>() <= kLimit)) {
-        std::fprintf(stderr, "plumb: GEMM is wrong by %g; build with -DPLUMB_ONEDNN=OFF and report it\n",
+        std::fprintf(stderr,
+                     "plumb: GEMM is wrong by %g; build with -DPLUMB_ONEDNN=OFF and report it\n",
                      j["gemm_error"].get<double>());
         throw ExitWith{kCheckFailed};
     }

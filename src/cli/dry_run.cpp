@@ -26,9 +26,12 @@ void print_parameters(const ParamStore<float>& params) {
     for (const ParamSpec& s : params.specs()) {
         std::string name = s.name;
         if (name.starts_with("layer.")) name = "layer.*" + name.substr(name.find('.', 6));
-        auto at = std::find_if(groups.begin(), groups.end(), [&](auto& g) { return g.first == name; });
-        if (at == groups.end()) groups.emplace_back(name, s.shape.count());
-        else at->second += s.shape.count();
+        auto at =
+            std::find_if(groups.begin(), groups.end(), [&](auto& g) { return g.first == name; });
+        if (at == groups.end())
+            groups.emplace_back(name, s.shape.count());
+        else
+            at->second += s.shape.count();
     }
     Table table({"parameters", ">count"});
     for (const auto& [name, count] : groups) table.add({name, thousands(count)});
@@ -49,7 +52,8 @@ void print_memory(const Trainer& trainer, bool by_tensor) {
     table.add({"parameters", human_bytes(state)});
     table.add({"gradients", human_bytes(state)});
     table.add({"AdamW moments", human_bytes(2 * state)});
-    table.add({"saved for backward", human_bytes(static_cast<double>(plan.bytes(Lifetime::saved)))});
+    table.add(
+        {"saved for backward", human_bytes(static_cast<double>(plan.bytes(Lifetime::saved)))});
     table.add({"scratch", human_bytes(static_cast<double>(plan.bytes(Lifetime::scratch)))});
     table.add({"total", human_bytes(trainer.planned_bytes())});
     std::printf("%s\n", table.text().c_str());
@@ -67,7 +71,8 @@ void print_dry_run(const LoadedConfig& loaded, const Context& context, bool by_t
     const ModelConfig& m = trainer.model().config();
     const double rate = measure_gemm_rate(context, loaded.config.train.batch * m.context,
                                           4 * m.width, m.width, 0.2);
-    const double tokens = static_cast<double>(trainer.tokens_per_step() * loaded.config.train.steps);
+    const double tokens =
+        static_cast<double>(trainer.tokens_per_step() * loaded.config.train.steps);
     const double seconds = tokens * plan.flops_per_token / (kAssumedShare * rate);
     std::printf("data: %s\n", plan.data->describe().c_str());
     std::printf("params: %lld\nmixer_params: %lld\n", static_cast<long long>(plan.params),
@@ -76,8 +81,10 @@ void print_dry_run(const LoadedConfig& loaded, const Context& context, bool by_t
     std::printf("memory_bytes: %.0f\n", trainer.planned_bytes());
     std::printf("gemm_gflops: %.0f\n", rate / 1e9);
     std::printf("estimated_seconds: %.0f\n", seconds);
-    std::printf("estimate: %s if a step reaches %.0f%% of the GEMM rate; validation and probes come on top\n",
-                human_seconds(seconds).c_str(), 100 * kAssumedShare);
+    std::printf(
+        "estimate: %s if a step reaches %.0f%% of the GEMM rate; validation and probes come on "
+        "top\n",
+        human_seconds(seconds).c_str(), 100 * kAssumedShare);
 }
 
 }  // namespace plumb

@@ -29,19 +29,22 @@ struct Options {
 };
 
 // A model of batch 1 with the parameters of the newest checkpoint.
-std::unique_ptr<Transformer<float>> load_model(const std::filesystem::path& run, const Config& config,
-                                               const Dataset& data, int threads) {
+std::unique_ptr<Transformer<float>> load_model(const std::filesystem::path& run,
+                                               const Config& config, const Dataset& data,
+                                               int threads) {
     const auto path = newest_checkpoint(run);
     if (!path)
-        throw IoError(fmt::format("{}: no checkpoint yet; train it to the end, or lower "
-                                  "train.checkpoint_every", run.string()));
+        throw IoError(
+            fmt::format("{}: no checkpoint yet; train it to the end, or lower "
+                        "train.checkpoint_every",
+                        run.string()));
     auto model = std::make_unique<Transformer<float>>(
         TransformerShape{config.model, config.mixer, data.vocab(), 1, threads});
     model->allocate(1);
     std::vector<TensorTarget> targets;
     for (Index i = 0; i < std::ssize(model->params().specs()); ++i)
-        targets.push_back(TensorTarget::of(model->params().specs()[static_cast<std::size_t>(i)].name,
-                                           model->params().value({i})));
+        targets.push_back(TensorTarget::of(
+            model->params().specs()[static_cast<std::size_t>(i)].name, model->params().value({i})));
     restore_tensors(load_checkpoint(*path).model, targets);
     return model;
 }
@@ -52,10 +55,12 @@ std::int32_t sample(const float* logits, Index v, double temperature, double u) 
     if (temperature <= 0) return static_cast<std::int32_t>(largest - logits);
     double total = 0;
     for (Index i = 0; i < v; ++i)
-        total += std::exp((static_cast<double>(logits[i]) - static_cast<double>(*largest)) / temperature);
+        total += std::exp((static_cast<double>(logits[i]) - static_cast<double>(*largest)) /
+                          temperature);
     double left = u * total;
     for (Index i = 0; i < v; ++i) {
-        left -= std::exp((static_cast<double>(logits[i]) - static_cast<double>(*largest)) / temperature);
+        left -= std::exp((static_cast<double>(logits[i]) - static_cast<double>(*largest)) /
+                         temperature);
         if (left <= 0) return static_cast<std::int32_t>(i);
     }
     return static_cast<std::int32_t>(v - 1);

@@ -30,16 +30,17 @@ void check_command_name(const CLI::App& app, const std::string& word) {
     std::vector<std::string> names;
     for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
     if (word.starts_with("-") || std::find(names.begin(), names.end(), word) != names.end()) return;
-    throw plumb::UsageError(fmt::format("'{}' is not a command; nearest is '{}' (plumb --help)", word,
-                                        plumb::nearest(word, names)));
+    throw plumb::UsageError(fmt::format("'{}' is not a command; nearest is '{}' (plumb --help)",
+                                        word, plumb::nearest(word, names)));
 }
 
 int run(int argc, char** argv) {
     CLI::App app{"Plumb: depth mixers of transformers, trained and measured."};
     app.set_version_flag("--version", std::string("plumb ") + plumb::build_info::version);
     app.require_subcommand(1);
-    app.footer("Start with: plumb list mixers; plumb data prepare austen --out data/austen;\n"
-               "            plumb train data.path=data/austen mixer=attnres_block --out runs/first");
+    app.footer(
+        "Start with: plumb list mixers; plumb data prepare austen --out data/austen;\n"
+        "            plumb train data.path=data/austen mixer=attnres_block --out runs/first");
     plumb::add_list_command(app);
     plumb::add_data_command(app);
     plumb::add_train_command(app);
@@ -83,8 +84,10 @@ int main(int argc, char** argv) {
     } catch (const std::filesystem::filesystem_error& e) {
         return fail(e.what(), plumb::kInputOutput);
     } catch (const std::bad_alloc&) {
-        return fail("out of memory; `plumb train --dry-run` shows what a run needs: try a smaller "
-                    "train.batch or model.context", plumb::kInputOutput);
+        return fail(
+            "out of memory; `plumb train --dry-run` shows what a run needs: try a smaller "
+            "train.batch or model.context",
+            plumb::kInputOutput);
     } catch (const std::exception& e) {
         return fail((std::string("internal error: ") + e.what()).c_str(), 70);
     }

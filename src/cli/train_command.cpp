@@ -16,7 +16,8 @@
 namespace plumb {
 namespace {
 
-constexpr const char* kExamples = R"(Settings are key=value; `plumb train --dry-run` lists them with their values.
+constexpr const char* kExamples =
+    R"(Settings are key=value; `plumb train --dry-run` lists them with their values.
 Examples:
   plumb train data.task=markov train.steps=500 --out runs/markov
   plumb train -c experiments/dilution.toml mixer=attnres_block mixer.block_size=4 --out runs/a
@@ -73,28 +74,23 @@ std::vector<std::string> overrides_of(const Options& o) {
     return overrides;
 }
 
-RunOptions resolve(const Options& o) {
+Context make_context(const Options& o) {
     if (o.device != "cpu")
-        throw UsageError(fmt::format("--device {}: this version computes on the CPU only", o.device));
+        throw UsageError(
+            fmt::format("--device {}: this version computes on the CPU only", o.device));
     if (o.precision != "fp32")
-        throw UsageError(fmt::format("--precision {}: this version computes in fp32 only", o.precision));
-    RunOptions run;
-    run.config = load_config(o.config, overrides_of(o)).config;
-    run.out = o.out;
-    run.resume = parse_resume(o.resume);
-    run.context.threads = o.threads > 0 ? o.threads : omp_get_num_procs();
-    return run;
+        throw UsageError(
+            fmt::format("--precision {}: this version computes in fp32 only", o.precision));
+    return {Device::cpu, o.threads > 0 ? o.threads : omp_get_num_procs()};
 }
 
 void train(const Options& o, const std::vector<std::string>& command_line) {
-    RunOptions options = resolve(o);
-    if (o.dry_run || o.plan) {
-        print_dry_run(load_config(o.config, overrides_of(o)), options.context, o.plan);
-        return;
-    }
+    const Context context = make_context(o);
+    const LoadedConfig loaded = load_config(o.config, overrides_of(o));
+    if (o.dry_run || o.plan) return print_dry_run(loaded, context, o.plan);
     if (o.out.empty())
         throw UsageError("where should the run go? Add --out DIR, for example --out runs/first");
-    options.command_line = command_line;
+    const RunOptions options{loaded.config, o.out, parse_resume(o.resume), context, command_line};
     std::signal(SIGINT, on_signal);
     std::signal(SIGTERM, on_signal);
     ProgressLine line(stdout, Terminal::of(stdout));
@@ -104,8 +100,9 @@ void train(const Options& o, const std::vector<std::string>& command_line) {
         std::printf("%s is done already; nothing to do\n", o.out.c_str());
     print_summary(result.summary, o.out);
     if (result.outcome == RunOutcome::interrupted) {
-        std::fprintf(stderr, "plumb: interrupted after a checkpoint; go on with the same command and "
-                             "--resume auto\n");
+        std::fprintf(stderr,
+                     "plumb: interrupted after a checkpoint; go on with the same command and "
+                     "--resume auto\n");
         throw ExitWith{kInterrupted};
     }
 }
@@ -124,7 +121,8 @@ void add_train_command(CLI::App& app) {
         ->check(CLI::Range(1, 1024));
     cmd->add_option("--seed", o->seed, "same as train.seed=N");
     cmd->add_option("--resume", o->resume, "auto: continue if there is a run; never; must");
-    cmd->add_flag("--dry-run", o->dry_run, "print settings, parameters, memory and time, then stop");
+    cmd->add_flag("--dry-run", o->dry_run,
+                  "print settings, parameters, memory and time, then stop");
     cmd->add_flag("--plan", o->plan, "like --dry-run, with every tensor by name");
     cmd->add_flag("--quiet", o->quiet, "print the summary only");
     cmd->footer(kExamples);

@@ -6,8 +6,7 @@
 namespace plumb {
 
 TensorId Plan::add(std::string name, Shape shape, Lifetime lifetime, std::size_t item_bytes) {
-    for (const TensorSpec& t : tensors_)
-        require(t.name != name, "tensor declared twice: " + name);
+    for (const TensorSpec& t : tensors_) require(t.name != name, "tensor declared twice: " + name);
     const std::size_t bytes = static_cast<std::size_t>(shape.count()) * item_bytes;
     tensors_.push_back({std::move(name), shape, lifetime, bytes, total_});
     total_ += (bytes + kAlign - 1) / kAlign * kAlign;
@@ -26,7 +25,8 @@ void Arena::Free::operator()(std::byte* p) const { std::free(p); }
 Arena::Arena(Plan plan, Device device) : plan_(std::move(plan)), device_(device) {
     require(device == Device::cpu, "this build allocates on the CPU only");
     const std::size_t bytes = plan_.total_bytes() + Plan::kAlign;
-    base_.reset(static_cast<std::byte*>(std::aligned_alloc(Plan::kAlign, bytes / Plan::kAlign * Plan::kAlign)));
+    base_.reset(static_cast<std::byte*>(
+        std::aligned_alloc(Plan::kAlign, bytes / Plan::kAlign * Plan::kAlign)));
     if (!base_) throw std::bad_alloc();
     std::memset(base_.get(), 0, plan_.total_bytes());
 #ifdef PLUMB_POISON

@@ -7,6 +7,7 @@
 #include <source_location>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 namespace plumb {
 
@@ -31,9 +32,15 @@ struct InternalError : std::logic_error {
 };
 
 // Throws InternalError naming the call site unless `ok`. For preconditions between our own parts.
-inline void require(bool ok, const std::string& what,
-                    std::source_location at = std::source_location::current()) {
-    if (!ok) throw InternalError(fmt::format("{}:{}: {}", at.file_name(), at.line(), what));
+// `what`: a text, or a function that makes one, called on failure only; inside a step use a literal
+// or a function, which allocate nothing.
+template <class What>
+void require(bool ok, const What& what, std::source_location at = std::source_location::current()) {
+    if (ok) return;
+    if constexpr (std::is_invocable_v<const What&>)
+        return require(false, what(), at);
+    else
+        throw InternalError(fmt::format("{}:{}: {}", at.file_name(), at.line(), what));
 }
 
 }  // namespace plumb

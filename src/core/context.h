@@ -7,7 +7,7 @@ namespace plumb {
 
 struct Context {
     Device device = Device::cpu;
-    int threads = 1;  // OpenMP threads an op may use; results do not depend on it
+    int threads = 1;  // OpenMP threads an op may use; for bits across threads see ops/matmul.h
 };
 
 // Tokens an op hands to one task. Reductions over tokens add up per chunk, in order, so that the

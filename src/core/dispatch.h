@@ -12,8 +12,7 @@ struct Cpu {};
 template <class F>
 void dispatch(const Context& ctx, const char* op, F&& f) {
     if (ctx.device == Device::cpu) return f(Cpu{});
-    throw UsageError(fmt::format(
-        "{}: no CUDA kernel in this version; run with --device cpu", op));
+    throw UsageError(fmt::format("{}: no CUDA kernel in this version; run with --device cpu", op));
 }
 
 // Devices the CUDA runtime reports, one line each; empty without CUDA or without a device.

@@ -18,10 +18,17 @@ void initialise(const ParamSpec& spec, std::uint64_t seed, Real* out) {
         const auto k = static_cast<std::uint64_t>(i);
         double x = spec.init.scale;
         switch (spec.init.kind) {
-            case Init::Kind::constant: break;
-            case Init::Kind::normal: x *= rng.normal(k); break;
-            case Init::Kind::uniform: x *= 2.0 * rng.uniform(k) - 1.0; break;
-            case Init::Kind::values: x = spec.init.list[static_cast<std::size_t>(i)]; break;
+            case Init::Kind::constant:
+                break;
+            case Init::Kind::normal:
+                x *= rng.normal(k);
+                break;
+            case Init::Kind::uniform:
+                x *= 2.0 * rng.uniform(k) - 1.0;
+                break;
+            case Init::Kind::values:
+                x = spec.init.list[static_cast<std::size_t>(i)];
+                break;
         }
         out[i] = static_cast<Real>(x);
     }

@@ -13,8 +13,8 @@ namespace plumb {
 
 enum class Group : std::uint8_t { model, mixer };
 
-// How a slice gets its first values: constant, or scale * N(0,1) / scale * U(-1,1) keyed by name, or
-// the given list of values.
+// How a slice gets its first values: constant, or scale * N(0,1) / scale * U(-1,1) keyed by name,
+// or the given list of values.
 struct Init {
     enum class Kind : std::uint8_t { constant, normal, uniform, values } kind = Kind::constant;
     double scale = 0.0;

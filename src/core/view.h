@@ -72,11 +72,7 @@ struct View {
     Index count() const { return shape.count(); }
     Index extent(int i) const { return shape.extent(i); }
     explicit operator bool() const { return data != nullptr; }
-    operator View<const T>() const
-        requires(!std::is_const_v<T>)
-    {
-        return {data, shape, device};
-    }
+    operator View<const T>() const requires(!std::is_const_v<T>) { return {data, shape, device}; }
     // Row n of a rank-2 view.
     T* row(Index n) const { return data + n * shape.extent(shape.rank() - 1); }
 };

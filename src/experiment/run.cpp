@@ -26,8 +26,12 @@ double seconds_since(Clock::time_point start) {
 class Session {
 public:
     Session(const RunOptions& options, const RunObserver& observer, RunPlan plan, RunStart start)
-        : options_(options), config_(options.config), observer_(observer), plan_(std::move(plan)),
-          trainer_(*plan_.trainer), start_(std::move(start)) {}
+        : options_(options),
+          config_(options.config),
+          observer_(observer),
+          plan_(std::move(plan)),
+          trainer_(*plan_.trainer),
+          start_(std::move(start)) {}
 
     RunResult run(const std::atomic<bool>& stop);
 
@@ -55,11 +59,11 @@ private:
     double gemm_rate_ = 0;
     std::string fingerprint_;  // of the data
 
-    long step_ = 0;       // completed
+    long step_ = 0;  // completed
     double best_loss_ = 0, last_loss_ = 0;
     long best_step_ = -1, last_eval_ = -1;
-    double time_s_ = 0;           // in training steps, all sessions
-    double logged_time_ = 0;      // time_s_ and step_ at the last line of metrics.jsonl
+    double time_s_ = 0;       // in training steps, all sessions
+    double logged_time_ = 0;  // time_s_ and step_ at the last line of metrics.jsonl
     long logged_step_ = 0;
 };
 
@@ -92,8 +96,9 @@ void Session::restore() {
     restore_tensors(c.model, as_targets(model_tensors(-1)));
     restore_tensors(c.optimizer, as_targets(moments));
     if (c.state.at("data") != fingerprint_)
-        throw UsageError(fmt::format("{}: was trained on other data than {}; give the same data.path",
-                                     start_.checkpoint->string(), plan_.data->describe()));
+        throw UsageError(
+            fmt::format("{}: was trained on other data than {}; give the same data.path",
+                        start_.checkpoint->string(), plan_.data->describe()));
     step_ = c.state.at("step");
     best_loss_ = c.state.at("best_val_loss");
     best_step_ = c.state.at("best_step");
@@ -103,8 +108,9 @@ void Session::restore() {
 
 void Session::restore_or_explain() {
     const auto explain = [&](const std::string& what) {
-        return fmt::format("{}. Nothing was written; remove {} to go on from the checkpoint before it",
-                           what, start_.checkpoint->string());
+        return fmt::format(
+            "{}. Nothing was written; remove {} to go on from the checkpoint before it", what,
+            start_.checkpoint->string());
     };
     try {
         restore();
@@ -146,7 +152,8 @@ double Session::validation_loss() {
 }
 
 void Session::evaluate_and_log(std::optional<StepResult> result, bool evaluate) {
-    MetricsLine line{.step = step_, .tokens = step_ * trainer_.tokens_per_step(), .time_s = time_s_};
+    MetricsLine line{
+        .step = step_, .tokens = step_ * trainer_.tokens_per_step(), .time_s = time_s_};
     if (result) {
         line.train_loss = result->loss;
         line.lr = result->lr;
@@ -166,10 +173,12 @@ void Session::evaluate_and_log(std::optional<StepResult> result, bool evaluate) 
     logged_step_ = step_;
     logged_time_ = time_s_;
     if (!observer_.progress || !result) return;
-    const double left = static_cast<double>((config_.train.steps - step_) * trainer_.tokens_per_step());
+    const double left =
+        static_cast<double>((config_.train.steps - step_) * trainer_.tokens_per_step());
     observer_.progress({step_, config_.train.steps, result->loss, result->grad_norm, result->lr,
                         line.val_loss, *line.tok_per_s,
-                        *line.tok_per_s * plan_.flops_per_token / gemm_rate_, left / *line.tok_per_s});
+                        *line.tok_per_s * plan_.flops_per_token / gemm_rate_,
+                        left / *line.tok_per_s});
 }
 
 void Session::probe() {
@@ -244,8 +253,9 @@ std::vector<std::pair<std::string, std::string>> Session::settings() const {
         rows.emplace_back("optimal loss", fmt::format("{:.6f} nats", *optimum));
     rows.emplace_back("parameters", fmt::format("{} ({} of the mixer)", thousands(plan_.params),
                                                 thousands(plan_.mixer_params)));
-    rows.emplace_back("tokens", fmt::format("{} ({} a step)", thousands(per_step * config_.train.steps),
-                                            thousands(per_step)));
+    rows.emplace_back("tokens",
+                      fmt::format("{} ({} a step)", thousands(per_step * config_.train.steps),
+                                  thousands(per_step)));
     rows.emplace_back("memory", human_bytes(trainer_.planned_bytes()));
     rows.emplace_back("threads", std::to_string(options_.context.threads));
     rows.emplace_back("GEMM rate", fmt::format("{:.0f} GFLOP/s", gemm_rate_ / 1e9));
@@ -261,11 +271,10 @@ void Session::open() {
     trainer_.allocate();
     fingerprint_ = plan_.data->fingerprint();
     if (start_.checkpoint) restore_or_explain();
-    create_run_directory(
-        options_.out, config_,
-        make_manifest({options_.command_line, device_name(options_.context.device), "fp32",
-                       options_.context.threads, config_.train.seed, plan_.data->describe(),
-                       fingerprint_}));
+    create_run_directory(options_.out, config_,
+                         make_manifest({options_.command_line, device_name(options_.context.device),
+                                        "fp32", options_.context.threads, config_.train.seed,
+                                        plan_.data->describe(), fingerprint_}));
     // Without a checkpoint the run starts again, and so do its lines.
     const long kept = start_.checkpoint ? step_ : -1;
     log_.emplace(options_.out, start_.continues ? std::optional<long>(kept) : std::nullopt,
@@ -306,10 +315,10 @@ RunPlan plan_run(const Config& config, const Context& context) {
     require_data(config);
     RunPlan plan;
     plan.data = open_dataset(config.data, config.model.resolved().context);
-    plan.trainer = std::make_unique<Trainer>(
-        TransformerShape{config.model, config.mixer, plan.data->vocab(), config.train.batch,
-                         context.threads},
-        config.train, *plan.data);
+    plan.trainer =
+        std::make_unique<Trainer>(TransformerShape{config.model, config.mixer, plan.data->vocab(),
+                                                   config.train.batch, context.threads},
+                                  config.train, *plan.data);
     const Transformer<float>& model = plan.trainer->model();
     plan.params = model.params().n_params();
     plan.mixer_params = model.params().n_params(Group::mixer);

@@ -76,16 +76,20 @@ RunStart inspect_run_directory(const fs::path& dir, Resume resume, const Config&
     if (resume == Resume::never)
         throw UsageError(fmt::format(
             "--out {}: holds a run (status: {}); continue it with --resume auto, or choose another "
-            "folder. Nothing was written", where, read_status(dir)));
+            "folder. Nothing was written",
+            where, read_status(dir)));
     const std::string differing = differences(load_config(dir / "config.toml", {}).config, config);
     if (!differing.empty())
-        throw UsageError(fmt::format("--out {}: holds a run of another config: {}. Give the same "
-                                     "settings to resume it, or choose another folder",
-                                     where, differing));
+        throw UsageError(
+            fmt::format("--out {}: holds a run of another config: {}. Give the same "
+                        "settings to resume it, or choose another folder",
+                        where, differing));
     RunStart start{newest_checkpoint(dir), read_status(dir) == "done", true};
     if (resume == Resume::must && !start.checkpoint)
-        throw UsageError(fmt::format("--resume must: {} has no finished checkpoint; --resume auto "
-                                     "starts it again", where));
+        throw UsageError(
+            fmt::format("--resume must: {} has no finished checkpoint; --resume auto "
+                        "starts it again",
+                        where));
     return start;
 }
 

@@ -23,8 +23,8 @@ struct RunStart {
 };
 
 // Decides how a run starts in `dir`, writing nothing. Throws UsageError if the folder holds a run
-// and resume is never, holds a run of another config (naming the keys that differ), holds no run but
-// other files, or holds no checkpoint and resume is must.
+// and resume is never, holds a run of another config (naming the keys that differ), holds no run
+// but other files, or holds no checkpoint and resume is must.
 RunStart inspect_run_directory(const std::filesystem::path& dir, Resume resume,
                                const Config& config);
 

@@ -65,8 +65,9 @@ RunLog::RunLog(const std::filesystem::path& run_dir, std::optional<long> resume_
 void RunLog::metrics(const MetricsLine& m) {
     Json json{{"step", m.step}, {"tokens", m.tokens}, {"time_s", m.time_s}};
     const std::pair<const char*, std::optional<double>> fields[] = {
-        {"train/loss", m.train_loss}, {"val/loss", m.val_loss},   {"val/bpb", m.val_bpb},
-        {"lr", m.lr},                 {"grad_norm", m.grad_norm}, {"tok_per_s", m.tok_per_s}};
+        {"train/loss", m.train_loss}, {"val/loss", m.val_loss},
+        {"val/bpb", m.val_bpb},       {"lr", m.lr},
+        {"grad_norm", m.grad_norm},   {"tok_per_s", m.tok_per_s}};
     for (const auto& [key, value] : fields) {
         put(json, key, value);
         if (events_ && value) events_->scalar(m.step, key, *value);
@@ -84,7 +85,8 @@ void RunLog::depth(long step, const std::vector<DepthRecord>& records) {
             {"dread_rms", r.dread_rms}};
         for (const auto& [key, value] : fields)
             if (value)
-                events_->scalar(step, fmt::format("depth_{}/{:02}_{}", key, r.depth, r.site), *value);
+                events_->scalar(step, fmt::format("depth_{}/{:02}_{}", key, r.depth, r.site),
+                                *value);
         events_->histogram(step, fmt::format("gradient/{:02}_{}", r.depth, r.site),
                            to_event(r.gradients));
     }

@@ -13,8 +13,8 @@
 namespace plumb {
 
 struct MetricsLine {
-    long step = 0;    // completed optimizer steps
-    long tokens = 0;  // seen in training
+    long step = 0;      // completed optimizer steps
+    long tokens = 0;    // seen in training
     double time_s = 0;  // spent in training steps: without validation, probes, checkpoints
     std::optional<double> train_loss{}, val_loss{}, val_bpb{}, lr{}, grad_norm{}, tok_per_s{};
 };

@@ -32,7 +32,8 @@ MatrixSummary summarise_matrix(const DepthMixer<Real>& mixer, Index n_sample) {
     for (std::size_t e = 0; e < sum.size(); ++e) {
         const double mean = sum[e] / count;
         s.mean.push_back(static_cast<float>(mean));
-        s.std.push_back(static_cast<float>(std::sqrt(std::max(0.0, squares[e] / count - mean * mean))));
+        s.std.push_back(
+            static_cast<float>(std::sqrt(std::max(0.0, squares[e] / count - mean * mean))));
     }
     return s;
 }

@@ -8,8 +8,8 @@
 // alone. Full is block size 1. Values are raw; keys are normed; no 1/sqrt(d) (paper-notes.md).
 //
 // Weights before values: queries are parameters, so when P_i is written its logits with all its
-// readers are one GEMM, s_{l,i} = rstd_i <P_i, u_l> with u_l = g_l * w_l. Backward pulls: with D_l =
-// dLoss/dh_l kept for all l and delta_l = <h_l, D_l>, source i needs one pass over its readers:
+// readers are one GEMM, s_{l,i} = rstd_i <P_i, u_l> with u_l = g_l * w_l. Backward pulls: with D_l
+// = dLoss/dh_l kept for all l and delta_l = <h_l, D_l>, source i needs one pass over its readers:
 //
 //   ds_l = p_{l,i} (<P_i, D_l> - delta_l)
 //   dP_i = sum_l p_{l,i} D_l + rstd_i (sum_l ds_l u_l - xhat_i sum_l ds_l s_{l,i} / C)
@@ -77,18 +77,18 @@ private:
 
     int block_size_;
     bool key_gain_;
-    std::vector<Read> reads_;  // index l - 1
+    std::vector<Read> reads_;                  // index l - 1
     std::vector<ParamId> query_id_, gain_id_;  // index l - 2
     std::vector<View<Real>> query_, gain_, dquery_, dgain_;
     std::vector<TensorId> source_id_, h_id_;
     std::vector<View<Real>> source_;  // P_i (N, C), i = 0..L
     std::vector<View<Real>> h_;       // h_l, then D_l (N, C), index l - 1; h_1 is P_0
     TensorId weights_id_, logits_id_, rstd_id_, delta_id_, u_id_, du_id_, d_id_, carry_id_, ds_id_;
-    View<Real> weights_, logits_;     // (L+1, N, L+1)
-    View<Real> rstd_, delta_;         // (L+1, N)
-    View<Real> u_, du_;               // (L+1, C) row l - 1
-    View<Real> d_, carry_;            // (N, C)
-    View<Real> ds_;                   // (N, L+1)
+    View<Real> weights_, logits_;  // (L+1, N, L+1)
+    View<Real> rstd_, delta_;      // (L+1, N)
+    View<Real> u_, du_;            // (L+1, C) row l - 1
+    View<Real> d_, carry_;         // (N, C)
+    View<Real> ds_;                // (N, L+1)
 };
 
 template <class Real>
@@ -121,8 +121,8 @@ void AttnRes<Real>::declare(Plan& plan, ParamStore<Real>& params) {
     for (int i = 0; i <= this->sublayers(); ++i) {
         source_id_.push_back(plan.declare<Real>(fmt::format("mixer.source.{}", i),
                                                 this->token_shape(), Lifetime::saved));
-        h_id_.push_back(plan.declare<Real>(fmt::format("mixer.read.{}", i + 1),
-                                           this->token_shape(), Lifetime::saved));
+        h_id_.push_back(plan.declare<Real>(fmt::format("mixer.read.{}", i + 1), this->token_shape(),
+                                           Lifetime::saved));
     }
     const Shape square{{'L', rows()}, {'N', n}, {'S', rows()}};
     weights_id_ = plan.declare<Real>("mixer.weights", square, Lifetime::saved);
@@ -299,10 +299,11 @@ int resolve_block_size(const MixerConfig& config, int sublayers) {
     if (config.block_size > 0 && config.n_blocks > 0)
         throw UsageError("set mixer.block_size or mixer.n_blocks, not both");
     if (config.block_size > sublayers || config.n_blocks > sublayers)
-        throw UsageError(fmt::format(
-            "mixer.block_size={} mixer.n_blocks={}: the model has {} sublayers (2 per model.layers); "
-            "use at most that many",
-            config.block_size, config.n_blocks, sublayers));
+        throw UsageError(
+            fmt::format("mixer.block_size={} mixer.n_blocks={}: the model has {} sublayers (2 per "
+                        "model.layers); "
+                        "use at most that many",
+                        config.block_size, config.n_blocks, sublayers));
     if (config.block_size > 0) return static_cast<int>(config.block_size);
     const int blocks = config.n_blocks > 0 ? static_cast<int>(config.n_blocks) : 8;
     return std::max(1, (sublayers + blocks - 1) / blocks);

@@ -1,11 +1,11 @@
-// DenseFormer (Pagliardini et al. 2024, arXiv:2402.02622): depth-weighted averages (DWA) after every
-// transformer block. With X_0 = v_0 and X_k = Y_{k-1} + the two outputs of block k,
+// DenseFormer (Pagliardini et al. 2024, arXiv:2402.02622): depth-weighted averages (DWA) after
+// every transformer block. With X_0 = v_0 and X_k = Y_{k-1} + the two outputs of block k,
 //
 //     Y_k = sum_{j <= k, j = k mod dilation} alpha[k,j] X_j    if k mod period = 0, else Y_k = X_k
 //
 // (the released package's rule for dilation and period). Attention of block k+1 reads Y_k, its MLP
-// Y_k + v_attn, the final norm Y_K. alpha is shared by all tokens and starts one-hot on X_k: exactly
-// the standard network. M = A (I - Z A)^{-1} over blocks, built here by the walk itself.
+// Y_k + v_attn, the final norm Y_K. alpha is shared by all tokens and starts one-hot on X_k:
+// exactly the standard network. M = A (I - Z A)^{-1} over blocks, built here by the walk itself.
 // Backward pulls: dX_j = sum_k alpha[k,j] dY_k is the same depth_mix with the weights transposed.
 #include "core/parallel.h"
 #include "mixers/mixers.h"
@@ -66,7 +66,7 @@ private:
     std::vector<TensorId> x_id_, dy_id_;
     std::vector<View<Real>> x_, dy_;  // X_k, dY_k (N, C), k = 0..K (dY_0 unused)
     TensorId h_id_, v_id_, dh_id_, d_id_;
-    View<Real> h_, v_, dh_, d_;       // (N, C)
+    View<Real> h_, v_, dh_, d_;  // (N, C)
 };
 
 template <class Real>
@@ -167,8 +167,8 @@ template <class Real>
 void DenseFormer<Real>::alpha_backward(const Context& ctx, int k) {
     Average& average = averages_[at(k)];
     for (std::size_t s = 0; s < average.sources.size(); ++s)
-        average.dalpha.data[s] += static_cast<Real>(
-            total_dot<Real>(ctx, x_[at(average.sources[s])], dy_[at(k)]));
+        average.dalpha.data[s] +=
+            static_cast<Real>(total_dot<Real>(ctx, x_[at(average.sources[s])], dy_[at(k)]));
 }
 
 // dh_ += sum_k alpha[k,j] dY_k over the averages that hold X_j.
@@ -207,7 +207,8 @@ void DenseFormer<Real>::do_depth_matrix(Index, View<Real> m) const {
 template <class Real>
 MixerPtr<Real> make_denseformer(const MixerConfig& config, const MixerShape& shape) {
     const long blocks = (shape.sublayers + 1) / 2;
-    for (const auto& [key, value] : {std::pair{"dilation", config.dilation}, {"period", config.period}})
+    for (const auto& [key, value] :
+         {std::pair{"dilation", config.dilation}, {"period", config.period}})
         if (value < 1 || value > blocks)
             throw UsageError(fmt::format("mixer.{}={}: must lie in 1..{} (transformer blocks)", key,
                                          value, blocks));

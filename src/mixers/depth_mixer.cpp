@@ -6,9 +6,12 @@ namespace plumb {
 
 template <class Real>
 void DepthMixer<Real>::step(Next expected, int l, Next then, int then_l) {
-    require(next_ == expected && next_l_ == l,
-            fmt::format("depth mixer walked out of order: call {} at l={}, due was call {} at l={}",
-                        static_cast<int>(expected), l, static_cast<int>(next_), next_l_));
+    require(next_ == expected && next_l_ == l, [&] {
+        return fmt::format(
+            "depth mixer walked out of order: call {} at l={}, due was call "
+            "{} at l={}",
+            static_cast<int>(expected), l, static_cast<int>(next_), next_l_);
+    });
     next_ = then;
     next_l_ = then_l;
 }

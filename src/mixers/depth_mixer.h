@@ -1,11 +1,12 @@
 // DepthMixer: the residual connection as one interchangeable part.
 //
-// Per token, with v_0 the embedding and v_l the output of sublayer l, every residual scheme computes
-// what sublayer l reads as a mix over depth,
+// Per token, with v_0 the embedding and v_l the output of sublayer l, every residual scheme
+// computes what sublayer l reads as a mix over depth,
 //
 //     h_l = sum_{i<l} M[l,i] v_i        l = 1..L+1   (row L+1 is what the final norm reads)
 //
-// and differs from the others only in how the row M[l,.] comes about. A mixer is a walk along depth:
+// and differs from the others only in how the row M[l,.] comes about. A mixer is a walk along
+// depth:
 //
 //     v_0 -> slot(0); begin()            backward, the exact mirror, with D_l = dLoss/dh_l:
 //     for l = 1..L:                          D_{L+1} -> dslot(L+1); read_backward(L+1)
@@ -49,11 +50,11 @@ public:
     virtual void bind(const Arena& arena, ParamStore<Real>& params) = 0;
 
     // The walk. Each call checks its place in the order and throws InternalError if it is wrong.
-    View<Real> slot(int l);                               // (N, C), l = 0..L
+    View<Real> slot(int l);  // (N, C), l = 0..L
     void begin(const Context& ctx);
-    View<const Real> read(const Context& ctx, int l);     // (ways, N, C) or (N, C) for one way
+    View<const Real> read(const Context& ctx, int l);  // (ways, N, C) or (N, C) for one way
     void write(const Context& ctx, int l);
-    View<Real> dslot(int l);                              // like read(l)
+    View<Real> dslot(int l);  // like read(l)
     void read_backward(const Context& ctx, int l);
     View<const Real> write_backward(const Context& ctx, int l);  // (N, C)
     View<const Real> begin_backward(const Context& ctx);         // (N, C)

@@ -2,12 +2,12 @@
 //
 //     h_{l+1} = (1 - t_l) h_l + t_l v_l,    t_l = sigmoid(W_l g_l + b_l),    h_1 = v_0
 //
-// The gate sees g_l = RMSNorm(h_l) without gain (or h_l, gate_input = raw). scalar: w_l (C), one gate
-// a token; vector: W_l (C, C), one gate a channel; static: b_l alone. W starts at 0, so gates start
-// at their bias. gate_bias: depth, b = -log(L-1), keeps (1 - 1/L)^L ~ 0.37 of the embedding at any
-// depth (ours; a constant -1 leaves 5e-4 at L = 24); uniform, b_l = -log l, makes h_{l+1} the mean of
-// all outputs, that is the standard network up to a scale the norms remove (ours); or a number.
-// M[l,i] = t_i prod_{i<j<l} (1 - t_j); rows sum to 1.
+// The gate sees g_l = RMSNorm(h_l) without gain (or h_l, gate_input = raw). scalar: w_l (C), one
+// gate a token; vector: W_l (C, C), one gate a channel; static: b_l alone. W starts at 0, so gates
+// start at their bias. gate_bias: depth, b = -log(L-1), keeps (1 - 1/L)^L ~ 0.37 of the embedding
+// at any depth (ours; a constant -1 leaves 5e-4 at L = 24); uniform, b_l = -log l, makes h_{l+1}
+// the mean of all outputs, that is the standard network up to a scale the norms remove (ours); or a
+// number. M[l,i] = t_i prod_{i<j<l} (1 - t_j); rows sum to 1.
 #include "core/parallel.h"
 #include "mixers/mixers.h"
 #include "ops/matmul.h"
@@ -65,21 +65,25 @@ private:
     std::vector<ParamId> weight_id_, bias_id_;
     std::vector<View<Real>> w_, b_, dw_, db_;
     std::vector<TensorId> h_id_, v_id_, t_id_;
-    std::vector<View<Real>> h_, v_, t_;  // h_{l+1} (N, C) l = 0..L; v_l (N, C), t_l (N, gates) l = 1..L
+    std::vector<View<Real>> h_, v_,
+        t_;  // h_{l+1} (N, C) l = 0..L; v_l (N, C), t_l (N, gates) l = 1..L
     TensorId dh_id_, d_id_, dv_id_, x_id_, dx_id_, dz_id_, rstd_id_;
-    View<Real> dh_, d_, dv_;       // (N, C)
+    View<Real> dh_, d_, dv_;         // (N, C)
     View<Real> x_, dx_, dz_, rstd_;  // gate input and its gradient (N, C); (N, gates); (N)
 };
 
 template <class Real>
 void Highway<Real>::declare(Plan& plan, ParamStore<Real>& params) {
     const Index n = this->shape().tokens, c = channels();
-    const Shape w_shape = options_.gate == Gate::vector ? Shape{{'O', c}, {'C', c}} : Shape{{'C', c}};
+    const Shape w_shape =
+        options_.gate == Gate::vector ? Shape{{'O', c}, {'C', c}} : Shape{{'C', c}};
     h_id_.push_back(plan.declare<Real>("mixer.h.1", this->token_shape(), Lifetime::saved));
     for (int l = 1; l <= this->sublayers(); ++l) {
         const auto param = [&](const char* name, Shape shape, double init) {
-            return params.declare({.name = this->site(l) + name, .shape = shape,
-                                   .init = Init::constant(init), .group = Group::mixer});
+            return params.declare({.name = this->site(l) + name,
+                                   .shape = shape,
+                                   .init = Init::constant(init),
+                                   .group = Group::mixer});
         };
         if (options_.gate != Gate::fixed) weight_id_.push_back(param("gate.weight", w_shape, 0.0));
         bias_id_.push_back(param("gate.bias", {{'G', n_gates()}}, options_.bias[at(l - 1)]));
@@ -104,8 +108,10 @@ void Highway<Real>::declare(Plan& plan, ParamStore<Real>& params) {
 
 template <class Real>
 void Highway<Real>::bind(const Arena& arena, ParamStore<Real>& params) {
-    for (const ParamId id : weight_id_) w_.push_back(params.value(id)), dw_.push_back(params.grad(id));
-    for (const ParamId id : bias_id_) b_.push_back(params.value(id)), db_.push_back(params.grad(id));
+    for (const ParamId id : weight_id_)
+        w_.push_back(params.value(id)), dw_.push_back(params.grad(id));
+    for (const ParamId id : bias_id_)
+        b_.push_back(params.value(id)), db_.push_back(params.grad(id));
     for (const TensorId id : h_id_) h_.push_back(arena.view<Real>(id));
     for (const TensorId id : v_id_) v_.push_back(arena.view<Real>(id));
     for (const TensorId id : t_id_) t_.push_back(arena.view<Real>(id));
@@ -138,7 +144,8 @@ void Highway<Real>::do_write(const Context& ctx, int l) {
     }
     for_tokens(ctx, this->shape().tokens, [&](Index n) {
         Real* gate = t.row(n);
-        for (Index k = 0; k < g; ++k) gate[k] = Real(1) / (Real(1) + std::exp(-gate[k] - b.data[k]));
+        for (Index k = 0; k < g; ++k)
+            gate[k] = Real(1) / (Real(1) + std::exp(-gate[k] - b.data[k]));
         const Real* h = h_[at(l - 1)].row(n);
         const Real* v = v_[at(l - 1)].row(n);
         Real* out = h_[at(l)].row(n);
@@ -147,7 +154,8 @@ void Highway<Real>::do_write(const Context& ctx, int l) {
     });
 }
 
-// dv = t dh, dt = <v - h, dh> (per channel for a vector gate), dh_l = (1 - t) dh + through the gate.
+// dv = t dh, dt = <v - h, dh> (per channel for a vector gate), dh_l = (1 - t) dh + through the
+// gate.
 template <class Real>
 View<const Real> Highway<Real>::do_write_backward(const Context& ctx, int l) {
     const Index c = channels(), g = n_gates(), stride = g == 1 ? 0 : 1;
@@ -196,7 +204,8 @@ void Highway<Real>::do_depth_matrix(Index token, View<Real> m) const {
     for (int l = 1; l <= this->sublayers(); ++l) {
         const Real* t = t_[at(l - 1)].row(token);
         for (Index k = 0; k < g; ++k) {
-            for (int i = 0; i < l; ++i) row(l)[i * g + k] = (Real(1) - t[k]) * row(l - 1)[i * g + k];
+            for (int i = 0; i < l; ++i)
+                row(l)[i * g + k] = (Real(1) - t[k]) * row(l - 1)[i * g + k];
             row(l)[l * g + k] = t[k];
         }
     }
@@ -208,12 +217,15 @@ std::vector<double> initial_biases(const std::string& text, int sublayers) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     const bool is_number = error == std::errc() && end == text.data() + text.size();
     if (!is_number && text != "depth" && text != "uniform")
-        throw UsageError(fmt::format(
-            "mixer.gate_bias={}: use 'depth', 'uniform' or a number such as -3", text));
+        throw UsageError(
+            fmt::format("mixer.gate_bias={}: use 'depth', 'uniform' or a number such as -3", text));
     for (std::size_t k = 0; k < b.size(); ++k) {
-        if (is_number) b[k] = number;
-        else if (text == "uniform") b[k] = -std::log(static_cast<double>(k + 1));
-        else b[k] = -std::log(std::max(1.0, static_cast<double>(sublayers - 1)));
+        if (is_number)
+            b[k] = number;
+        else if (text == "uniform")
+            b[k] = -std::log(static_cast<double>(k + 1));
+        else
+            b[k] = -std::log(std::max(1.0, static_cast<double>(sublayers - 1)));
     }
     return b;
 }

@@ -2,11 +2,12 @@
 // Row j of alpha (K, K+1) is [A_m[j] | A_r[j,:]]; pre = A_m, res = A_r, post = beta:
 //
 //     static   alpha = alpha_s, beta = beta_s
-//     dynamic  alpha[j,:] = alpha_s[j,:] + a tanh(LN(X[j]) W_a^T),  beta[j] = beta_s[j] + b tanh(LN(X[j]) w_b)
+//     dynamic  alpha[j,:] = alpha_s[j,:] + a tanh(LN(X[j]) W_a^T),  beta[j] = beta_s[j] + b
+//     tanh(LN(X[j]) w_b)
 //
-// LN is LayerNorm over the C channels of a stream, without gain and bias. Init: A_m one-hot on stream
-// (transformer block mod K), A_r = I, beta = 1, W_a = w_b = 0, a = b = 0.01: exactly the standard
-// network. Output: the sum of the streams.
+// LN is LayerNorm over the C channels of a stream, without gain and bias. Init: A_m one-hot on
+// stream (transformer block mod K), A_r = I, beta = 1, W_a = w_b = 0, a = b = 0.01: exactly the
+// standard network. Output: the sum of the streams.
 #include "core/parallel.h"
 #include "mixers/stream_mixer.h"
 #include "ops/matmul.h"
@@ -63,9 +64,12 @@ void Hyper<Real>::declare(Plan& plan, ParamStore<Real>& params) {
     for (int l = 1; l <= this->sublayers(); ++l) {
         Site site;
         const auto param = [&](const char* name, Shape shape, Init init) {
-            return Param{params.declare({.name = this->site(l) + name, .shape = shape,
-                                         .init = std::move(init), .group = Group::mixer}),
-                         {}, {}};
+            return Param{params.declare({.name = this->site(l) + name,
+                                         .shape = shape,
+                                         .init = std::move(init),
+                                         .group = Group::mixer}),
+                         {},
+                         {}};
         };
         std::vector<double> alpha(static_cast<std::size_t>(k() * (k() + 1)), 0.0);
         for (int j = 0; j < k(); ++j) {
@@ -193,8 +197,8 @@ void Hyper<Real>::static_backward(Site& site) {
             site.alpha_scale.grad.data[0] += dot(dz, t, m - 1);
             site.beta_scale.grad.data[0] += dz[m - 1] * t[m - 1];
             for (Index i = 0; i < m; ++i)
-                dz[i] *= (Real(1) - t[i] * t[i]) * (i < m - 1 ? site.alpha_scale : site.beta_scale)
-                                                       .value.data[0];
+                dz[i] *= (Real(1) - t[i] * t[i]) *
+                         (i < m - 1 ? site.alpha_scale : site.beta_scale).value.data[0];
         }
     }
 }

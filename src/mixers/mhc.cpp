@@ -1,14 +1,15 @@
 // mHC, manifold-constrained Hyper-Connections (Xie et al. 2025, arXiv:2512.24880), as the released
-// kernels compute it. x = flatten(X_l) (K*C), one phi (K*K+2K, K*C) a sublayer, rows [pre|post|res]:
+// kernels compute it. x = flatten(X_l) (K*C), one phi (K*K+2K, K*C) a sublayer, rows
+// [pre|post|res]:
 //
 //     u = (phi x) / sqrt(mean(x^2) + eps),    z = a * u + b  with a = (a_pre, a_post, a_res)
 //     pre = sigmoid(z) + 1e-6,   post = 2 sigmoid(z),   res = Sinkhorn(z), sum_s res[s,k] = 1
 //
 // Final reduction: mean (default) or sum of the streams, or learned: pre of its own phi (K, K*C).
 // Init: a = 0.01, phi Xavier-uniform; biases by bias_init (the sources disagree, paper-notes.md):
-//     identity (default, ours)  pre 1/K, post 1, res ~ I: standard at init up to rounding and a scale
-//     zero (Megatron-LM)        pre 1/2, post 1, res 1/K
-//     one_hot (mhc-lite)        pre, post biases +1 on stream (transformer block mod K), -1 elsewhere; res ~ I
+//     identity (default, ours)  pre 1/K, post 1, res ~ I: standard at init up to rounding and a
+//     scale zero (Megatron-LM)        pre 1/2, post 1, res 1/K one_hot (mhc-lite)        pre, post
+//     biases +1 on stream (transformer block mod K), -1 elsewhere; res ~ I
 // The 192 C^2-ish flops of the phi GEMM are all but a few of its arithmetic (K = 4).
 #include "core/parallel.h"
 #include "mixers/sinkhorn.h"
@@ -34,7 +35,8 @@ class Mhc final : public StreamMixer<Real> {
 public:
     Mhc(const MixerShape& shape, const MixerConfig& config)
         : StreamMixer<Real>(shape, static_cast<int>(config.streams)),
-          iters_(static_cast<int>(config.sinkhorn_iters)), bias_init_(config.bias_init),
+          iters_(static_cast<int>(config.sinkhorn_iters)),
+          bias_init_(config.bias_init),
           reduction_(config.reduction) {}
 
     void declare(Plan& plan, ParamStore<Real>& params) override;
@@ -75,9 +77,12 @@ std::vector<double> Mhc<Real>::initial_bias(int l, Index rows) const {
     const double even = k() > 1 ? -std::log(k() - 1.0) : -kOffDiagonal;  // sigmoid = 1/K
     for (Index i = 0; i < rows; ++i) {
         double& x = b[static_cast<std::size_t>(i)];
-        if (part(i) == 2) x = (i - 2 * k()) % (k() + 1) == 0 ? 0.0 : kOffDiagonal;
-        else if (bias_init_ == "one_hot") x = i % k() == (l - 1) / 2 % k() ? 1.0 : -1.0;
-        else if (part(i) == 0) x = even;
+        if (part(i) == 2)
+            x = (i - 2 * k()) % (k() + 1) == 0 ? 0.0 : kOffDiagonal;
+        else if (bias_init_ == "one_hot")
+            x = i % k() == (l - 1) / 2 % k() ? 1.0 : -1.0;
+        else if (part(i) == 0)
+            x = even;
     }
     return b;
 }
@@ -90,8 +95,10 @@ void Mhc<Real>::declare(Plan& plan, ParamStore<Real>& params) {
         Site site{};
         site.rows = l <= this->sublayers() ? this->n_coef() : k();
         const auto param = [&](const char* name, Shape shape, Init init) {
-            return params.declare({.name = this->site(l) + name, .shape = shape,
-                                   .init = std::move(init), .group = Group::mixer});
+            return params.declare({.name = this->site(l) + name,
+                                   .shape = shape,
+                                   .init = std::move(init),
+                                   .group = Group::mixer});
         };
         const double bound = std::sqrt(6.0 / static_cast<double>(fan_in() + site.rows));
         site.phi_id = param("phi", {{'M', site.rows}, {'X', fan_in()}}, Init::uniform(bound));

@@ -32,7 +32,8 @@ struct MixerConfig {
         v("gate", gate, "highway: what a gate is", Choices{"scalar", "vector", "static"});
         v("gate_bias", gate_bias,
           "highway: 'depth' (-log(L-1)), 'uniform' (-log l: starts as the mean) or a number");
-        v("gate_input", gate_input, "highway: the gate sees RMSNorm(h) or h", Choices{"norm", "raw"});
+        v("gate_input", gate_input, "highway: the gate sees RMSNorm(h) or h",
+          Choices{"norm", "raw"});
         v("dilation", dilation, "denseformer: mix every dilation-th block");
         v("period", period, "denseformer: mix after every period-th block");
         v("streams", streams, "hyper, mhc: residual streams");

@@ -16,9 +16,9 @@ template <class Real>
 using MixerPtr = std::unique_ptr<DepthMixer<Real>>;
 
 struct MixerInfo {
-    std::string name;        // mixer.name in a config
-    std::string paper;       // who defined it, and where
-    std::string definition;  // one line
+    std::string name;                  // mixer.name in a config
+    std::string paper;                 // who defined it, and where
+    std::string definition;            // one line
     std::vector<std::string> options;  // keys of [mixer] it reads
     // Small configurations that the contract, gradient and identity tests and `plumb check` loop
     // over: settings of [mixer] beside the name, e.g. {"gate=vector"}. The first is the default.

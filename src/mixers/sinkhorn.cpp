@@ -55,7 +55,8 @@ void Sinkhorn<Real>::backward(const Real* dp, Real* dlogits) const {
         const Matrix& y = passes_[static_cast<std::size_t>(pass)];
         for (int i = 0; i < k; ++i) {
             Real along = 0;
-            for (int j = 0; j < k; ++j) along += dlogits[entry(columns, i, j, k)] * y[entry(columns, i, j, k)];
+            for (int j = 0; j < k; ++j)
+                along += dlogits[entry(columns, i, j, k)] * y[entry(columns, i, j, k)];
             const Real d = divisor_[static_cast<std::size_t>(pass)][static_cast<std::size_t>(i)];
             for (int j = 0; j < k; ++j) {
                 Real& g = dlogits[entry(columns, i, j, k)];

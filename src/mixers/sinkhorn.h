@@ -24,8 +24,9 @@ private:
     using Matrix = std::array<Real, kMaxSize * kMaxSize>;
     int k_ = 0, n_passes_ = 0;
     Matrix softmax_;
-    std::array<Matrix, 2 * kMaxSinkhornIters> passes_;                      // after each division
-    std::array<std::array<Real, kMaxSize>, 2 * kMaxSinkhornIters> divisor_;  // of each row or column
+    std::array<Matrix, 2 * kMaxSinkhornIters> passes_;  // after each division
+    std::array<std::array<Real, kMaxSize>, 2 * kMaxSinkhornIters>
+        divisor_;  // of each row or column
 };
 
 // Largest |row sum - 1| or |column sum - 1| of p (k, k).

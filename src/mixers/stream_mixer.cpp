@@ -162,8 +162,7 @@ View<const Real> StreamMixer<Real>::do_begin_backward(const Context& ctx) {
     for_tokens(ctx, this->shape().tokens, [&](Index n) {
         Real* dv = dv_.row(n);
         std::fill(dv, dv + c, Real(0));
-        for (int k = 0; k < streams_; ++k)
-            axpy(Real(1), dx_.data + (n * streams_ + k) * c, dv, c);
+        for (int k = 0; k < streams_; ++k) axpy(Real(1), dx_.data + (n * streams_ + k) * c, dv, c);
     });
     return dv_;
 }

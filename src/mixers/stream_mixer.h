@@ -3,9 +3,9 @@
 //     h_l = sum_s pre[s] X_l[s]      X_{l+1}[k] = sum_s res[s,k] X_l[s] + post[k] v_l
 //     X_1 = K copies of v_0          h_{L+1} = sum_s pre[s] X_{L+1}[s]
 //
-// A subclass says how the coefficients [pre (K) | post (K) | res (K*K)] of a sublayer come about and
-// how their gradient goes back to X and its parameters. M[l,i] = pre_l^T (product of res^T) post_i
-// has cut rank K. Per token and sublayer a fused pass would move (3K + 2) C numbers.
+// A subclass says how the coefficients [pre (K) | post (K) | res (K*K)] of a sublayer come about
+// and how their gradient goes back to X and its parameters. M[l,i] = pre_l^T (product of res^T)
+// post_i has cut rank K. Per token and sublayer a fused pass would move (3K + 2) C numbers.
 #pragma once
 
 #include "mixers/mixers.h"

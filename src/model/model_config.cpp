@@ -7,8 +7,7 @@ namespace plumb {
 ModelConfig ModelConfig::resolved() const {
     ModelConfig m = *this;
     const auto positive = [](const char* key, long value) {
-        if (value < 1)
-            throw UsageError(fmt::format("model.{}={}: must be at least 1", key, value));
+        if (value < 1) throw UsageError(fmt::format("model.{}={}: must be at least 1", key, value));
     };
     positive("layers", m.layers);
     positive("width", m.width);
@@ -16,12 +15,14 @@ ModelConfig ModelConfig::resolved() const {
     positive("context", m.context);
     if (m.kv_heads == 0) m.kv_heads = m.heads;
     if (m.kv_heads < 0 || m.heads % m.kv_heads != 0)
-        throw UsageError(fmt::format("model.kv_heads={}: must divide model.heads={}", m.kv_heads, m.heads));
+        throw UsageError(
+            fmt::format("model.kv_heads={}: must divide model.heads={}", m.kv_heads, m.heads));
     if (m.head_dim == 0) {
         if (m.width % m.heads != 0)
-            throw UsageError(fmt::format(
-                "model.heads={} does not divide model.width={}; change one of them or set model.head_dim",
-                m.heads, m.width));
+            throw UsageError(
+                fmt::format("model.heads={} does not divide model.width={}; change one of them or "
+                            "set model.head_dim",
+                            m.heads, m.width));
         m.head_dim = m.width / m.heads;
     }
     positive("head_dim", m.head_dim);
@@ -32,8 +33,10 @@ ModelConfig ModelConfig::resolved() const {
     positive("mlp_hidden", m.mlp_hidden);
     if (!(m.norm_eps >= 0.0 && m.norm_eps < 1.0))
         throw UsageError(fmt::format("model.norm_eps={}: must lie in [0, 1)", m.norm_eps));
-    if (!(m.init_std > 0.0)) throw UsageError(fmt::format("model.init_std={}: must be positive", m.init_std));
-    if (!(m.rope_base > 1.0)) throw UsageError(fmt::format("model.rope_base={}: must exceed 1", m.rope_base));
+    if (!(m.init_std > 0.0))
+        throw UsageError(fmt::format("model.init_std={}: must be positive", m.init_std));
+    if (!(m.rope_base > 1.0))
+        throw UsageError(fmt::format("model.rope_base={}: must exceed 1", m.rope_base));
     return m;
 }
 

@@ -29,14 +29,16 @@ struct ModelConfig {
         v("kv_heads", kv_heads, "key/value heads (0: as many as heads)");
         v("head_dim", head_dim, "channels per head (0: width / heads)");
         v("mlp", mlp, "kind of MLP", Choices{"swiglu", "gelu"});
-        v("mlp_hidden", mlp_hidden, "MLP width (0: 8/3 width, up to a multiple of 8; gelu: 4 width)");
+        v("mlp_hidden", mlp_hidden,
+          "MLP width (0: 8/3 width, up to a multiple of 8; gelu: 4 width)");
         v("context", context, "sequence length T");
         v("tied_head", tied_head, "the output head is the embedding");
         v("qk_norm", qk_norm, "RMSNorm over each query and key head");
         v("rope_base", rope_base, "RoPE base");
         v("norm_eps", norm_eps, "epsilon of every norm; large ones damp averaged streams");
         v("init_std", init_std, "standard deviation of initial weights");
-        v("scale_output_init", scale_output_init, "output projections start 1/sqrt(2 layers) smaller");
+        v("scale_output_init", scale_output_init,
+          "output projections start 1/sqrt(2 layers) smaller");
     }
 
     // The zeros above resolved, and every extent checked. Throws UsageError naming the key.

@@ -38,9 +38,10 @@ public:
         w_qkv_ = weight(params, prefix_ + ".qkv.weight", attn_.qkv_width(), m.width, m.init_std);
         if (m.qk_norm)
             for (ParamId* id : {&g_q_, &g_k_})
-                *id = params.declare({.name = prefix_ + (id == &g_q_ ? ".q_norm" : ".k_norm") + ".gain",
-                                      .shape = {{'D', m.head_dim}},
-                                      .init = Init::constant(1.0)});
+                *id = params.declare(
+                    {.name = prefix_ + (id == &g_q_ ? ".q_norm" : ".k_norm") + ".gain",
+                     .shape = {{'D', m.head_dim}},
+                     .init = Init::constant(1.0)});
         w_out_ = weight(params, prefix_ + ".out.weight", m.width, attn_.out_width(), output_std(m));
         qkv_ = plan.declare<Real>(prefix_ + ".qkv", {{'N', n}, {'Q', attn_.qkv_width()}},
                                   Lifetime::saved);
@@ -50,8 +51,8 @@ public:
                                   {{'B', shape_.batch}, {'H', m.heads}, {'T', m.context}},
                                   Lifetime::saved);
         if (m.qk_norm)
-            rstd_ = plan.declare<Real>(prefix_ + ".qk_rstd", {{'N', n}, {'H', m.heads + m.kv_heads}},
-                                       Lifetime::saved);
+            rstd_ = plan.declare<Real>(prefix_ + ".qk_rstd",
+                                       {{'N', n}, {'H', m.heads + m.kv_heads}}, Lifetime::saved);
     }
 
     void bind(const Arena& arena, ParamStore<Real>& params) override {
@@ -66,8 +67,8 @@ public:
 
     void forward(const Context& ctx, View<const Real> x, View<Real> v) override {
         linear<Real>(ctx, x, wqkv, qkv);
-        attention<Real>(ctx, attn_, qkv, gq, gk, static_cast<Real>(shape_.model.norm_eps), rstd, out,
-                        lse, work_.attention);
+        attention<Real>(ctx, attn_, qkv, gq, gk, static_cast<Real>(shape_.model.norm_eps), rstd,
+                        out, lse, work_.attention);
         linear<Real>(ctx, out, wout, v);
     }
 
@@ -96,7 +97,9 @@ template <class Real>
 class Mlp final : public Sublayer<Real> {
 public:
     Mlp(std::string prefix, const SublayerShape& shape, Workspace<Real>& work)
-        : prefix_(std::move(prefix)), shape_(shape), work_(work),
+        : prefix_(std::move(prefix)),
+          shape_(shape),
+          work_(work),
           kind_(shape.model.mlp == "swiglu" ? Activation::swiglu : Activation::gelu) {}
 
     void declare(Plan& plan, ParamStore<Real>& params) override {
@@ -181,9 +184,9 @@ std::unique_ptr<Sublayer<Real>> make_sublayer(const std::string& kind, const std
     return std::make_unique<Mlp<Real>>(prefix, shape, work);
 }
 
-#define PLUMB_INSTANTIATE(Real)                                                               \
-    template struct Workspace<Real>;                                                          \
-    template std::unique_ptr<Sublayer<Real>> make_sublayer(                                   \
+#define PLUMB_INSTANTIATE(Real)                             \
+    template struct Workspace<Real>;                        \
+    template std::unique_ptr<Sublayer<Real>> make_sublayer( \
         const std::string&, const std::string&, const SublayerShape&, Workspace<Real>&);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)

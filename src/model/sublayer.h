@@ -28,8 +28,8 @@ struct Workspace {
     void bind(const Arena& arena);
 
     AttentionWorkspace<Real> attention;
-    View<Real> dqkv, dattention;      // (N, (H+2Hkv)D), (N, H D)
-    View<Real> act, dact, dup;        // (N, F), (N, F), (N, 2F or F)
+    View<Real> dqkv, dattention;  // (N, (H+2Hkv)D), (N, H D)
+    View<Real> act, dact, dup;    // (N, F), (N, F), (N, 2F or F)
 
 private:
     SublayerShape shape_;

@@ -77,16 +77,16 @@ private:
     std::vector<Norm> norms_;
     ParamId embed_id_, head_id_;
     TensorId tokens_id_, targets_id_, x_id_, dx_id_, partial_id_, logits_id_, losses_id_;
-    View<std::int32_t> tokens_, targets_;   // (N)
+    View<std::int32_t> tokens_, targets_;       // (N)
     View<Real> embed_, dembed_, head_, dhead_;  // (V, C)
-    View<Real> x_, dx_;                     // (N, C) normed input of a sublayer, and its gradient
-    View<Real> partial_;                    // (chunks, C)
-    View<Real> logits_, losses_;            // (N, V), (N)
+    View<Real> x_, dx_;           // (N, C) normed input of a sublayer, and its gradient
+    View<Real> partial_;          // (chunks, C)
+    View<Real> logits_, losses_;  // (N, V), (N)
     Recorder<Real>* recorder_ = nullptr;
 };
 
-// Training FLOPs per token, forward and backward: 6 per weight of a matrix product (the embedding is
-// a lookup; mixer parameters count where they multiply a C-vector) plus causal attention, whose
+// Training FLOPs per token, forward and backward: 6 per weight of a matrix product (the embedding
+// is a lookup; mixer parameters count where they multiply a C-vector) plus causal attention, whose
 // T (T+1)/2 scores cost 12 H D each for scores and values.
 double train_flops_per_token(const ModelConfig& resolved, Index vocab, Index mixer_params);
 

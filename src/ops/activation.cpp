@@ -59,16 +59,17 @@ void activation_backward(const Context& ctx, Activation kind, View<const Real> u
                 dx = gelu_tanh<Real>(x);
                 out = Real(0.5) * x * (Real(1) + dx);
                 dx = d * Real(0.5) *
-                     (Real(1) + dx + x * (Real(1) - dx.square()) * Real(kGeluK) *
-                                         (Real(1) + Real(3 * kGeluC) * x.square()));
+                     (Real(1) + dx +
+                      x * (Real(1) - dx.square()) * Real(kGeluK) *
+                          (Real(1) + Real(3 * kGeluC) * x.square()));
             }
         });
     });
 }
 
-#define PLUMB_INSTANTIATE(Real)                                                              \
-    template void activation(const Context&, Activation, View<const Real>, View<Real>);      \
-    template void activation_backward(const Context&, Activation, View<const Real>,          \
+#define PLUMB_INSTANTIATE(Real)                                                         \
+    template void activation(const Context&, Activation, View<const Real>, View<Real>); \
+    template void activation_backward(const Context&, Activation, View<const Real>,     \
                                       View<const Real>, View<Real>, View<Real>);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)

@@ -8,8 +8,8 @@
 namespace plumb {
 
 template <class Real>
-void adamw(const Context& ctx, const AdamWStep& s, View<Real> w, View<const Real> grad, View<Real> m,
-           View<Real> v) {
+void adamw(const Context& ctx, const AdamWStep& s, View<Real> w, View<const Real> grad,
+           View<Real> m, View<Real> v) {
     const Index n = w.count();
     require(grad.count() == n && m.count() == n && v.count() == n, "adamw: counts differ");
     const auto b1 = static_cast<Real>(s.beta1), b2 = static_cast<Real>(s.beta2);
@@ -27,8 +27,8 @@ void adamw(const Context& ctx, const AdamWStep& s, View<Real> w, View<const Real
                 const Real g = grad.data[i] * scale;
                 m.data[i] = b1 * m.data[i] + (1 - b1) * g;
                 v.data[i] = b2 * v.data[i] + (1 - b2) * g * g;
-                w.data[i] = keep * w.data[i] -
-                            rate * m.data[i] / (std::sqrt(v.data[i]) * correction + eps);
+                w.data[i] =
+                    keep * w.data[i] - rate * m.data[i] / (std::sqrt(v.data[i]) * correction + eps);
             }
         });
     });

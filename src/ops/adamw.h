@@ -13,7 +13,7 @@ struct AdamWStep {
 
 // w, m, v updated in place; all have the same count. Decay is decoupled: w -= lr weight_decay w.
 template <class Real>
-void adamw(const Context& ctx, const AdamWStep& s, View<Real> w, View<const Real> grad, View<Real> m,
-           View<Real> v);
+void adamw(const Context& ctx, const AdamWStep& s, View<Real> w, View<const Real> grad,
+           View<Real> m, View<Real> v);
 
 }  // namespace plumb

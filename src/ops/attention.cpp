@@ -5,8 +5,8 @@
 #include "ops/matmul.h"
 #include "ops/reduce.h"
 
-#include <Eigen/Core>
 #include <omp.h>
+#include <Eigen/Core>
 
 #include <algorithm>
 #include <cmath>
@@ -35,7 +35,8 @@ void rotate(Real* x, const Real* cos, const Real* sin, Real sign, Index half) {
     }
 }
 
-// ---- queries and keys: norm, gain, rotation -------------------------------------------------------
+// ---- queries and keys: norm, gain, rotation
+// -------------------------------------------------------
 
 // Replaces each q and k head of qkv by its RMS-normed value.
 template <class Real>
@@ -98,12 +99,14 @@ void rotate_heads_backward(const Context& ctx, const AttentionShape& s, View<con
             Real* dx = dqkv.row(n) + h * d;
             for (Index i = 0; i < d; ++i) dx[i] *= gain[i];
             const Real along = dot<Real>(dx, xhat, d) / static_cast<Real>(d);
-            for (Index i = 0; i < d; ++i) dx[i] = rstd.data[n * n_heads + h] * (dx[i] - xhat[i] * along);
+            for (Index i = 0; i < d; ++i)
+                dx[i] = rstd.data[n * n_heads + h] * (dx[i] - xhat[i] * along);
         }
     });
 }
 
-// ---- one head --------------------------------------------------------------------------------------
+// ---- one head
+// --------------------------------------------------------------------------------------
 
 // The heads of one sequence share their rows' strides; this finds them.
 template <class Real>
@@ -262,11 +265,10 @@ void attention_backward(const Context& ctx, const AttentionShape& s, View<const 
     template void attention(const Context&, const AttentionShape&, View<Real>, View<const Real>,  \
                             View<const Real>, Real, View<Real>, View<Real>, View<Real>,           \
                             const AttentionWorkspace<Real>&);                                     \
-    template void attention_backward(const Context&, const AttentionShape&, View<const Real>,     \
-                                     View<const Real>, View<const Real>, View<const Real>,        \
-                                     View<const Real>, View<const Real>, View<const Real>,        \
-                                     View<Real>, View<Real>, View<Real>,                          \
-                                     const AttentionWorkspace<Real>&);
+    template void attention_backward(                                                             \
+        const Context&, const AttentionShape&, View<const Real>, View<const Real>,                \
+        View<const Real>, View<const Real>, View<const Real>, View<const Real>, View<const Real>, \
+        View<Real>, View<Real>, View<Real>, const AttentionWorkspace<Real>&);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)
 #undef PLUMB_INSTANTIATE

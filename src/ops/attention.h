@@ -3,8 +3,8 @@
 // columns [q | k | v]. N = B*T, token n = b*T + t.
 //
 // RoPE turns the pairs (i, i + D/2) by t base^(-2i/D). Scores are q.k / sqrt(D). Tiles of queries
-// meet only the keys at or before them; forward keeps the log-sum-exp of each row, backward computes
-// the weights again.
+// meet only the keys at or before them; forward keeps the log-sum-exp of each row, backward
+// computes the weights again.
 #pragma once
 
 #include "core/context.h"
@@ -12,7 +12,7 @@
 namespace plumb {
 
 struct AttentionShape {
-    Index batch, context;           // B, T
+    Index batch, context;             // B, T
     Index heads, kv_heads, head_dim;  // H, Hkv, D
     Index tokens() const { return batch * context; }
     Index qk_width() const { return (heads + kv_heads) * head_dim; }
@@ -23,8 +23,8 @@ struct AttentionShape {
 // Query rows handled at once.
 inline constexpr Index kAttentionTile = 64;
 
-// Memory every call needs, shared by all layers: scores (threads, 2, tile, T), cos and sin (T, D/2),
-// rotated queries and keys qk (N, (H + Hkv) D) and their gradient dqk.
+// Memory every call needs, shared by all layers: scores (threads, 2, tile, T), cos and sin (T,
+// D/2), rotated queries and keys qk (N, (H + Hkv) D) and their gradient dqk.
 template <class Real>
 struct AttentionWorkspace {
     View<Real> scores, cos, sin, qk, dqk;

@@ -45,8 +45,8 @@ double cross_entropy(const Context& ctx, View<const Real> logits, View<const std
 }
 
 template <class Real>
-void cross_entropy_backward(const Context& ctx, View<Real> logits,
-                            View<const std::int32_t> targets, Real scale) {
+void cross_entropy_backward(const Context& ctx, View<Real> logits, View<const std::int32_t> targets,
+                            Real scale) {
     const Index v = logits.extent(1), scored = n_scored(targets);
     const Real weight = scored ? scale / static_cast<Real>(scored) : Real(0);
     dispatch(ctx, "cross_entropy_backward", [&](Cpu) {
@@ -63,10 +63,10 @@ void cross_entropy_backward(const Context& ctx, View<Real> logits,
     });
 }
 
-#define PLUMB_INSTANTIATE(Real)                                                                 \
-    template double cross_entropy(const Context&, View<const Real>, View<const std::int32_t>,   \
-                                  View<Real>);                                                  \
-    template void cross_entropy_backward(const Context&, View<Real>, View<const std::int32_t>,  \
+#define PLUMB_INSTANTIATE(Real)                                                                \
+    template double cross_entropy(const Context&, View<const Real>, View<const std::int32_t>,  \
+                                  View<Real>);                                                 \
+    template void cross_entropy_backward(const Context&, View<Real>, View<const std::int32_t>, \
                                          Real);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)

@@ -13,7 +13,7 @@ double cross_entropy(const Context& ctx, View<const Real> logits, View<const std
 
 // logits (N, V) -> dlogits in place: scale * (softmax - onehot) / (scored tokens).
 template <class Real>
-void cross_entropy_backward(const Context& ctx, View<Real> logits,
-                            View<const std::int32_t> targets, Real scale);
+void cross_entropy_backward(const Context& ctx, View<Real> logits, View<const std::int32_t> targets,
+                            Real scale);
 
 }  // namespace plumb

@@ -33,9 +33,9 @@ void embedding_backward(const Context& ctx, View<const std::int32_t> tokens, Vie
     });
 }
 
-#define PLUMB_INSTANTIATE(Real)                                                                 \
-    template void embedding(const Context&, View<const std::int32_t>, View<const Real>,         \
-                            View<Real>);                                                        \
+#define PLUMB_INSTANTIATE(Real)                                                                  \
+    template void embedding(const Context&, View<const std::int32_t>, View<const Real>,          \
+                            View<Real>);                                                         \
     template void embedding_backward(const Context&, View<const std::int32_t>, View<const Real>, \
                                      View<Real>);
 PLUMB_INSTANTIATE(float)

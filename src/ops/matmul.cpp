@@ -24,12 +24,18 @@ void eigen_gemm(Op op_a, Op op_b, Index m, Index n, Index k, Real alpha, const R
     const InMap<Real> A(a, ta ? k : m, ta ? m : k, Eigen::OuterStride<>(lda));
     const InMap<Real> B(b, tb ? n : k, tb ? k : n, Eigen::OuterStride<>(ldb));
     OutMap<Real> C(c, m, n, Eigen::OuterStride<>(ldc));
-    if (beta == Real(0)) C.setZero();
-    else if (beta != Real(1)) C *= beta;
-    if (ta && tb) C.noalias() += alpha * A.transpose() * B.transpose();
-    else if (ta) C.noalias() += alpha * A.transpose() * B;
-    else if (tb) C.noalias() += alpha * A * B.transpose();
-    else C.noalias() += alpha * A * B;
+    if (beta == Real(0))
+        C.setZero();
+    else if (beta != Real(1))
+        C *= beta;
+    if (ta && tb)
+        C.noalias() += alpha * A.transpose() * B.transpose();
+    else if (ta)
+        C.noalias() += alpha * A.transpose() * B;
+    else if (tb)
+        C.noalias() += alpha * A * B.transpose();
+    else
+        C.noalias() += alpha * A * B;
 }
 
 void gemm_on(Cpu, Op op_a, Op op_b, Index m, Index n, Index k, float alpha, const float* a,
@@ -66,8 +72,10 @@ void gemm(const Context& ctx, Op op_a, Op op_b, Index m, Index n, Index k, Real 
 template <class Real>
 void linear(const Context& ctx, View<const Real> x, View<const Real> w, View<Real> y) {
     const Index n = x.extent(0), in = w.extent(1), out = w.extent(0);
-    require(x.extent(1) == in && y.extent(0) == n && y.extent(1) == out,
-            fmt::format("linear: x {}, w {}, y {}", x.shape.text(), w.shape.text(), y.shape.text()));
+    require(x.extent(1) == in && y.extent(0) == n && y.extent(1) == out, [&] {
+        return fmt::format("linear: x {}, w {}, y {}", x.shape.text(), w.shape.text(),
+                           y.shape.text());
+    });
     gemm(ctx, Op::none, Op::transpose, n, out, in, Real(1), x.data, in, w.data, in, Real(0), y.data,
          out);
 }
@@ -76,9 +84,10 @@ template <class Real>
 void linear_backward(const Context& ctx, View<const Real> dy, View<const Real> x,
                      View<const Real> w, View<Real> dx, View<Real> dw) {
     const Index n = dy.extent(0), in = w.extent(1), out = w.extent(0);
-    require(dy.extent(1) == out && x.extent(1) == in && dw.shape == w.shape,
-            fmt::format("linear_backward: dy {}, x {}, w {}", dy.shape.text(), x.shape.text(),
-                        w.shape.text()));
+    require(dy.extent(1) == out && x.extent(1) == in && dw.shape == w.shape, [&] {
+        return fmt::format("linear_backward: dy {}, x {}, w {}", dy.shape.text(), x.shape.text(),
+                           w.shape.text());
+    });
     if (dx)
         gemm(ctx, Op::none, Op::none, n, in, out, Real(1), dy.data, out, w.data, in, Real(0),
              dx.data, in);
@@ -99,11 +108,11 @@ const char* gemm_backend() {
     return text.c_str();
 }
 
-#define PLUMB_INSTANTIATE(Real)                                                                   \
-    template void gemm(const Context&, Op, Op, Index, Index, Index, Real, const Real*, Index,     \
-                       const Real*, Index, Real, Real*, Index);                                   \
-    template void linear(const Context&, View<const Real>, View<const Real>, View<Real>);         \
-    template void linear_backward(const Context&, View<const Real>, View<const Real>,             \
+#define PLUMB_INSTANTIATE(Real)                                                               \
+    template void gemm(const Context&, Op, Op, Index, Index, Index, Real, const Real*, Index, \
+                       const Real*, Index, Real, Real*, Index);                               \
+    template void linear(const Context&, View<const Real>, View<const Real>, View<Real>);     \
+    template void linear_backward(const Context&, View<const Real>, View<const Real>,         \
                                   View<const Real>, View<Real>, View<Real>);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)

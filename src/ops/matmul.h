@@ -1,6 +1,10 @@
 // matmul: C = alpha op(A) op(B) + beta C, row-major with leading dimensions (BLAS's gemm).
 // float runs on oneDNN where it was found, else on Eigen; double (the oracle) always on Eigen.
 // Inside a parallel region it runs on the calling thread alone.
+//
+// Threads and bits: every other op gives the same bits for any number of threads. oneDNN 2.6 does
+// not for A B^T with k >= 1024 and n >= 128 (measured: it then splits k by threads), so models with
+// an MLP or attention that wide repeat to the bit only with the same number of threads.
 #pragma once
 
 #include "core/context.h"

@@ -71,11 +71,11 @@ void rms_norm_backward(const Context& ctx, View<const Real> dy, View<const Real>
     });
 }
 
-#define PLUMB_INSTANTIATE(Real)                                                                  \
-    template void rms_norm(const Context&, View<const Real>, Real, View<Real>, View<Real>);      \
-    template void apply_gain(const Context&, View<const Real>, View<const Real>, View<Real>);    \
-    template void rms_norm_backward(const Context&, View<const Real>, View<const Real>,          \
-                                    View<const Real>, View<const Real>, View<Real>, View<Real>,  \
+#define PLUMB_INSTANTIATE(Real)                                                                 \
+    template void rms_norm(const Context&, View<const Real>, Real, View<Real>, View<Real>);     \
+    template void apply_gain(const Context&, View<const Real>, View<const Real>, View<Real>);   \
+    template void rms_norm_backward(const Context&, View<const Real>, View<const Real>,         \
+                                    View<const Real>, View<const Real>, View<Real>, View<Real>, \
                                     View<Real>);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)

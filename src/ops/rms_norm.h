@@ -14,8 +14,8 @@ void rms_norm(const Context& ctx, View<const Real> x, Real eps, View<Real> xhat,
 template <class Real>
 void apply_gain(const Context& ctx, View<const Real> xhat, View<const Real> gain, View<Real> y);
 
-// dx (N, C) = rstd (dxhat - xhat <dxhat, xhat>/C), dxhat = dy * gain; overwrites dx, which may be dy.
-// dgain (C) += sum_n dy * xhat, through partial (n_chunks, C), scratch.
+// dx (N, C) = rstd (dxhat - xhat <dxhat, xhat>/C), dxhat = dy * gain; overwrites dx, which may be
+// dy. dgain (C) += sum_n dy * xhat, through partial (n_chunks, C), scratch.
 template <class Real>
 void rms_norm_backward(const Context& ctx, View<const Real> dy, View<const Real> xhat,
                        View<const Real> rstd, View<const Real> gain, View<Real> dx,

@@ -46,7 +46,8 @@ GradientSummary summarise_gradients(const std::vector<View<const Real>>& grads) 
     auto from = magnitudes.begin();
     for (std::size_t q = 0; q < kRanks.size(); ++q) {
         const auto last = static_cast<double>(magnitudes.size() - 1);
-        const auto at = magnitudes.begin() + static_cast<std::ptrdiff_t>(std::llround(kRanks[q] * last));
+        const auto at =
+            magnitudes.begin() + static_cast<std::ptrdiff_t>(std::llround(kRanks[q] * last));
         std::nth_element(from, at, magnitudes.end());
         s.quantiles[q] = static_cast<double>(*at);
         from = at;
@@ -56,7 +57,8 @@ GradientSummary summarise_gradients(const std::vector<View<const Real>>& grads) 
 
 template <class Real>
 DepthProbe<Real>::DepthProbe(int sublayers, Index tokens, Index channels)
-    : channels_(channels), previous_(static_cast<std::size_t>(tokens * channels)),
+    : channels_(channels),
+      previous_(static_cast<std::size_t>(tokens * channels)),
       h_norm_(static_cast<std::size_t>(tokens)) {
     for (int depth = 0; depth <= sublayers + 1; ++depth)
         records_.push_back(empty_record(depth, sublayers));
@@ -70,10 +72,18 @@ void DepthProbe<Real>::tensor(const Context& ctx, Quantity what, int l, View<con
             r.out_rms = rms(ctx, x);
             if (l > 0) r.contribution = contribution(ctx, x);
             break;
-        case Quantity::stream: r.stream_rms = rms(ctx, x); break;
-        case Quantity::read_input: read_input(ctx, r, l, x); break;
-        case Quantity::doutput: r.dout_rms = rms(ctx, x); break;
-        case Quantity::dread_input: r.dread_rms = rms(ctx, x); break;
+        case Quantity::stream:
+            r.stream_rms = rms(ctx, x);
+            break;
+        case Quantity::read_input:
+            read_input(ctx, r, l, x);
+            break;
+        case Quantity::doutput:
+            r.dout_rms = rms(ctx, x);
+            break;
+        case Quantity::dread_input:
+            r.dread_rms = rms(ctx, x);
+            break;
     }
 }
 

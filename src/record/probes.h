@@ -31,9 +31,9 @@ GradientSummary summarise_gradients(const std::vector<View<const Real>>& grads);
 
 // One line of depth.jsonl. What does not exist at a depth is empty.
 struct DepthRecord {
-    int depth;          // 0 embedding, 1..L sublayers, L+1 output
-    std::string site;   // layer.3.mlp
-    std::string kind;   // embed, attn, mlp, output
+    int depth;         // 0 embedding, 1..L sublayers, L+1 output
+    std::string site;  // layer.3.mlp
+    std::string kind;  // embed, attn, mlp, output
     std::optional<double> read_rms, out_rms, stream_rms;
     std::optional<double> contribution;  // mean over tokens of |v_l| / |h_l|
     std::optional<double> cosine;        // mean over tokens of cos(h_l, h_{l-1}), l >= 2
@@ -56,8 +56,8 @@ private:
 
     std::vector<DepthRecord> records_;  // index depth
     Index channels_;
-    std::vector<Real> previous_;   // h_{l-1} (N, C)
-    std::vector<double> h_norm_;   // |h_l| of each token
+    std::vector<Real> previous_;  // h_{l-1} (N, C)
+    std::vector<double> h_norm_;  // |h_l| of each token
 };
 
 }  // namespace plumb

@@ -39,8 +39,10 @@ void Dataset::check_batch(View<std::int32_t> tokens, View<std::int32_t> targets,
             "batches are on the CPU");
     require(
         tokens.shape.rank() == 2 && tokens.shape == targets.shape && tokens.extent(1) == context,
-        fmt::format("tokens {} and targets {} must be (B, T={})", tokens.shape.text(),
-                    targets.shape.text(), context));
+        [&] {
+            return fmt::format("tokens {} and targets {} must be (B, T={})", tokens.shape.text(),
+                               targets.shape.text(), context);
+        });
 }
 
 std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Index context) {

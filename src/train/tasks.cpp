@@ -139,18 +139,22 @@ namespace {
 
 class TaskData : public Dataset {
 public:
-    TaskData(Task task, Index context) : task_(std::move(task)), context_(context) {}
+    TaskData(Task task, Index context)
+        : task_(std::move(task)),
+          context_(context),
+          train_stream_("data." + task_.name + ".train"),
+          val_stream_("data." + task_.name + ".val") {}
 
     Index vocab() const override { return task_.vocab; }
     std::optional<double> optimal_loss() const override { return task_.optimal_loss; }
 
     void train_batch(std::uint64_t seed, std::uint64_t index, View<std::int32_t> tokens,
                      View<std::int32_t> targets) const override {
-        fill(CounterRng(seed, "data." + task_.name + ".train"), index, tokens, targets);
+        fill(CounterRng(seed, train_stream_), index, tokens, targets);
     }
     void val_batch(std::uint64_t index, View<std::int32_t> tokens,
                    View<std::int32_t> targets) const override {
-        fill(CounterRng(0, "data." + task_.name + ".val"), index, tokens, targets);
+        fill(CounterRng(0, val_stream_), index, tokens, targets);
     }
 
     std::string describe() const override {
@@ -180,6 +184,7 @@ private:
 
     Task task_;
     Index context_;
+    std::string train_stream_, val_stream_;  // of random numbers
 };
 
 }  // namespace

@@ -24,11 +24,21 @@ public:
         if (!found.empty() || all_finite(x)) return;
         const std::string site = site_name(l, sublayers_);
         switch (what) {
-            case Quantity::output: found = "the output of " + site; break;
-            case Quantity::stream: found = "the residual stream after " + site; break;
-            case Quantity::read_input: found = "the input read by " + site; break;
-            case Quantity::doutput: found = "the gradient at the output of " + site; break;
-            case Quantity::dread_input: found = "the gradient at the input of " + site; break;
+            case Quantity::output:
+                found = "the output of " + site;
+                break;
+            case Quantity::stream:
+                found = "the residual stream after " + site;
+                break;
+            case Quantity::read_input:
+                found = "the input read by " + site;
+                break;
+            case Quantity::doutput:
+                found = "the gradient at the output of " + site;
+                break;
+            case Quantity::dread_input:
+                found = "the gradient at the input of " + site;
+                break;
         }
     }
     std::string found;
@@ -40,7 +50,9 @@ private:
 }  // namespace
 
 Trainer::Trainer(const TransformerShape& shape, const TrainConfig& train, const Dataset& data)
-    : model_(shape), train_(train), data_(data),
+    : model_(shape),
+      train_(train),
+      data_(data),
       model_tokens_(shape.batch * model_.config().context) {}
 
 void Trainer::allocate() {
@@ -61,7 +73,8 @@ View<float> Trainer::moment(ParamId id, int which) {
 StepResult Trainer::step(const Context& ctx, long step) {
     ParamStore<float>& params = model_.params();
     params.zero_grad();
-    const Shape batch{{'B', model_tokens_ / model_.config().context}, {'T', model_.config().context}};
+    const Shape batch{{'B', model_tokens_ / model_.config().context},
+                      {'T', model_.config().context}};
     StepResult result{0, 0, learning_rate(train_, step)};
     for (long a = 0; a < train_.accumulate; ++a) {
         data_.train_batch(static_cast<std::uint64_t>(train_.seed),
@@ -75,8 +88,8 @@ StepResult Trainer::step(const Context& ctx, long step) {
         model_.backward(ctx, 1.0f / static_cast<float>(train_.accumulate));
     }
     // Slices start on 64-byte boundaries, so the flat array is whole rows of 16.
-    const View<const float> grads{params.grads().data(), {{'P', params.flat_size() / 16}, {'C', 16}},
-                                  Device::cpu};
+    const View<const float> grads{
+        params.grads().data(), {{'P', params.flat_size() / 16}, {'C', 16}}, Device::cpu};
     result.grad_norm = std::sqrt(total_dot<float>(ctx, grads, grads));
     if (!std::isfinite(result.grad_norm)) diverged(ctx, step, "gradient norm", result.grad_norm);
     update(ctx, step, result.lr, result.grad_norm);
@@ -89,13 +102,15 @@ void Trainer::update(const Context& ctx, long step, double lr, double grad_norm)
     ParamStore<float>& params = model_.params();
     for (Index i = 0; i < std::ssize(params.specs()); ++i) {
         const ParamId id{i};
-        s.weight_decay = params.specs()[static_cast<std::size_t>(i)].decay ? train_.weight_decay : 0.0;
+        s.weight_decay =
+            params.specs()[static_cast<std::size_t>(i)].decay ? train_.weight_decay : 0.0;
         adamw<float>(ctx, s, params.value(id), params.grad(id), moment(id, 0), moment(id, 1));
     }
 }
 
 double Trainer::evaluate(const Context& ctx) {
-    const Shape batch{{'B', model_tokens_ / model_.config().context}, {'T', model_.config().context}};
+    const Shape batch{{'B', model_tokens_ / model_.config().context},
+                      {'T', model_.config().context}};
     double total = 0, scored = 0;
     for (long k = 0; k < train_.eval_batches; ++k) {
         data_.val_batch(static_cast<std::uint64_t>(k), {model_.tokens().data, batch, Device::cpu},
@@ -109,7 +124,8 @@ double Trainer::evaluate(const Context& ctx) {
 }
 
 void Trainer::probe(const Context& ctx, Recorder<float>& recorder) {
-    const Shape batch{{'B', model_tokens_ / model_.config().context}, {'T', model_.config().context}};
+    const Shape batch{{'B', model_tokens_ / model_.config().context},
+                      {'T', model_.config().context}};
     data_.val_batch(0, {model_.tokens().data, batch, Device::cpu},
                     {model_.targets().data, batch, Device::cpu});
     model_.params().zero_grad();

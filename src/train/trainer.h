@@ -44,7 +44,8 @@ public:
     View<float> moment(ParamId id, int which);
 
 private:
-    [[noreturn]] void diverged(const Context& ctx, long step, const std::string& what, double value);
+    [[noreturn]] void diverged(const Context& ctx, long step, const std::string& what,
+                               double value);
     std::string first_bad_tensor(const Context& ctx);
     void update(const Context& ctx, long step, double lr, double grad_norm);
 

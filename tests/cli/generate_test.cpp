@@ -60,11 +60,13 @@ TEST_CASE("generate names a character that the tokenizer does not know", "[cli]"
     std::string text;
     for (int i = 0; i < 60; ++i) text += "abc cab bca acb\n";
     spill(temp / "text.txt", text);
-    REQUIRE(run_plumb({"data", "prepare", (temp / "text.txt").string(), "--out", data, "--tokenizer",
-                       "char"}).code == 0);
+    REQUIRE(run_plumb({"data", "prepare", (temp / "text.txt").string(), "--out", data,
+                       "--tokenizer", "char"})
+                .code == 0);
     REQUIRE(run_plumb({"train", "data.path=" + data, "model.layers=1", "model.width=16",
-                       "model.context=16", "train.steps=2", "train.eval_batches=1", "--threads", "1",
-                       "--out", run}).code == 0);
+                       "model.context=16", "train.steps=2", "train.eval_batches=1", "--threads",
+                       "1", "--out", run})
+                .code == 0);
     check_answer({"generate", run, "--prompt", "abz"}, 2, "z");
     check_answer({"generate", run, "--prompt", "ab", "--tokens", "5"}, 0, "ab");
 }

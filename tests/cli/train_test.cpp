@@ -13,7 +13,7 @@ namespace {
 constexpr int kUsage = 2, kInputOutput = 4;
 
 struct Case {
-    std::vector<std::string> more;      // beside a tiny run
+    std::vector<std::string> more;  // beside a tiny run
     int code;
     std::vector<std::string> mentions;  // what, where, what to type
 };
@@ -29,7 +29,8 @@ std::vector<std::string> subcommands() {
     std::istringstream help(run_plumb({"--help"}).out);
     std::vector<std::string> names;
     std::string line;
-    while (std::getline(help, line) && line != "Subcommands:") {}
+    while (std::getline(help, line) && line != "Subcommands:") {
+    }
     while (std::getline(help, line) && line.starts_with("  ")) {
         std::istringstream words(line);
         std::string name;
@@ -65,7 +66,8 @@ TEST_CASE("every subcommand's help shows three examples", "[cli]") {
         const Outcome o = run_plumb({name, "--help"});
         check_message(o, 0, {"Examples:"});
         std::set<std::string> examples;
-        for (std::size_t at = 0; (at = o.out.find("\n  plumb " + name, at)) != std::string::npos; ++at)
+        for (std::size_t at = 0; (at = o.out.find("\n  plumb " + name, at)) != std::string::npos;
+             ++at)
             examples.insert(o.out.substr(at, o.out.find('\n', at + 1) - at));
         CHECK(examples.size() >= 3);
     }
@@ -75,16 +77,23 @@ TEST_CASE("train refuses settings that make no sense and creates nothing", "[cli
     const std::vector<Case> cases{
         {{"modle.layers=3"}, kUsage, {"command line", "'modle.layers'", "'model.layers'"}},
         {{"mixer=attnress"}, kUsage, {"'attnress'", "'attnres'", "plumb list mixers"}},
-        {{"model.layers=abc"}, kUsage, {"model.layers", "'abc'", "not an integer", "model.layers=1"}},
+        {{"model.layers=abc"},
+         kUsage,
+         {"model.layers", "'abc'", "not an integer", "model.layers=1"}},
         {{"train.lr=fast"}, kUsage, {"train.lr", "'fast'", "not a number"}},
         {{"train.lr=-1"}, kUsage, {"train.lr", "above 0"}},
         {{"train.steps=0"}, kUsage, {"train.steps", "at least 1"}},
         {{"model.heads=3"}, kUsage, {"model.heads=3", "model.width=16", "model.head_dim"}},
         {{"model.width=0"}, kUsage, {"model.width=0", "at least 1"}},
-        {{"mixer=attnres_block", "mixer.block_size=-1"}, kUsage, {"mixer.block_size", "at least 0"}},
-        {{"mixer=attnres_block", "mixer.block_size=3"}, kUsage, {"mixer.block_size=3", "2 sublayers"}},
+        {{"mixer=attnres_block", "mixer.block_size=-1"},
+         kUsage,
+         {"mixer.block_size", "at least 0"}},
+        {{"mixer=attnres_block", "mixer.block_size=3"},
+         kUsage,
+         {"mixer.block_size=3", "2 sublayers"}},
         {{"mixer=attnres_block", "mixer.n_blocks=3"}, kUsage, {"mixer.n_blocks=3", "2 sublayers"}},
-        {{"mixer=attnres_block", "mixer.block_size=1", "mixer.n_blocks=2"}, kUsage,
+        {{"mixer=attnres_block", "mixer.block_size=1", "mixer.n_blocks=2"},
+         kUsage,
          {"mixer.block_size", "mixer.n_blocks", "set one of them"}},
         {{"mixer.streams=2"}, kUsage, {"mixer.streams", "hyper", "mixer.name"}},
         {{"data.path=data/austen"}, kUsage, {"data.path", "data.task", "set one of them"}},
@@ -105,7 +114,8 @@ TEST_CASE("train refuses a number of threads that cannot be", "[cli]") {
 }
 
 TEST_CASE("train names what is missing: --out, data, a data folder", "[cli]") {
-    check_message(run_plumb({"train", "data.task=markov"}), kUsage, {"--out DIR", "--out runs/first"});
+    check_message(run_plumb({"train", "data.task=markov"}), kUsage,
+                  {"--out DIR", "--out runs/first"});
     const TempFolder temp;
     const std::string out = temp / "run";
     check_message(run_plumb({"train", "--out", out}), kUsage, {"data.path=DIR", "data.task=NAME"});
@@ -118,13 +128,14 @@ TEST_CASE("train refuses a corpus that is empty or shorter than the context", "[
     const TempFolder temp;
     const std::string data = temp / "data", out = temp / "run";
     spill(temp / "empty.txt", "");
-    check_message(run_plumb({"data", "prepare", (temp / "empty.txt").string(), "--out", data}), kUsage,
-                  {"empty"});
-    spill(temp / "short.txt", "It is a truth universally acknowledged, that a single man in "
-                              "possession of a good fortune, must be in want of a wife.\n");
+    check_message(run_plumb({"data", "prepare", (temp / "empty.txt").string(), "--out", data}),
+                  kUsage, {"empty"});
+    spill(temp / "short.txt",
+          "It is a truth universally acknowledged, that a single man in "
+          "possession of a good fortune, must be in want of a wife.\n");
     REQUIRE(run_plumb({"data", "prepare", (temp / "short.txt").string(), "--out", data}).code == 0);
-    check_message(run_plumb({"train", "data.path=" + data, "model.context=4096", "--out", out}), kUsage,
-                  {"context", "4096"});
+    check_message(run_plumb({"train", "data.path=" + data, "model.context=4096", "--out", out}),
+                  kUsage, {"context", "4096"});
     CHECK_FALSE(fs::exists(out));
 }
 
@@ -137,7 +148,8 @@ TEST_CASE("train writes into no folder that holds something else", "[cli]") {
     check_message(run_plumb(tiny_run(temp / "file")), kUsage, {"is a file", "another folder"});
     check_message(run_plumb(tiny_run(temp / "folder", {"--resume", "auto"})), kUsage,
                   {"not a run", "new or empty folder"});
-    check_message(run_plumb(tiny_run(temp.path() / "file" / "below")), kInputOutput, {"Not a directory"});
+    check_message(run_plumb(tiny_run(temp.path() / "file" / "below")), kInputOutput,
+                  {"Not a directory"});
     check_message(run_plumb(tiny_run(temp / std::string(300, 'a'))), kInputOutput, {"too long"});
     CHECK(content(temp.path()) == before);
 }
@@ -201,7 +213,8 @@ TEST_CASE("train explains a checkpoint it cannot use and keeps it", "[cli]") {
 
     // The way out that the message names.
     fs::remove_all(last);
-    check_message(run_plumb(tiny_run(run, {"--resume", "auto"})), 0, {"at step 15", "status: done"});
+    check_message(run_plumb(tiny_run(run, {"--resume", "auto"})), 0,
+                  {"at step 15", "status: done"});
     CHECK(slurp(last / "model.safetensors") == model);
 }
 
@@ -212,7 +225,8 @@ TEST_CASE("a full disk ends a run with the file and the reason", "[cli]") {
     // 20 kB: config, metrics and STATUS fit, a checkpoint does not.
     Launch small;
     small.largest_file = 20000;
-    check_message(run_plumb(args, small), kInputOutput, {"cannot write", "too large", run.string()});
+    check_message(run_plumb(args, small), kInputOutput,
+                  {"cannot write", "too large", run.string()});
     CHECK(slurp(run / "STATUS") == "failed\n");
     for (const auto& [name, text] : content(run))
         if (name.find("checkpoints/step_") == 0) FAIL_CHECK(name << " looks like a checkpoint");
@@ -225,6 +239,7 @@ TEST_CASE("--seed is train.seed, zero too", "[cli]") {
     for (const char* seed : {"0", "7"}) {
         const TempFolder temp;
         REQUIRE(run_plumb(tiny_run(temp / "run", {"train.steps=1", "--seed", seed})).code == 0);
-        CHECK_THAT(slurp(temp.path() / "run" / "config.toml"), contains_text(fmt::format("seed = {}", seed)));
+        CHECK_THAT(slurp(temp.path() / "run" / "config.toml"),
+                   contains_text(fmt::format("seed = {}", seed)));
     }
 }

@@ -31,8 +31,10 @@ void count() {
     if (!counting.exchange(false)) return;  // what counting allocates does not count
     std::array<void*, kDepth> stack{};
     const int depth = backtrace(stack.data(), kDepth);
-    if (from_onednn(stack.data(), depth)) ++n_onednn;
-    else if (n_ours++ == 0) first_stack = stack, first_depth = depth;
+    if (from_onednn(stack.data(), depth))
+        ++n_onednn;
+    else if (n_ours++ == 0)
+        first_stack = stack, first_depth = depth;
     counting = true;
 }
 
@@ -49,8 +51,12 @@ void* allocate(std::size_t size, std::size_t alignment) {
 
 void* operator new(std::size_t size) { return allocate(size, alignof(std::max_align_t)); }
 void* operator new[](std::size_t size) { return allocate(size, alignof(std::max_align_t)); }
-void* operator new(std::size_t size, std::align_val_t a) { return allocate(size, static_cast<std::size_t>(a)); }
-void* operator new[](std::size_t size, std::align_val_t a) { return allocate(size, static_cast<std::size_t>(a)); }
+void* operator new(std::size_t size, std::align_val_t a) {
+    return allocate(size, static_cast<std::size_t>(a));
+}
+void* operator new[](std::size_t size, std::align_val_t a) {
+    return allocate(size, static_cast<std::size_t>(a));
+}
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete[](void* p) noexcept { std::free(p); }
 void operator delete(void* p, std::size_t) noexcept { std::free(p); }
@@ -77,9 +83,10 @@ Allocations stop_counting() {
         Dl_info info{};
         if (dladdr(first_stack[static_cast<std::size_t>(i)], &info) == 0) continue;
         std::array<char, 400> line{};
-        std::snprintf(line.data(), line.size(), "%s+0x%zx\n", info.dli_fname,
-                      static_cast<std::size_t>(static_cast<char*>(first_stack[static_cast<std::size_t>(i)]) -
-                                               static_cast<char*>(info.dli_fbase)));
+        std::snprintf(
+            line.data(), line.size(), "%s+0x%zx\n", info.dli_fname,
+            static_cast<std::size_t>(static_cast<char*>(first_stack[static_cast<std::size_t>(i)]) -
+                                     static_cast<char*>(info.dli_fbase)));
         a.where += line.data();
     }
     return a;

@@ -6,8 +6,8 @@
 namespace plumb::test {
 
 struct Allocations {
-    long ours = 0;     // made by this program
-    long onednn = 0;   // with a function of oneDNN on the stack
+    long ours = 0;      // made by this program
+    long onednn = 0;    // with a function of oneDNN on the stack
     std::string where;  // object and offset of the first of ours, for addr2line
 };
 

@@ -1,6 +1,7 @@
 // Runs the built program as a child process.
 #pragma once
 
+#include "core/sha256.h"
 #include "support/temp_folder.h"
 
 #include <fmt/format.h>
@@ -97,21 +98,34 @@ inline std::function<void(pid_t)> signal_when_exists(std::filesystem::path path,
 // A run of a second or less: 2 sublayers of width 16.
 inline std::vector<std::string> tiny_run(const std::filesystem::path& out,
                                          const std::vector<std::string>& more = {}) {
-    std::vector<std::string> args{
-        "train", "data.task=markov", "model.layers=1", "model.width=16", "model.heads=2",
-        "model.context=16", "train.batch=2", "train.steps=20", "train.warmup=2",
-        "train.eval_batches=1", "train.eval_every=10", "train.log_every=1",
-        "train.checkpoint_every=5", "record.probe_every=10", "--threads", "1", "--out", out};
+    std::vector<std::string> args{"train",
+                                  "data.task=markov",
+                                  "model.layers=1",
+                                  "model.width=16",
+                                  "model.heads=2",
+                                  "model.context=16",
+                                  "train.batch=2",
+                                  "train.steps=20",
+                                  "train.warmup=2",
+                                  "train.eval_batches=1",
+                                  "train.eval_every=10",
+                                  "train.log_every=1",
+                                  "train.checkpoint_every=5",
+                                  "record.probe_every=10",
+                                  "--threads",
+                                  "1",
+                                  "--out",
+                                  out};
     args.insert(args.end(), more.begin(), more.end());
     return args;
 }
 
-// Relative path and content of every file below a folder, in order: equal iff the folders are.
+// Relative path and SHA-256 of every file below a folder, in order: equal iff the folders are.
 inline std::vector<std::pair<std::string, std::string>> content(const std::filesystem::path& dir) {
     std::vector<std::pair<std::string, std::string>> files;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(dir))
         files.emplace_back(std::filesystem::relative(entry.path(), dir).string(),
-                           entry.is_regular_file() ? slurp(entry.path()) : "");
+                           entry.is_regular_file() ? sha256_hex(slurp(entry.path())) : "");
     std::sort(files.begin(), files.end());
     return files;
 }

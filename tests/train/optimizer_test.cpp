@@ -43,7 +43,8 @@ std::vector<bool> decaying(const ParamStore<float>& params) {
     std::vector<bool> out(params.values().size(), false);
     for (const ParamSpec& s : params.specs())
         if (s.name.ends_with(".weight") && s.name.find(".mixer.") == std::string::npos)
-            for (Index i = 0; i < s.shape.count(); ++i) out[static_cast<std::size_t>(s.offset + i)] = true;
+            for (Index i = 0; i < s.shape.count(); ++i)
+                out[static_cast<std::size_t>(s.offset + i)] = true;
     return out;
 }
 
@@ -58,7 +59,8 @@ double worst_difference(const std::string& mixer, const TrainConfig& train) {
         CHECK(result.lr == learning_rate(train, s));
         reference.step(train, result.lr, s + 1, t.params().grads(), decays);
         for (std::size_t i = 0; i < reference.w.size(); ++i) {
-            const double d = std::abs(static_cast<double>(t.params().values()[i]) - reference.w[i]) / train.lr;
+            const double d =
+                std::abs(static_cast<double>(t.params().values()[i]) - reference.w[i]) / train.lr;
             if (!(d <= worst)) worst = d;
         }
     }
@@ -90,12 +92,14 @@ TEST_CASE("adamw matches the formula for counts around its rows", "[train]") {
         for (Index t = 1; t <= 3; ++t) {
             const AdamWStep s{0.01, 0.9, 0.95, 1e-8, 0.1, 0.5, t};
             const Shape shape{{'P', n}};
-            adamw<double>({}, s, {w.data(), shape}, {g.data(), shape}, {m.data(), shape}, {v.data(), shape});
+            adamw<double>({}, s, {w.data(), shape}, {g.data(), shape}, {m.data(), shape},
+                          {v.data(), shape});
             for (std::size_t i = 0; i < size; ++i) {
                 rm[i] = 0.9 * rm[i] + 0.1 * 0.5 * g[i];
                 rv[i] = 0.95 * rv[i] + 0.05 * 0.25 * g[i] * g[i];
                 const auto power = static_cast<double>(t);
-                const double m_hat = rm[i] / (1 - std::pow(0.9, power)), v_hat = rv[i] / (1 - std::pow(0.95, power));
+                const double m_hat = rm[i] / (1 - std::pow(0.9, power)),
+                             v_hat = rv[i] / (1 - std::pow(0.95, power));
                 rw[i] -= 0.01 * (m_hat / (std::sqrt(v_hat) + 1e-8) + 0.1 * rw[i]);
             }
         }

@@ -57,7 +57,8 @@ TEST_CASE("wsd holds lr and falls linearly at the end", "[train]") {
 }
 
 TEST_CASE("constant stays at lr", "[train]") {
-    for (long step = 10; step <= 100; ++step) CHECK(learning_rate(config("constant"), step) == close(0.02));
+    for (long step = 10; step <= 100; ++step)
+        CHECK(learning_rate(config("constant"), step) == close(0.02));
 }
 
 TEST_CASE("no schedule leaves its range, however short the run", "[train]") {
@@ -69,7 +70,8 @@ TEST_CASE("no schedule leaves its range, however short the run", "[train]") {
                 c.warmup = warmup;
                 for (long step = 0; step < steps; ++step) {
                     const double lr = learning_rate(c, step);
-                    INFO(schedule << " steps " << steps << " warmup " << warmup << " step " << step);
+                    INFO(schedule << " steps " << steps << " warmup " << warmup << " step "
+                                  << step);
                     CHECK((lr > 0 && lr <= 0.02));
                 }
             }

@@ -32,7 +32,8 @@ std::map<std::string, std::vector<float>> shared_values(ParamStore<float>& param
 
 std::vector<std::int32_t> loaded_batch(TinyTrainer& t) {
     const auto& model = t.trainer->model();
-    std::vector<std::int32_t> out(model.tokens().data, model.tokens().data + model.tokens().count());
+    std::vector<std::int32_t> out(model.tokens().data,
+                                  model.tokens().data + model.tokens().count());
     out.insert(out.end(), model.targets().data, model.targets().data + model.targets().count());
     return out;
 }
@@ -42,7 +43,8 @@ double distance(ParamStore<float>& a, ParamStore<float>& b) {
     double worst = 0;
     REQUIRE(a.values().size() == b.values().size());
     for (std::size_t i = 0; i < a.values().size(); ++i) {
-        const double d = std::abs(static_cast<double>(a.values()[i]) - static_cast<double>(b.values()[i]));
+        const double d =
+            std::abs(static_cast<double>(a.values()[i]) - static_cast<double>(b.values()[i]));
         if (!(d <= worst)) worst = d;
     }
     return worst;
@@ -114,7 +116,9 @@ TEST_CASE("two micro-batches of 4 train as one batch of 8", "[train]") {
         double worst = 0, largest = 0;
         for (std::size_t i = 0; i < a.params().grads().size(); ++i) {
             const auto x = static_cast<double>(a.params().grads()[i]);
-            if (const double d = std::abs(x - static_cast<double>(b.params().grads()[i])); !(d <= worst)) worst = d;
+            if (const double d = std::abs(x - static_cast<double>(b.params().grads()[i]));
+                !(d <= worst))
+                worst = d;
             largest = std::max(largest, std::abs(x));
         }
         CHECK(worst <= 1e-5 * largest);
@@ -135,7 +139,8 @@ TEST_CASE("a step is a function of parameters, moments, seed and number alone", 
 
 TEST_CASE("validation weights batches by their scored tokens", "[train]") {
     TrainConfig train = tiny_train();
-    TinyTrainer t = tiny_trainer("standard", train, tiny_model_config(), std::make_unique<FewScored>());
+    TinyTrainer t =
+        tiny_trainer("standard", train, tiny_model_config(), std::make_unique<FewScored>());
     double total = 0;
     const Shape batch{{'B', 4}, {'T', 24}};
     auto& model = t.trainer->model();
@@ -150,13 +155,14 @@ TEST_CASE("validation weights batches by their scored tokens", "[train]") {
 
 TEST_CASE("a step that meets a NaN names it and leaves the parameters", "[train]") {
     constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-    for (const char* name : {"layer.1.attn.qkv.weight", "layer.0.mlp.norm.gain", "layer.1.attn.mixer.query"}) {
+    for (const char* name :
+         {"layer.1.attn.qkv.weight", "layer.0.mlp.norm.gain", "layer.1.attn.mixer.query"}) {
         TinyTrainer t = tiny_trainer("attnres");
         t.step(0);
         t.trainer->check_parameters(1);
         t.params().value(t.params().find(name)).data[0] = kNaN;
         const std::vector<float> before = t.params().values();
-        CHECK_THROWS_WITH(t.step(1), contains_text("step 1: ") && contains_text(name));
+        CHECK_THROWS_WITH(t.step(1), contains_text("step 1: loss is nan") && contains_text(name));
         CHECK_THROWS_AS(t.step(1), Diverged);
         CHECK(std::memcmp(before.data(), t.params().values().data(), 4 * before.size()) == 0);
         CHECK_THROWS_WITH(t.trainer->check_parameters(1), contains_text(name));
@@ -167,7 +173,8 @@ TEST_CASE("a loss beyond all measure is divergence", "[train]") {
     TinyTrainer t = tiny_trainer("standard");
     const View<float> gain = t.params().value(t.params().find("output.norm.gain"));
     std::fill_n(gain.data, gain.count(), 1e5f);
-    CHECK_THROWS_WITH(t.step(0), contains_text("step 0: loss is") && contains_text("all tensors are finite"));
+    CHECK_THROWS_WITH(t.step(0),
+                      contains_text("step 0: loss is") && contains_text("all tensors are finite"));
     std::fill_n(gain.data, gain.count(), 3e38f);
     CHECK_THROWS_WITH(t.step(0), contains_text("not finite: logits"));
 }
