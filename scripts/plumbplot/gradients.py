@@ -61,6 +61,7 @@ def draw_quantiles(ax, runs, color):
     q = over_seeds([r.quantiles() for r in runs])[0]
     depth = np.arange(len(q))
     ok = np.isfinite(q[:, 2]) & (q[:, 2] > 0)
+    ok[[0, -1]] = False  # embedding and head: rows of unused tokens have no gradient
     floor = np.nanmin(q[ok, 2]) * 1e-3 if ok.any() else 1e-12
     q = np.maximum(q, floor)
     ax.fill_between(depth[ok], q[ok, 0], q[ok, 4], color=color, alpha=0.18, lw=0)
@@ -118,7 +119,7 @@ def make(experiment, out):
         if i + COLUMNS >= len(groups):
             ax.tick_params(labelbottom=True)
     bottom.suptitle(
-        "parameter gradients |g|: median, 25-75 %, 5-95 %", x=0.01, ha="left", fontsize=9
+        "parameter gradients |g| of each sublayer: median, 25-75 %, 5-95 %", x=0.01, ha="left", fontsize=9
     )
     bottom.supxlabel("transformer block (e embedding, o output)", fontsize=8)
     style.heading(fig, experiment, "gradients by depth at the end of training")

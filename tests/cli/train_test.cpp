@@ -235,7 +235,7 @@ TEST_CASE("a full disk ends a run with the file and the reason", "[cli]") {
     check_message(run_plumb(again), 0, {"status: done"});
 }
 
-TEST_CASE("--seed is train.seed, zero too", "[cli]") {
+TEST_CASE("the option --seed is train.seed, zero too", "[cli]") {
     for (const char* seed : {"0", "7"}) {
         const TempFolder temp;
         REQUIRE(run_plumb(tiny_run(temp / "run", {"train.steps=1", "--seed", seed})).code == 0);
