@@ -82,7 +82,7 @@ private:
     std::vector<View<Real>> query_, gain_, dquery_, dgain_;
     std::vector<TensorId> source_id_, h_id_;
     std::vector<View<Real>> source_;  // P_i (N, C), i = 0..L
-    std::vector<View<Real>> h_;       // h_l, then D_l (N, C), index l - 1; h_1 is P_0
+    std::vector<View<Real>> h_;       // h_l, then D_l (N, C), index l - 1
     TensorId weights_id_, logits_id_, rstd_id_, delta_id_, u_id_, du_id_, d_id_, carry_id_, ds_id_;
     View<Real> weights_, logits_;  // (L+1, N, L+1)
     View<Real> rstd_, delta_;      // (L+1, N)

@@ -1,6 +1,7 @@
 // Whole runs of the built program: stopped, killed, resumed, diverged; their files and their
 // memory.
 #include "catch.h"
+#include "support/allocations.h"
 #include "support/run_program.h"
 
 #include <cmath>
@@ -186,6 +187,10 @@ TEST_CASE("a parameter that is not a number is named on resuming", "[run]") {
 }
 
 TEST_CASE("peak memory is what the dry run announced", "[run]") {
+    if (!kMemoryIsMeasured) {
+        WARN("skipped under AddressSanitizer");
+        return;
+    }
     const TempFolder temp;
     // The program and its libraries.
     const double base = run_plumb(tiny_run(temp / "base")).max_rss_bytes;
@@ -213,6 +218,7 @@ TEST_CASE("peak memory is what the dry run announced", "[run]") {
         INFO(mixer << ": planned " << planned / 1e6 << " MB, peak " << o.max_rss_bytes / 1e6
                    << " MB, of a tiny model " << base / 1e6 << " MB");
         REQUIRE(o.code == 0);
-        CHECK(std::abs(o.max_rss_bytes - base - planned) <= 0.05 * planned + 2e6);
+        // 8 MB: the GEMM library's own buffers differ from one CPU to another.
+        CHECK(std::abs(o.max_rss_bytes - base - planned) <= 0.05 * planned + 8e6);
     }
 }

@@ -19,6 +19,7 @@ std::atomic<long> n_ours{0}, n_onednn{0};
 std::array<void*, kDepth> first_stack;
 int first_depth = 0;
 
+#ifndef __SANITIZE_ADDRESS__
 bool from_onednn(void* const* stack, int depth) {
     for (int i = 0; i < depth; ++i)
         if (Dl_info info{}; dladdr(stack[i], &info) != 0 && info.dli_fname != nullptr &&
@@ -46,9 +47,11 @@ void* allocate(std::size_t size, std::size_t alignment) {
         throw std::bad_alloc();
     return p;
 }
+#endif
 
 }  // namespace
 
+#ifndef __SANITIZE_ADDRESS__
 void* operator new(std::size_t size) { return allocate(size, alignof(std::max_align_t)); }
 void* operator new[](std::size_t size) { return allocate(size, alignof(std::max_align_t)); }
 void* operator new(std::size_t size, std::align_val_t a) {
@@ -65,6 +68,7 @@ void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
 void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
 void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
 void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+#endif
 
 namespace plumb::test {
 
