@@ -186,6 +186,28 @@ TEST_CASE("a parameter that is not a number is named on resuming", "[run]") {
     CHECK(content(run) == before);
 }
 
+TEST_CASE("an interrupt amid large products ends with a checkpoint", "[run]") {
+    // Wide enough for oneDNN's generated code to be what is usually interrupted.
+    const TempFolder temp;
+    for (int i = 0; i < 6; ++i) {
+        const fs::path run = temp / std::to_string(i);
+        Launch launch;
+        launch.meanwhile = [&, i](pid_t child) {
+            signal_when_exists(run / "matrix/step_00000000.safetensors", 0)(child);
+            std::this_thread::sleep_for(std::chrono::milliseconds(300 + 37 * i));
+            ::kill(child, SIGINT);
+        };
+        const Outcome o =
+            run_plumb({"train", "data.task=markov", "model.layers=4", "model.context=128",
+                       "train.steps=100000", "train.eval_batches=1", "train.eval_every=100000",
+                       "train.checkpoint_every=100000", "--threads", "1", "--out", run},
+                      launch);
+        INFO(o.out);
+        CHECK(o.code == 130);
+        CHECK(slurp(run / "STATUS") == "interrupted\n");
+    }
+}
+
 TEST_CASE("peak memory is what the dry run announced", "[run]") {
     if (!kMemoryIsMeasured) {
         WARN("skipped under AddressSanitizer");
@@ -218,7 +240,6 @@ TEST_CASE("peak memory is what the dry run announced", "[run]") {
         INFO(mixer << ": planned " << planned / 1e6 << " MB, peak " << o.max_rss_bytes / 1e6
                    << " MB, of a tiny model " << base / 1e6 << " MB");
         REQUIRE(o.code == 0);
-        // 8 MB: the GEMM library's own buffers differ from one CPU to another.
-        CHECK(std::abs(o.max_rss_bytes - base - planned) <= 0.05 * planned + 8e6);
+        CHECK(std::abs(o.max_rss_bytes - base - planned) <= 0.05 * planned + 2e6);
     }
 }
