@@ -1,6 +1,8 @@
 // Context: where an op runs. The first argument of every op.
 #pragma once
 
+#include "core/bf16.h"
+#include "core/profile.h"
 #include "core/view.h"
 
 namespace plumb {
@@ -8,6 +10,7 @@ namespace plumb {
 struct Context {
     Device device = Device::cpu;
     int threads = 1;  // OpenMP threads an op may use; for bits across threads see ops/matmul.h
+    Profile* profile = nullptr;  // times the parts of a step when there is one
 };
 
 // Tokens an op hands to one task. Reductions over tokens add up per chunk, in order, so that the
