@@ -182,7 +182,7 @@ void Session::evaluate_and_log(std::optional<StepResult> result, bool evaluate) 
 }
 
 void Session::probe() {
-    Transformer<float>& model = trainer_.model();
+    Model<float>& model = trainer_.model();
     DepthProbe<float> probe(model.sublayers(), model.tokens().count(), model.config().width);
     trainer_.probe(options_.context, probe);
     for (DepthRecord& r : probe.records()) {
@@ -319,7 +319,7 @@ RunPlan plan_run(const Config& config, const Context& context) {
         std::make_unique<Trainer>(TransformerShape{config.model, config.mixer, plan.data->vocab(),
                                                    config.train.batch, context.threads},
                                   config.train, *plan.data);
-    const Transformer<float>& model = plan.trainer->model();
+    const Model<float>& model = plan.trainer->model();
     plan.params = model.params().n_params();
     plan.mixer_params = model.params().n_params(Group::mixer);
     plan.flops_per_token =

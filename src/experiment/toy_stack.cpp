@@ -50,7 +50,7 @@ ToyStack<Real>::ToyStack(MixerPtr<Real> mixer, std::uint64_t seed)
     target_.resize(nc);
     dinput_.resize(nc);
     outputs_.assign(static_cast<std::size_t>(sublayers_ + 1), std::vector<Real>(nc));
-    reads_ = outputs_;
+    norms_ = reads_ = outputs_;
     fill_normal(weights_, seed, "toy/weights");
     fill_normal(target_, seed, "toy/target");
     fill_input(seed);
@@ -62,13 +62,19 @@ void ToyStack<Real>::fill_input(std::uint64_t seed) {
 }
 
 template <class Real>
+void ToyStack<Real>::read_from_mixer(const Context& ctx, int l) {
+    mixer_->read(ctx, l, raw(l));
+    reads_[static_cast<std::size_t>(l - 1)] = norms_[static_cast<std::size_t>(l - 1)];
+}
+
+template <class Real>
 double ToyStack<Real>::forward(const Context& ctx) {
     arena_->poison();
     const std::size_t nc = outputs_.front().size();
     std::copy_n(outputs_.front().data(), nc, mixer_->slot(0).data);
     mixer_->begin(ctx);
     for (int l = 1; l <= sublayers_; ++l) {
-        std::copy_n(mixer_->read(ctx, l).data, nc, read(l).data);
+        read_from_mixer(ctx, l);
         const Real *a = weights(l, false), *b = weights(l, true);
         for (Index n = 0; n < n_; ++n)
             for (Index c = 0; c < c_; ++c) {
@@ -78,7 +84,7 @@ double ToyStack<Real>::forward(const Context& ctx) {
         std::copy_n(output(l).data, nc, mixer_->slot(l).data);
         mixer_->write(ctx, l);
     }
-    std::copy_n(mixer_->read(ctx, sublayers_ + 1).data, nc, reads_.back().data());
+    read_from_mixer(ctx, sublayers_ + 1);
     double loss = 0;
     for (std::size_t i = 0; i < nc; ++i) {
         const double h = static_cast<double>(reads_.back()[i]);
@@ -90,28 +96,31 @@ double ToyStack<Real>::forward(const Context& ctx) {
 template <class Real>
 void ToyStack<Real>::backward(const Context& ctx, Real scale) {
     const std::size_t nc = outputs_.front().size();
-    Real* d = mixer_->dslot(sublayers_ + 1).data;
+    std::vector<Real> d(nc), dz(nc);
+    const auto read_backward = [&](int l) {
+        PreNorm<Real> norm = raw(l);
+        norm.dx = view(d);
+        mixer_->read_backward(ctx, l, norm);
+    };
     for (std::size_t i = 0; i < nc; ++i) d[i] = scale * (target_[i] + reads_.back()[i]);
-    mixer_->read_backward(ctx, sublayers_ + 1);
-    std::vector<Real> dz(nc);
+    read_backward(sublayers_ + 1);
     for (int l = sublayers_; l >= 1; --l) {
         const View<const Real> dv = mixer_->write_backward(ctx, l);
         const Real *a = weights(l, false), *b = weights(l, true), *v = output(l).data;
         for (std::size_t i = 0; i < nc; ++i) dz[i] = dv.data[i] * (Real(1) - v[i] * v[i]);
-        const View<Real> dh = mixer_->dslot(l);
         for (Index n = 0; n < n_; ++n)
             for (Index c = 0; c < c_; ++c) {
                 const Real* z = dz.data() + n * c_;
                 const Index before = (c + c_ - 1) % c_;
-                dh.row(n)[c] = a[c] * z[c] + b[before] * z[before];
+                d[static_cast<std::size_t>(n * c_ + c)] = a[c] * z[c] + b[before] * z[before];
             }
-        mixer_->read_backward(ctx, l);
+        read_backward(l);
     }
     std::copy_n(mixer_->begin_backward(ctx).data, nc, dinput_.data());
 }
 
 template <class Real>
-std::vector<Real> depth_matrix(const DepthMixer<Real>& mixer, Index token) {
+std::vector<Real> depth_matrix(const DepthMatrix<Real>& mixer, Index token) {
     const Index rows = mixer.shape().sublayers + 1, g = mixer.matrix_channels();
     std::vector<Real> m(static_cast<std::size_t>(rows * rows * g));
     mixer.depth_matrix(token, {m.data(), {{'L', rows}, {'S', rows}, {'G', g}}, Device::cpu});
@@ -145,7 +154,7 @@ double matrix_error(ToyStack<Real>& stack) {
 #define PLUMB_INSTANTIATE(Real)                                                            \
     template void perturb(ParamStore<Real>&, double, std::uint64_t, std::optional<Group>); \
     template class ToyStack<Real>;                                                         \
-    template std::vector<Real> depth_matrix(const DepthMixer<Real>&, Index);               \
+    template std::vector<Real> depth_matrix(const DepthMatrix<Real>&, Index);               \
     template double matrix_error(ToyStack<Real>&);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)

@@ -43,7 +43,16 @@ public:
     DepthMixer<Real>& mixer() { return *mixer_; }
     ParamStore<Real>& params() { return params_; }
 
+    // Where the mixer's l-th read goes: h_l as it is, without a norm.
+    PreNorm<Real> raw(int l) {
+        PreNorm<Real> norm;
+        norm.xhat = view(norms_[static_cast<std::size_t>(l - 1)]);
+        norm.dx = norm.xhat;
+        return norm;
+    }
+
 private:
+    void read_from_mixer(const Context& ctx, int l);
     View<Real> view(std::vector<Real>& x) const {
         return {x.data(), {{'N', n_}, {'C', c_}}, Device::cpu};
     }
@@ -59,6 +68,7 @@ private:
     std::optional<Arena> arena_;
     std::vector<Real> weights_, target_, dinput_;     // (L, 2, C), (N, C), (N, C)
     std::vector<std::vector<Real>> outputs_, reads_;  // v_0..v_L, h_1..h_{L+1}
+    std::vector<std::vector<Real>> norms_;  // h_1..h_{L+1} where the mixer sees, and may change, it
 };
 
 // Worst |sum_i M[l,i] v_i - h_l| over sum_i |M[l,i] v_i|, over all rows, tokens and channels of the
@@ -68,6 +78,6 @@ double matrix_error(ToyStack<Real>& stack);
 
 // M of one token, (L+1, L+1, G).
 template <class Real>
-std::vector<Real> depth_matrix(const DepthMixer<Real>& mixer, Index token);
+std::vector<Real> depth_matrix(const DepthMatrix<Real>& mixer, Index token);
 
 }  // namespace plumb

@@ -5,7 +5,7 @@
 namespace plumb {
 
 template <class Real>
-MatrixSummary summarise_matrix(const DepthMixer<Real>& mixer, Index n_sample) {
+MatrixSummary summarise_matrix(const DepthMatrix<Real>& mixer, Index n_sample) {
     const Index rows = mixer.shape().sublayers + 1, g = mixer.matrix_channels();
     const Index n_tokens = mixer.shape().tokens, square = rows * rows;
     MatrixSummary s;
@@ -38,7 +38,7 @@ MatrixSummary summarise_matrix(const DepthMixer<Real>& mixer, Index n_sample) {
     return s;
 }
 
-template MatrixSummary summarise_matrix(const DepthMixer<float>&, Index);
-template MatrixSummary summarise_matrix(const DepthMixer<double>&, Index);
+template MatrixSummary summarise_matrix(const DepthMatrix<float>&, Index);
+template MatrixSummary summarise_matrix(const DepthMatrix<double>&, Index);
 
 }  // namespace plumb

@@ -17,6 +17,6 @@ struct MatrixSummary {
 
 // Of the mixer's last forward. Double sums; one token at a time, so no large tensor is made.
 template <class Real>
-MatrixSummary summarise_matrix(const DepthMixer<Real>& mixer, Index n_sample);
+MatrixSummary summarise_matrix(const DepthMatrix<Real>& mixer, Index n_sample);
 
 }  // namespace plumb

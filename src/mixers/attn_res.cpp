@@ -18,7 +18,7 @@
 // Per token and full read: (S+1) C numbers moved, 4 S C flops with the logits; backward the same
 // order. There is no parameter for l = 1, whose only source is v_0.
 #include "core/parallel.h"
-#include "mixers/mixers.h"
+#include "mixers/materialised_mixer.h"
 #include "ops/depth_mix.h"
 #include "ops/matmul.h"
 #include "ops/reduce.h"
@@ -30,7 +30,7 @@ namespace plumb {
 namespace {
 
 template <class Real>
-class AttnRes final : public DepthMixer<Real> {
+class AttnRes final : public MaterialisedMixer<Real> {
 public:
     AttnRes(const MixerShape& shape, int block_size, bool key_gain);
 
@@ -93,7 +93,7 @@ private:
 
 template <class Real>
 AttnRes<Real>::AttnRes(const MixerShape& shape, int block_size, bool key_gain)
-    : DepthMixer<Real>(shape), block_size_(block_size), key_gain_(key_gain) {
+    : MaterialisedMixer<Real>(shape), block_size_(block_size), key_gain_(key_gain) {
     for (int l = 1; l <= this->sublayers() + 1; ++l) {
         Read read;
         for (int i = 0; i < l; ++i) {

@@ -8,7 +8,7 @@
 // exactly the standard network. M = A (I - Z A)^{-1} over blocks, built here by the walk itself.
 // Backward pulls: dX_j = sum_k alpha[k,j] dY_k is the same depth_mix with the weights transposed.
 #include "core/parallel.h"
-#include "mixers/mixers.h"
+#include "mixers/materialised_mixer.h"
 #include "ops/depth_mix.h"
 #include "ops/reduce.h"
 
@@ -18,7 +18,7 @@ namespace plumb {
 namespace {
 
 template <class Real>
-class DenseFormer final : public DepthMixer<Real> {
+class DenseFormer final : public MaterialisedMixer<Real> {
 public:
     DenseFormer(const MixerShape& shape, int dilation, int period);
 
@@ -71,7 +71,7 @@ private:
 
 template <class Real>
 DenseFormer<Real>::DenseFormer(const MixerShape& shape, int dilation, int period)
-    : DepthMixer<Real>(shape), dilation_(dilation) {
+    : MaterialisedMixer<Real>(shape), dilation_(dilation) {
     averages_.resize(at(n_blocks() + 1));
     for (int k = 1; k <= n_blocks(); ++k) {
         averages_[at(k)].mixes = k % period == 0;

@@ -5,7 +5,16 @@
 namespace plumb {
 
 template <class Real>
-void DepthMixer<Real>::step(Next expected, int l, Next then, int then_l) {
+void DepthMatrix<Real>::depth_matrix(Index token, View<Real> m) const {
+    const Index rows = shape_.sublayers + 1;
+    require(m.count() == rows * rows * matrix_channels() && token >= 0 && token < shape_.tokens,
+            "depth_matrix: m is (L+1, L+1, channels) and token < N");
+    std::fill(m.data, m.data + m.count(), Real(0));
+    do_depth_matrix(token, m);
+}
+
+template <class T>
+void DepthMixer<T>::step(Next expected, int l, Next then, int then_l) {
     require(next_ == expected && next_l_ == l, [&] {
         return fmt::format(
             "depth mixer walked out of order: call {} at l={}, due was call "
@@ -16,66 +25,60 @@ void DepthMixer<Real>::step(Next expected, int l, Next then, int then_l) {
     next_l_ = then_l;
 }
 
-template <class Real>
-View<Real> DepthMixer<Real>::slot(int l) {
+template <class T>
+View<T> DepthMixer<T>::slot(int l) {
     require(l >= 0 && l <= sublayers(), "slot: l out of range");
     return do_slot(l);
 }
 
-template <class Real>
-void DepthMixer<Real>::begin(const Context& ctx) {
+template <class T>
+void DepthMixer<T>::begin(const Context& ctx) {
+    const Timed timed(ctx.profile, Part::mixer);
     next_ = Next::read;  // a new forward may start at any time
     next_l_ = 1;
     do_begin(ctx);
 }
 
-template <class Real>
-View<const Real> DepthMixer<Real>::read(const Context& ctx, int l) {
+template <class T>
+void DepthMixer<T>::read(const Context& ctx, int l, const PreNorm<T>& norm) {
+    const Timed timed(ctx.profile, Part::mixer);
     const bool last = l == sublayers() + 1;
     step(Next::read, l, last ? Next::dread : Next::write, l);
-    return do_read(ctx, l);
+    do_read(ctx, l, norm);
 }
 
-template <class Real>
-void DepthMixer<Real>::write(const Context& ctx, int l) {
+template <class T>
+void DepthMixer<T>::write(const Context& ctx, int l) {
+    const Timed timed(ctx.profile, Part::mixer);
     step(Next::write, l, Next::read, l + 1);
     do_write(ctx, l);
 }
 
-template <class Real>
-View<Real> DepthMixer<Real>::dslot(int l) {
-    require(next_ == Next::dread && next_l_ == l, "dslot: not this sublayer's turn");
-    return do_dslot(l);
-}
-
-template <class Real>
-void DepthMixer<Real>::read_backward(const Context& ctx, int l) {
+template <class T>
+void DepthMixer<T>::read_backward(const Context& ctx, int l, const PreNorm<T>& norm) {
+    const Timed timed(ctx.profile, Part::mixer);
     step(Next::dread, l, l == 1 ? Next::dbegin : Next::dwrite, l - 1);
-    do_read_backward(ctx, l);
+    do_read_backward(ctx, l, norm);
 }
 
-template <class Real>
-View<const Real> DepthMixer<Real>::write_backward(const Context& ctx, int l) {
+template <class T>
+View<const T> DepthMixer<T>::write_backward(const Context& ctx, int l) {
+    const Timed timed(ctx.profile, Part::mixer);
     step(Next::dwrite, l, Next::dread, l);
     return do_write_backward(ctx, l);
 }
 
-template <class Real>
-View<const Real> DepthMixer<Real>::begin_backward(const Context& ctx) {
+template <class T>
+View<const T> DepthMixer<T>::begin_backward(const Context& ctx) {
+    const Timed timed(ctx.profile, Part::mixer);
     step(Next::dbegin, 0, Next::begin, 0);
     return do_begin_backward(ctx);
 }
 
-template <class Real>
-void DepthMixer<Real>::depth_matrix(Index token, View<Real> m) const {
-    const Index rows = sublayers() + 1;
-    require(m.count() == rows * rows * matrix_channels() && token >= 0 && token < shape_.tokens,
-            "depth_matrix: m is (L+1, L+1, channels) and token < N");
-    std::fill(m.data, m.data + m.count(), Real(0));
-    do_depth_matrix(token, m);
-}
-
+template class DepthMatrix<float>;
+template class DepthMatrix<double>;
 template class DepthMixer<float>;
 template class DepthMixer<double>;
+template class DepthMixer<Bf16>;
 
 }  // namespace plumb

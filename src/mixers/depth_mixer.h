@@ -9,21 +9,28 @@
 // depth:
 //
 //     v_0 -> slot(0); begin()            backward, the exact mirror, with D_l = dLoss/dh_l:
-//     for l = 1..L:                          D_{L+1} -> dslot(L+1); read_backward(L+1)
-//         h_l = read(l)                      for l = L..1:
-//         F_l(norm(h_l)) -> slot(l)              dv_l = write_backward(l)
-//         write(l)                               D_l = F_l'(dv_l) -> dslot(l); read_backward(l)
-//     h_{L+1} = read(L+1)                    dv_0 = begin_backward()
+//     for l = 1..L:                          read_backward(L+1, its pre-norm)
+//         read(l, its pre-norm): x_l         for l = L..1:
+//         F_l(x_l) -> slot(l)                    dv_l = write_backward(l)
+//         write(l)                               F_l'(dv_l) -> dx_l
+//     read(L+1, the final norm)                  read_backward(l, its pre-norm with dx_l)
+//                                            dv_0 = begin_backward()
 //
-// The caller writes outputs and gradients straight into the mixer's memory (slot, dslot), so no
-// scheme needs a copy. Views that read and write_backward return are valid until the next call.
-// Backward adds to parameter gradients and overwrites everything else.
+// The caller writes outputs straight into the mixer's memory (slot). Each read ends with the norm
+// in front of the sublayer, each read_backward starts with that norm's backward, token by token
+// (ops/pre_norm.h): h_l and D_l need not exist as tensors, and a mixer can do a whole site (write
+// l-1, read l, norm) in one pass over its memory. Views that write_backward returns are valid until
+// the next call. Backward adds to parameter gradients and overwrites everything else.
+//
+// T is the storage type of activations (float, double, Bf16), Real = RealOf<T> what is computed in;
+// parameters and per-token scalars are Real.
 #pragma once
 
 #include "core/arena.h"
 #include "core/context.h"
 #include "core/params.h"
 #include "core/site.h"
+#include "ops/pre_norm.h"
 
 #include <string>
 
@@ -36,13 +43,35 @@ struct MixerShape {
     double norm_eps;  // epsilon of the norms inside the mixer
 };
 
+// M of the last forward, whoever computed it.
 template <class Real>
-class DepthMixer {
+class DepthMatrix {
 public:
-    explicit DepthMixer(const MixerShape& shape) : shape_(shape) {}
-    virtual ~DepthMixer() = default;
-    DepthMixer(const DepthMixer&) = delete;
-    DepthMixer& operator=(const DepthMixer&) = delete;
+    explicit DepthMatrix(const MixerShape& shape) : shape_(shape) {}
+    virtual ~DepthMatrix() = default;
+    DepthMatrix(const DepthMatrix&) = delete;
+    DepthMatrix& operator=(const DepthMatrix&) = delete;
+
+    // Channels with an M of their own: 1, or C where gates act per channel.
+    virtual Index matrix_channels() const { return 1; }
+    // M of one token of the last forward: m (L+1, L+1, G), row l-1, column i, zero for i >= l.
+    void depth_matrix(Index token, View<Real> m) const;
+    const MixerShape& shape() const { return shape_; }
+
+protected:
+    // m is zero when this is called.
+    virtual void do_depth_matrix(Index token, View<Real> m) const = 0;
+
+private:
+    MixerShape shape_;
+};
+
+template <class T>
+class DepthMixer : public DepthMatrix<RealOf<T>> {
+public:
+    using Real = RealOf<T>;
+    using DepthMatrix<Real>::DepthMatrix;
+    using DepthMatrix<Real>::shape;
 
     // Declares tensors and parameters; once, before the arena and the store allocate.
     virtual void declare(Plan& plan, ParamStore<Real>& params) = 0;
@@ -50,47 +79,45 @@ public:
     virtual void bind(const Arena& arena, ParamStore<Real>& params) = 0;
 
     // The walk. Each call checks its place in the order and throws InternalError if it is wrong.
-    View<Real> slot(int l);  // (N, C), l = 0..L
+    View<T> slot(int l);  // (N, C), l = 0..L
     void begin(const Context& ctx);
-    View<const Real> read(const Context& ctx, int l);  // (ways, N, C) or (N, C) for one way
+    void read(const Context& ctx, int l, const PreNorm<T>& norm);  // h_l -> norm.put
     void write(const Context& ctx, int l);
-    View<Real> dslot(int l);  // like read(l)
-    void read_backward(const Context& ctx, int l);
-    View<const Real> write_backward(const Context& ctx, int l);  // (N, C)
-    View<const Real> begin_backward(const Context& ctx);         // (N, C)
+    void read_backward(const Context& ctx, int l, const PreNorm<T>& norm);  // D_l <- norm.gradient
+    View<const T> write_backward(const Context& ctx, int l);                // (N, C)
+    View<const T> begin_backward(const Context& ctx);                       // (N, C)
 
     // How many inputs read(l) fills; 4 for schemes that mix q, k, v and residual apart.
     virtual int ways(int /*l*/) const { return 1; }
-    // The running state after write(l) that "norm by depth" measures: (N, C) or (N, K, C).
-    virtual View<const Real> stream(int l) const = 0;
-    // Channels with an M of their own: 1, or C where gates act per channel.
-    virtual Index matrix_channels() const { return 1; }
-    // M of one token of the last forward: m (L+1, L+1, G), row l-1, column i, zero for i >= l.
-    void depth_matrix(Index token, View<Real> m) const;
-
-    const MixerShape& shape() const { return shape_; }
+    // The running state after write(l) that "norm by depth" measures, one token of it: stream_width
+    // numbers, C or K*C. To be asked for between read(l+1) and read(l+2).
+    virtual Index stream_width() const { return shape().channels; }
+    virtual void stream(int l, Index n, Real* out) const = 0;
 
 protected:
-    virtual View<Real> do_slot(int l) = 0;
+    virtual View<T> do_slot(int l) = 0;
     virtual void do_begin(const Context& ctx) = 0;
-    virtual View<const Real> do_read(const Context& ctx, int l) = 0;
+    virtual void do_read(const Context& ctx, int l, const PreNorm<T>& norm) = 0;
     virtual void do_write(const Context& ctx, int l) = 0;
-    virtual View<Real> do_dslot(int l) = 0;
-    virtual void do_read_backward(const Context& ctx, int l) = 0;
-    virtual View<const Real> do_write_backward(const Context& ctx, int l) = 0;
-    virtual View<const Real> do_begin_backward(const Context& ctx) = 0;
-    // m is zero when this is called.
-    virtual void do_depth_matrix(Index token, View<Real> m) const = 0;
+    virtual void do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) = 0;
+    virtual View<const T> do_write_backward(const Context& ctx, int l) = 0;
+    virtual View<const T> do_begin_backward(const Context& ctx) = 0;
 
-    int sublayers() const { return shape_.sublayers; }
-    Shape token_shape() const { return {{'N', shape_.tokens}, {'C', shape_.channels}}; }
-    std::string site(int l) const { return site_name(l, shape_.sublayers) + ".mixer."; }
+    int sublayers() const { return shape().sublayers; }
+    Shape token_shape() const { return {{'N', shape().tokens}, {'C', shape().channels}}; }
+    std::string site(int l) const { return site_name(l, sublayers()) + ".mixer."; }
+    // The mixer's pass moved this many numbers of type X per token.
+    template <class X>
+    void moved(const Context& ctx, Index numbers_per_token) const {
+        if (ctx.profile)
+            ctx.profile->mixer_bytes +=
+                static_cast<double>(numbers_per_token * shape().tokens) * sizeof(X);
+    }
 
 private:
     enum class Next : std::uint8_t { begin, read, write, dread, dwrite, dbegin };
     void step(Next expected, int l, Next then, int then_l);
 
-    MixerShape shape_;
     Next next_ = Next::begin;
     int next_l_ = 0;
 };

@@ -9,7 +9,7 @@
 // the mean of all outputs, that is the standard network up to a scale the norms remove (ours); or a
 // number. M[l,i] = t_i prod_{i<j<l} (1 - t_j); rows sum to 1.
 #include "core/parallel.h"
-#include "mixers/mixers.h"
+#include "mixers/materialised_mixer.h"
 #include "ops/matmul.h"
 #include "ops/reduce.h"
 #include "ops/rms_norm.h"
@@ -29,10 +29,10 @@ struct HighwayOptions {
 };
 
 template <class Real>
-class Highway final : public DepthMixer<Real> {
+class Highway final : public MaterialisedMixer<Real> {
 public:
     Highway(const MixerShape& shape, HighwayOptions options)
-        : DepthMixer<Real>(shape), options_(std::move(options)) {}
+        : MaterialisedMixer<Real>(shape), options_(std::move(options)) {}
 
     void declare(Plan& plan, ParamStore<Real>& params) override;
     void bind(const Arena& arena, ParamStore<Real>& params) override;

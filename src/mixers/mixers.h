@@ -12,8 +12,8 @@
 
 namespace plumb {
 
-template <class Real>
-using MixerPtr = std::unique_ptr<DepthMixer<Real>>;
+template <class T>
+using MixerPtr = std::unique_ptr<DepthMixer<T>>;
 
 struct MixerInfo {
     std::string name;                  // mixer.name in a config
@@ -34,20 +34,20 @@ const std::vector<MixerInfo>& mixers();
 const MixerInfo& find_mixer(const std::string& name);
 
 // Throws UsageError for impossible options, naming the key.
-template <class Real>
-MixerPtr<Real> make_mixer(const MixerConfig& config, const MixerShape& shape);
+template <class T>
+MixerPtr<T> make_mixer(const MixerConfig& config, const MixerShape& shape);
 
-template <class Real>
-MixerPtr<Real> make_standard(const MixerConfig&, const MixerShape&);
-template <class Real>
-MixerPtr<Real> make_highway(const MixerConfig&, const MixerShape&);
-template <class Real>
-MixerPtr<Real> make_denseformer(const MixerConfig&, const MixerShape&);
-template <class Real>
-MixerPtr<Real> make_hyper(const MixerConfig&, const MixerShape&);
-template <class Real>
-MixerPtr<Real> make_mhc(const MixerConfig&, const MixerShape&);
-template <class Real>
-MixerPtr<Real> make_attn_res(const MixerConfig&, const MixerShape&);
+template <class T>
+MixerPtr<T> make_standard(const MixerConfig&, const MixerShape&);
+template <class T>
+MixerPtr<T> make_highway(const MixerConfig&, const MixerShape&);
+template <class T>
+MixerPtr<T> make_denseformer(const MixerConfig&, const MixerShape&);
+template <class T>
+MixerPtr<T> make_hyper(const MixerConfig&, const MixerShape&);
+template <class T>
+MixerPtr<T> make_mhc(const MixerConfig&, const MixerShape&);
+template <class T>
+MixerPtr<T> make_attn_res(const MixerConfig&, const MixerShape&);
 
 }  // namespace plumb

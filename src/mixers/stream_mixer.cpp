@@ -31,7 +31,7 @@ void mix_streams(const Real* in, Real* out, int k_streams, Index c, Weight w) {
 
 template <class Real>
 StreamMixer<Real>::StreamMixer(const MixerShape& shape, int streams)
-    : DepthMixer<Real>(shape), streams_(streams) {
+    : MaterialisedMixer<Real>(shape), streams_(streams) {
     if (streams < 1 || streams > kMaxStreams)
         throw UsageError(fmt::format("mixer.streams={}: must lie in 1..{}", streams, kMaxStreams));
 }

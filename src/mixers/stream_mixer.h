@@ -8,14 +8,14 @@
 // post_i has cut rank K. Per token and sublayer a fused pass would move (3K + 2) C numbers.
 #pragma once
 
-#include "mixers/mixers.h"
+#include "mixers/materialised_mixer.h"
 
 namespace plumb {
 
 inline constexpr int kMaxStreams = 8;
 
 template <class Real>
-class StreamMixer : public DepthMixer<Real> {
+class StreamMixer : public MaterialisedMixer<Real> {
 public:
     StreamMixer(const MixerShape& shape, int streams);
 

@@ -21,39 +21,41 @@ struct SublayerShape {
 };
 
 // Scratch all sublayers of a kind share. Declared once by the transformer.
-template <class Real>
+template <class T>
 struct Workspace {
     explicit Workspace(const SublayerShape& shape) : shape_(shape) {}
     void declare(Plan& plan);
     void bind(const Arena& arena);
 
-    AttentionWorkspace<Real> attention;
-    View<Real> dqkv, dattention;  // (N, (H+2Hkv)D), (N, H D)
-    View<Real> act, dact, dup;    // (N, F), (N, F), (N, 2F or F)
+    AttentionWorkspace<T> attention;
+    View<T> dqkv, dattention;  // (N, (H+2Hkv)D), (N, H D)
+    View<T> act, dact, dup;    // (N, F), (N, F), (N, 2F or F)
 
 private:
     SublayerShape shape_;
     TensorId scores_, cos_, sin_, qk_, dqk_, dqkv_, dattention_, act_, dact_, dup_;
 };
 
-template <class Real>
+template <class T>
 class Sublayer {
 public:
+    using Real = RealOf<T>;
+
     virtual ~Sublayer() = default;
     virtual void declare(Plan& plan, ParamStore<Real>& params) = 0;
     virtual void bind(const Arena& arena, ParamStore<Real>& params) = 0;
     // x (N, C) normed input -> v (N, C), overwritten.
-    virtual void forward(const Context& ctx, View<const Real> x, View<Real> v) = 0;
+    virtual void forward(const Context& ctx, View<const T> x, View<T> v) = 0;
     // dv and the same x -> dx (N, C), overwritten; parameter gradients +=.
-    virtual void backward(const Context& ctx, View<const Real> dv, View<const Real> x,
-                          View<Real> dx) = 0;
+    virtual void backward(const Context& ctx, View<const T> dv, View<const T> x,
+                          View<T> dx) = 0;
     // Parameters whose gradients a probe at this depth looks at.
     virtual std::vector<ParamId> weights() const = 0;
 };
 
 // kind: "attn" or "mlp"; prefix: "layer.3.mlp".
-template <class Real>
-std::unique_ptr<Sublayer<Real>> make_sublayer(const std::string& kind, const std::string& prefix,
-                                              const SublayerShape& shape, Workspace<Real>& work);
+template <class T>
+std::unique_ptr<Sublayer<T>> make_sublayer(const std::string& kind, const std::string& prefix,
+                                           const SublayerShape& shape, Workspace<T>& work);
 
 }  // namespace plumb

@@ -10,69 +10,84 @@ namespace plumb {
 
 // ---- the walk ---------------------------------------------------------------------------------
 
-template <class Real>
-double Transformer<Real>::forward(const Context& ctx, Recorder<Real>* recorder) {
+template <class T>
+double Transformer<T>::forward(const Context& ctx, Recorder<Real>* recorder) {
     recorder_ = recorder;
-    const int last = sublayers();
-    embedding<Real>(ctx, tokens_, embed_, mixer_->slot(0));
+    const int last = this->sublayers();
+    embedding<T>(ctx, tokens_, embed_, mixer_->slot(0));
     record(ctx, Quantity::output, 0, mixer_->slot(0));
     mixer_->begin(ctx);
-    record(ctx, Quantity::stream, 0, mixer_->stream(0));
     for (int l = 1; l <= last; ++l) {
-        const View<const Real> x = normed(ctx, l);
-        const View<Real> v = mixer_->slot(l);
+        const View<const T> x = normed(ctx, l);
+        const View<T> v = mixer_->slot(l);
         sublayers_[static_cast<std::size_t>(l - 1)]->forward(ctx, x, v);
         record(ctx, Quantity::output, l, v);
         mixer_->write(ctx, l);
-        record(ctx, Quantity::stream, l, mixer_->stream(l));
     }
-    linear<Real>(ctx, normed(ctx, last + 1), head_, logits_);
+    linear<T>(ctx, normed(ctx, last + 1), head_, logits_);
     return cross_entropy<Real>(ctx, logits_, targets_, losses_);
 }
 
-template <class Real>
-void Transformer<Real>::backward(const Context& ctx, Real scale, Recorder<Real>* recorder) {
+template <class T>
+void Transformer<T>::backward(const Context& ctx, Real scale, Recorder<Real>* recorder) {
     recorder_ = recorder;
-    const int last = sublayers();
+    const int last = this->sublayers();
     cross_entropy_backward<Real>(ctx, logits_, targets_, scale);
-    apply_gain<Real>(ctx, norm(last + 1).xhat, norm(last + 1).gain, x_);
-    linear_backward<Real>(ctx, logits_, x_, head_, dx_, dhead_);
-    norm_backward(ctx, last + 1, dx_);
+    apply_gain<T>(ctx, norm(last + 1).xhat, norm(last + 1).gain, x_);
+    linear_backward<T>(ctx, logits_, x_, head_, dx_, dhead_);
+    norm_backward(ctx, last + 1);
     for (int l = last; l >= 1; --l) {
-        const View<const Real> dv = mixer_->write_backward(ctx, l);
+        const View<const T> dv = mixer_->write_backward(ctx, l);
         record(ctx, Quantity::doutput, l, dv);
-        apply_gain<Real>(ctx, norm(l).xhat, norm(l).gain, x_);
+        apply_gain<T>(ctx, norm(l).xhat, norm(l).gain, x_);
         sublayers_[static_cast<std::size_t>(l - 1)]->backward(ctx, dv, x_, dx_);
-        norm_backward(ctx, l, dx_);
+        norm_backward(ctx, l);
     }
-    const View<const Real> dv = mixer_->begin_backward(ctx);
+    const View<const T> dv = mixer_->begin_backward(ctx);
     record(ctx, Quantity::doutput, 0, dv);
-    embedding_backward<Real>(ctx, tokens_, dv, dembed_);
+    embedding_backward<T>(ctx, tokens_, dv, dembed_);
 }
 
-// x_ = norm(read(l)): what F_l, or the head, sees.
-template <class Real>
-View<const Real> Transformer<Real>::normed(const Context& ctx, int l) {
-    const View<const Real> h = mixer_->read(ctx, l);
-    record(ctx, Quantity::read_input, l, h);
-    rms_norm<Real>(ctx, h, static_cast<Real>(shape_.model.norm_eps), norm(l).xhat, norm(l).rstd);
-    apply_gain<Real>(ctx, norm(l).xhat, norm(l).gain, x_);
+// x_ = norm(h_l): what F_l, or the head, sees.
+template <class T>
+View<const T> Transformer<T>::normed(const Context& ctx, int l) {
+    mixer_->read(ctx, l, norm(l));
+    record(ctx, Quantity::stream, l - 1, mixer_->stream_width(),
+           [&](Index n, Real* out) { mixer_->stream(l - 1, n, out); });
+    record(ctx, Quantity::read_input, l, shape_.model.width,
+           [&](Index n, Real* out) { norm(l).value(n, out); });
     return x_;
 }
 
-template <class Real>
-void Transformer<Real>::norm_backward(const Context& ctx, int l, View<const Real> dx) {
-    Norm& n = norm(l);
-    const View<Real> dh = mixer_->dslot(l);
-    rms_norm_backward<Real>(ctx, dx, n.xhat, n.rstd, n.gain, dh, n.dgain, partial_);
-    record(ctx, Quantity::dread_input, l, dh);
-    mixer_->read_backward(ctx, l);
+// The gradient of x_ is in dx_.
+template <class T>
+void Transformer<T>::norm_backward(const Context& ctx, int l) {
+    record(ctx, Quantity::dread_input, l, shape_.model.width,
+           [&](Index n, Real* out) { norm(l).gradient(n, out); });
+    mixer_->read_backward(ctx, l, norm(l));
+    add_partials<Real>(partial_, n_chunks(shape_.tokens()), norm(l).dgain_total);
+}
+
+template <class T>
+template <class F>
+void Transformer<T>::record(const Context& ctx, Quantity what, int l, Index width, F&& row) {
+    if (!recorder_) return;
+    recorded_.resize(static_cast<std::size_t>(shape_.tokens() * width));
+    for (Index n = 0; n < shape_.tokens(); ++n) row(n, recorded_.data() + n * width);
+    const Shape shape{{'N', shape_.tokens()}, {'C', width}};
+    recorder_->tensor(ctx, what, l, {recorded_.data(), shape, Device::cpu});
+}
+
+template <class T>
+void Transformer<T>::record(const Context& ctx, Quantity what, int l, View<const T> x) {
+    record(ctx, what, l, x.extent(1),
+           [&](Index n, Real* out) { std::copy_n(x.row(n), x.extent(1), out); });
 }
 
 // ---- declaration --------------------------------------------------------------------------------
 
-template <class Real>
-Transformer<Real>::Transformer(const TransformerShape& shape)
+template <class T>
+Transformer<T>::Transformer(const TransformerShape& shape)
     : shape_{shape.model.resolved(), shape.batch, shape.threads}, vocab_(shape.vocab) {
     const ModelConfig& m = shape_.model;
     const Index n = shape_.tokens(), c = m.width;
@@ -83,59 +98,61 @@ Transformer<Real>::Transformer(const TransformerShape& shape)
             {.name = name, .shape = table, .init = Init::normal(m.init_std), .decay = true});
     };
     embed_id_ = matrix("embed.weight");
-    work_ = std::make_unique<Workspace<Real>>(shape_);
+    work_ = std::make_unique<Workspace<T>>(shape_);
     work_->declare(plan_);
-    for (int l = 1; l <= sublayers() + 1; ++l) {
-        const std::string site = site_name(l, sublayers());
+    for (int l = 1; l <= this->sublayers() + 1; ++l) {
+        const std::string site = site_name(l, this->sublayers());
         norms_.push_back({});
         norm(l).gain_id = params_.declare(
             {.name = site + ".norm.gain", .shape = {{'C', c}}, .init = Init::constant(1.0)});
-        norm(l).xhat_id = plan_.declare<Real>(site + ".xhat", token_shape, Lifetime::saved);
+        norm(l).xhat_id = plan_.declare<T>(site + ".xhat", token_shape, Lifetime::saved);
         norm(l).rstd_id = plan_.declare<Real>(site + ".rstd", {{'N', n}}, Lifetime::saved);
-        if (l > sublayers()) break;
+        if (l > this->sublayers()) break;
         const char* kind = l % 2 == 1 ? "attn" : "mlp";
-        sublayers_.push_back(make_sublayer<Real>(kind, site, shape_, *work_));
+        sublayers_.push_back(make_sublayer<T>(kind, site, shape_, *work_));
         sublayers_.back()->declare(plan_, params_);
     }
     head_id_ = m.tied_head ? embed_id_ : matrix("head.weight");
-    mixer_ = make_mixer<Real>(shape.mixer, {sublayers(), n, c, m.norm_eps});
+    mixer_ = make_mixer<T>(shape.mixer, {this->sublayers(), n, c, m.norm_eps});
     mixer_->declare(plan_, params_);
-    for (int l = 1; l <= sublayers() + 1; ++l)
+    for (int l = 1; l <= this->sublayers() + 1; ++l)
         require(mixer_->ways(l) == 1, "attention, MLP and head take one input each");
     tokens_id_ = plan_.declare<std::int32_t>("tokens", {{'N', n}}, Lifetime::saved);
     targets_id_ = plan_.declare<std::int32_t>("targets", {{'N', n}}, Lifetime::saved);
-    x_id_ = plan_.declare<Real>("work.x", token_shape, Lifetime::scratch);
-    dx_id_ = plan_.declare<Real>("work.dx", token_shape, Lifetime::scratch);
+    x_id_ = plan_.declare<T>("work.x", token_shape, Lifetime::scratch);
+    dx_id_ = plan_.declare<T>("work.dx", token_shape, Lifetime::scratch);
     partial_id_ =
         plan_.declare<Real>("work.partial", {{'P', n_chunks(n)}, {'C', c}}, Lifetime::scratch);
     logits_id_ = plan_.declare<Real>("logits", {{'N', n}, {'V', vocab_}}, Lifetime::saved);
     losses_id_ = plan_.declare<Real>("losses", {{'N', n}}, Lifetime::saved);
 }
 
-template <class Real>
-void Transformer<Real>::allocate(std::uint64_t seed) {
+template <class T>
+void Transformer<T>::allocate(std::uint64_t seed) {
     params_.allocate(seed);
     arena_.emplace(std::move(plan_));
     work_->bind(*arena_);
     for (const auto& sublayer : sublayers_) sublayer->bind(*arena_, params_);
     mixer_->bind(*arena_, params_);
+    x_ = arena_->view<T>(x_id_), dx_ = arena_->view<T>(dx_id_);
+    partial_ = arena_->view<Real>(partial_id_);
     for (Norm& n : norms_) {
-        n.gain = params_.value(n.gain_id), n.dgain = params_.grad(n.gain_id);
-        n.xhat = arena_->view<Real>(n.xhat_id), n.rstd = arena_->view<Real>(n.rstd_id);
+        n.gain = params_.value(n.gain_id), n.dgain_total = params_.grad(n.gain_id);
+        n.xhat = arena_->view<T>(n.xhat_id), n.rstd = arena_->view<Real>(n.rstd_id);
+        n.x = x_, n.dx = dx_, n.dgain = partial_;
+        n.eps = static_cast<Real>(shape_.model.norm_eps);
     }
     embed_ = params_.value(embed_id_), dembed_ = params_.grad(embed_id_);
     head_ = params_.value(head_id_), dhead_ = params_.grad(head_id_);
     tokens_ = arena_->view<std::int32_t>(tokens_id_);
     targets_ = arena_->view<std::int32_t>(targets_id_);
-    x_ = arena_->view<Real>(x_id_), dx_ = arena_->view<Real>(dx_id_);
-    partial_ = arena_->view<Real>(partial_id_);
     logits_ = arena_->view<Real>(logits_id_), losses_ = arena_->view<Real>(losses_id_);
 }
 
-template <class Real>
-std::vector<ParamId> Transformer<Real>::weights_at(int l) const {
+template <class T>
+std::vector<ParamId> Transformer<T>::weights_at(int l) const {
     if (l == 0) return {embed_id_};
-    if (l <= sublayers()) return sublayers_[static_cast<std::size_t>(l - 1)]->weights();
+    if (l <= this->sublayers()) return sublayers_[static_cast<std::size_t>(l - 1)]->weights();
     return {norms_.back().gain_id, head_id_};
 }
 

@@ -4,9 +4,8 @@
 #pragma once
 
 #include "mixers/mixers.h"
-#include "model/model_config.h"
+#include "model/model.h"
 #include "model/sublayer.h"
-#include "record/recorder.h"
 
 #include <memory>
 #include <optional>
@@ -14,75 +13,65 @@
 
 namespace plumb {
 
-struct TransformerShape {
-    ModelConfig model;  // as written; resolved by the constructor
-    MixerConfig mixer;
-    Index vocab;
-    Index batch;
-    int threads = 1;
-};
-
-template <class Real>
-class Transformer {
+template <class T>
+class Transformer final : public Model<RealOf<T>> {
 public:
+    using Real = RealOf<T>;
+
     // Declares parameters and tensors. Throws UsageError for impossible extents.
     explicit Transformer(const TransformerShape& shape);
-    // Allocates the arena and the parameters; initial values depend on (seed, name) alone.
-    void allocate(std::uint64_t seed);
+    void allocate(std::uint64_t seed) override;
 
-    // (N) each, to be filled by the caller: tokens in [0, V), targets in [-1, V), -1 = not scored.
-    View<std::int32_t> tokens() const { return tokens_; }
-    View<std::int32_t> targets() const { return targets_; }
+    View<std::int32_t> tokens() const override { return tokens_; }
+    View<std::int32_t> targets() const override { return targets_; }
+    double forward(const Context& ctx, Recorder<Real>* recorder = nullptr) override;
+    void backward(const Context& ctx, Real scale = Real(1),
+                  Recorder<Real>* recorder = nullptr) override;
 
-    // Mean cross-entropy in nats over the scored tokens. Logits stay readable until backward.
-    double forward(const Context& ctx, Recorder<Real>* recorder = nullptr);
-    // Gradients of scale * loss are added to params().grads().
-    void backward(const Context& ctx, Real scale = Real(1), Recorder<Real>* recorder = nullptr);
+    View<const Real> logits() const override { return logits_; }
+    View<const Real> token_losses() const override { return losses_; }
+    std::vector<ParamId> weights_at(int l) const override;
 
-    View<const Real> logits() const { return logits_; }        // (N, V)
-    View<const Real> token_losses() const { return losses_; }  // (N)
-    // Weights of sublayer l (1..L), of the embedding (0), of the final norm and head (L+1).
-    std::vector<ParamId> weights_at(int l) const;
-
-    const ModelConfig& config() const { return shape_.model; }
-    int sublayers() const { return static_cast<int>(shape_.model.sublayers()); }
-    Index vocab() const { return vocab_; }
-    DepthMixer<Real>& mixer() { return *mixer_; }
-    ParamStore<Real>& params() { return params_; }
-    const ParamStore<Real>& params() const { return params_; }
-    const Plan& plan() const { return arena_ ? arena_->plan() : plan_; }
+    const ModelConfig& config() const override { return shape_.model; }
+    Index vocab() const override { return vocab_; }
+    DepthMatrix<Real>& mixer() override { return *mixer_; }
+    ParamStore<Real>& params() override { return params_; }
+    const ParamStore<Real>& params() const override { return params_; }
+    const Plan& plan() const override { return arena_ ? arena_->plan() : plan_; }
 
 private:
     // Pre-norm of sublayer l, or the final norm (l = L+1).
-    struct Norm {
+    struct Norm : PreNorm<T> {
         ParamId gain_id;
         TensorId xhat_id, rstd_id;
-        View<Real> gain, dgain, xhat, rstd;  // (C), (C), (N, C), (N)
+        View<Real> dgain_total;  // (C)
     };
     Norm& norm(int l) { return norms_[static_cast<std::size_t>(l - 1)]; }
-    View<const Real> normed(const Context& ctx, int l);
-    void norm_backward(const Context& ctx, int l, View<const Real> dx);
-    void record(const Context& ctx, Quantity what, int l, View<const Real> x) {
-        if (recorder_) recorder_->tensor(ctx, what, l, x);
-    }
+    View<const T> normed(const Context& ctx, int l);
+    void norm_backward(const Context& ctx, int l);
+    // Shows the recorder a tensor of `width` numbers a token; row(n, out) fills one token's.
+    template <class F>
+    void record(const Context& ctx, Quantity what, int l, Index width, F&& row);
+    void record(const Context& ctx, Quantity what, int l, View<const T> x);
 
     SublayerShape shape_;
     Index vocab_;
     Plan plan_;
     ParamStore<Real> params_;
     std::optional<Arena> arena_;
-    std::unique_ptr<DepthMixer<Real>> mixer_;
-    std::unique_ptr<Workspace<Real>> work_;
-    std::vector<std::unique_ptr<Sublayer<Real>>> sublayers_;
+    std::unique_ptr<DepthMixer<T>> mixer_;
+    std::unique_ptr<Workspace<T>> work_;
+    std::vector<std::unique_ptr<Sublayer<T>>> sublayers_;
     std::vector<Norm> norms_;
     ParamId embed_id_, head_id_;
     TensorId tokens_id_, targets_id_, x_id_, dx_id_, partial_id_, logits_id_, losses_id_;
     View<std::int32_t> tokens_, targets_;       // (N)
     View<Real> embed_, dembed_, head_, dhead_;  // (V, C)
-    View<Real> x_, dx_;           // (N, C) normed input of a sublayer, and its gradient
+    View<T> x_, dx_;              // (N, C) normed input of a sublayer, and its gradient
     View<Real> partial_;          // (chunks, C)
     View<Real> logits_, losses_;  // (N, V), (N)
     Recorder<Real>* recorder_ = nullptr;
+    std::vector<Real> recorded_;  // what the recorder is shown
 };
 
 // Training FLOPs per token, forward and backward: 6 per weight of a matrix product (the embedding

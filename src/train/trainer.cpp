@@ -50,42 +50,42 @@ private:
 }  // namespace
 
 Trainer::Trainer(const TransformerShape& shape, const TrainConfig& train, const Dataset& data)
-    : model_(shape),
+    : model_(std::make_unique<Transformer<float>>(shape)),
       train_(train),
       data_(data),
-      model_tokens_(shape.batch * model_.config().context) {}
+      model_tokens_(shape.batch * model_->config().context) {}
 
 void Trainer::allocate() {
-    model_.allocate(static_cast<std::uint64_t>(train_.seed));
-    for (auto& m : moments_) m.assign(static_cast<std::size_t>(model_.params().flat_size()), 0.0f);
+    model_->allocate(static_cast<std::uint64_t>(train_.seed));
+    for (auto& m : moments_) m.assign(static_cast<std::size_t>(model_->params().flat_size()), 0.0f);
 }
 
 double Trainer::planned_bytes() const {
-    return static_cast<double>(model_.plan().total_bytes()) +
-           4.0 * sizeof(float) * static_cast<double>(model_.params().flat_size());
+    return static_cast<double>(model_->plan().total_bytes()) +
+           4.0 * sizeof(float) * static_cast<double>(model_->params().flat_size());
 }
 
 View<float> Trainer::moment(ParamId id, int which) {
-    const ParamSpec& s = model_.params().specs().at(static_cast<std::size_t>(id.index));
+    const ParamSpec& s = model_->params().specs().at(static_cast<std::size_t>(id.index));
     return {moments_[which].data() + s.offset, s.shape, Device::cpu};
 }
 
 StepResult Trainer::step(const Context& ctx, long step) {
-    ParamStore<float>& params = model_.params();
+    ParamStore<float>& params = model_->params();
     params.zero_grad();
-    const Shape batch{{'B', model_tokens_ / model_.config().context},
-                      {'T', model_.config().context}};
+    const Shape batch{{'B', model_tokens_ / model_->config().context},
+                      {'T', model_->config().context}};
     StepResult result{0, 0, learning_rate(train_, step)};
     for (long a = 0; a < train_.accumulate; ++a) {
         data_.train_batch(static_cast<std::uint64_t>(train_.seed),
                           static_cast<std::uint64_t>(step * train_.accumulate + a),
-                          {model_.tokens().data, batch, Device::cpu},
-                          {model_.targets().data, batch, Device::cpu});
-        const double loss = model_.forward(ctx);
-        const double limit = kDivergedFactor * std::log(static_cast<double>(model_.vocab()) + 1);
+                          {model_->tokens().data, batch, Device::cpu},
+                          {model_->targets().data, batch, Device::cpu});
+        const double loss = model_->forward(ctx);
+        const double limit = kDivergedFactor * std::log(static_cast<double>(model_->vocab()) + 1);
         if (!(loss <= limit)) diverged(ctx, step, "loss", loss);
         result.loss += loss / static_cast<double>(train_.accumulate);
-        model_.backward(ctx, 1.0f / static_cast<float>(train_.accumulate));
+        model_->backward(ctx, 1.0f / static_cast<float>(train_.accumulate));
     }
     // Slices start on 64-byte boundaries, so the flat array is whole rows of 16.
     const View<const float> grads{
@@ -99,7 +99,7 @@ StepResult Trainer::step(const Context& ctx, long step) {
 void Trainer::update(const Context& ctx, long step, double lr, double grad_norm) {
     AdamWStep s{lr, train_.beta1, train_.beta2, train_.adam_eps, 0.0, 1.0, step + 1};
     if (train_.clip > 0 && grad_norm > train_.clip) s.grad_scale = train_.clip / grad_norm;
-    ParamStore<float>& params = model_.params();
+    ParamStore<float>& params = model_->params();
     for (Index i = 0; i < std::ssize(params.specs()); ++i) {
         const ParamId id{i};
         s.weight_decay =
@@ -109,32 +109,32 @@ void Trainer::update(const Context& ctx, long step, double lr, double grad_norm)
 }
 
 double Trainer::evaluate(const Context& ctx) {
-    const Shape batch{{'B', model_tokens_ / model_.config().context},
-                      {'T', model_.config().context}};
+    const Shape batch{{'B', model_tokens_ / model_->config().context},
+                      {'T', model_->config().context}};
     double total = 0, scored = 0;
     for (long k = 0; k < train_.eval_batches; ++k) {
-        data_.val_batch(static_cast<std::uint64_t>(k), {model_.tokens().data, batch, Device::cpu},
-                        {model_.targets().data, batch, Device::cpu});
+        data_.val_batch(static_cast<std::uint64_t>(k), {model_->tokens().data, batch, Device::cpu},
+                        {model_->targets().data, batch, Device::cpu});
         double n = 0;
-        for (Index i = 0; i < model_tokens_; ++i) n += model_.targets().data[i] >= 0;
-        total += n * model_.forward(ctx);
+        for (Index i = 0; i < model_tokens_; ++i) n += model_->targets().data[i] >= 0;
+        total += n * model_->forward(ctx);
         scored += n;
     }
     return scored > 0 ? total / scored : 0.0;
 }
 
 void Trainer::probe(const Context& ctx, Recorder<float>& recorder) {
-    const Shape batch{{'B', model_tokens_ / model_.config().context},
-                      {'T', model_.config().context}};
-    data_.val_batch(0, {model_.tokens().data, batch, Device::cpu},
-                    {model_.targets().data, batch, Device::cpu});
-    model_.params().zero_grad();
-    model_.forward(ctx, &recorder);
-    model_.backward(ctx, 1.0f, &recorder);
+    const Shape batch{{'B', model_tokens_ / model_->config().context},
+                      {'T', model_->config().context}};
+    data_.val_batch(0, {model_->tokens().data, batch, Device::cpu},
+                    {model_->targets().data, batch, Device::cpu});
+    model_->params().zero_grad();
+    model_->forward(ctx, &recorder);
+    model_->backward(ctx, 1.0f, &recorder);
 }
 
 void Trainer::check_parameters(long step) const {
-    const ParamStore<float>& params = model_.params();
+    const ParamStore<float>& params = model_->params();
     for (const ParamSpec& s : params.specs())
         if (!all_finite({params.values().data() + s.offset, s.shape, Device::cpu}))
             throw Diverged(fmt::format("step {}: {} is not finite", step, s.name));
@@ -142,14 +142,14 @@ void Trainer::check_parameters(long step) const {
 
 // The batch that failed is still loaded: run it again, looking at every tensor on the way.
 std::string Trainer::first_bad_tensor(const Context& ctx) {
-    ParamStore<float>& params = model_.params();
+    ParamStore<float>& params = model_->params();
     for (Index i = 0; i < std::ssize(params.specs()); ++i)
         if (!all_finite(params.value({i}))) return params.specs()[static_cast<std::size_t>(i)].name;
-    FiniteCheck check(model_.sublayers());
-    model_.forward(ctx, &check);
-    if (check.found.empty() && !all_finite(model_.logits())) return "logits";
+    FiniteCheck check(model_->sublayers());
+    model_->forward(ctx, &check);
+    if (check.found.empty() && !all_finite(model_->logits())) return "logits";
     params.zero_grad();
-    model_.backward(ctx, 1.0f, &check);
+    model_->backward(ctx, 1.0f, &check);
     if (!check.found.empty()) return check.found;
     for (Index i = 0; i < std::ssize(params.specs()); ++i)
         if (!all_finite(params.grad({i})))

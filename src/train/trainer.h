@@ -35,8 +35,8 @@ public:
 
     static constexpr double kDivergedFactor = 4.0;
 
-    Transformer<float>& model() { return model_; }
-    const Transformer<float>& model() const { return model_; }
+    Model<float>& model() { return *model_; }
+    const Model<float>& model() const { return *model_; }
     Index tokens_per_step() const { return model_tokens_ * train_.accumulate; }
     // Bytes a training step needs, arena, parameters, gradients and moments.
     double planned_bytes() const;
@@ -49,7 +49,7 @@ private:
     std::string first_bad_tensor(const Context& ctx);
     void update(const Context& ctx, long step, double lr, double grad_norm);
 
-    Transformer<float> model_;
+    std::unique_ptr<Model<float>> model_;
     TrainConfig train_;
     const Dataset& data_;
     Index model_tokens_;

@@ -11,27 +11,16 @@ using namespace plumb::test;
 namespace {
 
 // M of token n, row r, column i, channel g: n + 10 r + 100 i + 1000 g below the diagonal.
-class KnownMatrix final : public DepthMixer<double> {
+class KnownMatrix final : public DepthMatrix<double> {
 public:
     KnownMatrix(int sublayers, Index tokens, Index channels)
-        : DepthMixer<double>({sublayers, tokens, channels, 0.0}) {}
-    void declare(Plan&, ParamStore<double>&) override {}
-    void bind(const Arena&, ParamStore<double>&) override {}
-    View<const double> stream(int) const override { return {}; }
+        : DepthMatrix<double>({sublayers, tokens, channels, 0.0}) {}
     Index matrix_channels() const override { return shape().channels; }
     static double value(Index n, Index r, Index i, Index g) {
         return i > r ? 0.0 : static_cast<double>(n + 10 * r + 100 * i + 1000 * g);
     }
 
 protected:
-    View<double> do_slot(int) override { return {}; }
-    void do_begin(const Context&) override {}
-    View<const double> do_read(const Context&, int) override { return {}; }
-    void do_write(const Context&, int) override {}
-    View<double> do_dslot(int) override { return {}; }
-    void do_read_backward(const Context&, int) override {}
-    View<const double> do_write_backward(const Context&, int) override { return {}; }
-    View<const double> do_begin_backward(const Context&) override { return {}; }
     void do_depth_matrix(Index token, View<double> m) const override {
         const Index rows = m.extent(0), channels = m.extent(2);
         for (Index r = 0; r < rows; ++r)

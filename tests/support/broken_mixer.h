@@ -23,16 +23,20 @@ public:
         inner_->bind(arena, params);
         params_ = &params;
     }
-    View<const double> stream(int l) const override { return inner_->stream(l); }
+    Index stream_width() const override { return inner_->stream_width(); }
+    void stream(int l, Index n, double* out) const override { inner_->stream(l, n, out); }
     Index matrix_channels() const override { return inner_->matrix_channels(); }
 
 protected:
     View<double> do_slot(int l) override { return inner_->slot(l); }
     void do_begin(const Context& ctx) override { inner_->begin(ctx); }
-    View<const double> do_read(const Context& ctx, int l) override { return inner_->read(ctx, l); }
+    void do_read(const Context& ctx, int l, const PreNorm<double>& norm) override {
+        inner_->read(ctx, l, norm);
+    }
     void do_write(const Context& ctx, int l) override { inner_->write(ctx, l); }
-    View<double> do_dslot(int l) override { return inner_->dslot(l); }
-    void do_read_backward(const Context& ctx, int l) override { inner_->read_backward(ctx, l); }
+    void do_read_backward(const Context& ctx, int l, const PreNorm<double>& norm) override {
+        inner_->read_backward(ctx, l, norm);
+    }
     View<const double> do_write_backward(const Context& ctx, int l) override {
         return scaled(inner_->write_backward(ctx, l), what_ == Broken::write_backward && l == 2);
     }

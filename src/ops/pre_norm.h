@@ -1,0 +1,93 @@
+// PreNorm: the RMSNorm (Zhang & Sennrich 2019) in front of a sublayer, token by token, so that a
+// depth mixer ends its read with it and starts its backward from it, in the same pass.
+//
+//     forward   xhat = h rstd,  rstd = 1/sqrt(mean(h^2) + eps),  x = xhat gain
+//     backward  D = dLoss/dh = rstd (g - xhat <g, xhat>/C),  g = dx gain;  dgain += dx xhat
+//
+// h itself is not kept: h = xhat / rstd. Without rstd ("raw") there is no norm: xhat is h, dx is D.
+// Bytes per token: forward 2 C written, backward 2 C read.
+#pragma once
+
+#include "core/context.h"
+#include "ops/reduce.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace plumb {
+
+template <class T>
+struct PreNorm {
+    using Real = RealOf<T>;
+
+    View<T> xhat;           // (N, C); the mixer's to overwrite once gradient() has read a token
+    View<Real> rstd;        // (N); empty: raw
+    View<const Real> gain;  // (C)
+    View<T> x;              // (N, C); empty: not wanted
+    Real eps = 0;
+    View<const T> dx;       // (N, C) gradient of x, for gradient()
+    View<Real> dgain;       // (n_chunks(N), C) partial sums, one row a chunk; overwritten
+
+    bool raw() const { return !rstd; }
+    Index channels() const { return xhat.extent(1); }
+
+    // h (C) of token n is known.
+    void put(Index n, const Real* h) const {
+        const Index c = channels();
+        T* out = xhat.row(n);
+        if (raw()) {
+            for (Index i = 0; i < c; ++i) out[i] = h[i];
+            return;
+        }
+        const Real r = Real(1) / std::sqrt(dot(h, h, c) / static_cast<Real>(c) + eps);
+        rstd.data[n] = r;
+        T* scaled = x.row(n);
+#pragma omp simd
+        for (Index i = 0; i < c; ++i) {
+            const Real v = h[i] * r;
+            out[i] = v;
+            scaled[i] = v * gain.data[i];
+        }
+    }
+
+    // h (C) of token n again.
+    void value(Index n, Real* h) const {
+        const Index c = channels();
+        const Real scale = raw() ? Real(1) : Real(1) / rstd.data[n];
+        const T* in = xhat.row(n);
+#pragma omp simd
+        for (Index i = 0; i < c; ++i) h[i] = in[i] * scale;
+    }
+
+    // D (C) of token n; returns <h, D>. Once per token and backward pass, the tokens of a chunk in
+    // order (they add to one row of dgain).
+    Real gradient(Index n, Real* d) const {
+        const Index c = channels();
+        const T *in = dx.row(n), *xh = xhat.row(n);
+        if (raw()) {
+            for (Index i = 0; i < c; ++i) d[i] = in[i];
+            Real along = 0;
+#pragma omp simd reduction(+ : along)
+            for (Index i = 0; i < c; ++i) along += d[i] * xh[i];
+            return along;
+        }
+        Real* dg = dgain.row(n / kTokenChunk);
+        if (n % kTokenChunk == 0) std::fill(dg, dg + c, Real(0));
+        Real along = 0;
+#pragma omp simd reduction(+ : along)
+        for (Index i = 0; i < c; ++i) {
+            const Real v = xh[i];
+            const Real t = in[i] * v;
+            dg[i] += t;
+            along += t * gain.data[i];
+        }
+        along /= static_cast<Real>(c);
+        const Real r = rstd.data[n];
+#pragma omp simd
+        for (Index i = 0; i < c; ++i) d[i] = r * (in[i] * gain.data[i] - xh[i] * along);
+        // <xhat, xhat> = C (1 - eps rstd^2): D is orthogonal to h up to eps.
+        return static_cast<Real>(c) * along * eps * r * r;
+    }
+};
+
+}  // namespace plumb
