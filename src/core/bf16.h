@@ -12,15 +12,20 @@ struct Bf16 {
     std::uint16_t bits = 0;
 
     Bf16() = default;
-    // Written without branches, so that loops over it vectorise; a NaN stays a NaN.
-    explicit Bf16(float x) {
-        const auto u = std::bit_cast<std::uint32_t>(x);
-        const std::uint32_t rounded = (u + 0x7fffU + ((u >> 16) & 1U)) >> 16;
-        bits = static_cast<std::uint16_t>(x == x ? rounded : (u >> 16) | 0x40U);
+    explicit Bf16(float x) : bits(rounded(x)) {}
+    // Assigns the bits, not a temporary Bf16: gcc 12 does not vectorise loops that hold one.
+    Bf16& operator=(float x) {
+        bits = rounded(x);
+        return *this;
     }
-    Bf16& operator=(float x) { return *this = Bf16(x); }
-    operator float() const {
-        return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+    operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+
+private:
+    // Written without branches, so that loops over it vectorise; a NaN stays a NaN.
+    static std::uint16_t rounded(float x) {
+        const auto u = std::bit_cast<std::uint32_t>(x);
+        const std::uint32_t nearest = (u + 0x7fffU + ((u >> 16) & 1U)) >> 16;
+        return static_cast<std::uint16_t>(x == x ? nearest : (u >> 16) | 0x40U);
     }
 };
 static_assert(sizeof(Bf16) == 2);

@@ -9,7 +9,7 @@ namespace plumb {
 
 struct Context {
     Device device = Device::cpu;
-    int threads = 1;  // OpenMP threads an op may use; for bits across threads see ops/matmul.h
+    int threads = 1;             // OpenMP threads an op may use; results do not depend on it
     Profile* profile = nullptr;  // times the parts of a step when there is one
 };
 

@@ -1,5 +1,5 @@
 // The only file that knows whether CUDA was built. An op checks its arguments once and then calls
-//     dispatch(ctx, "rms_norm", [&](auto device) { rms_norm(device, ...); });
+//     dispatch(ctx, "adamw", [&](auto device) { adamw(device, ...); });
 #pragma once
 
 #include "core/context.h"

@@ -12,7 +12,8 @@ namespace plumb {
 template <class F>
 void for_chunks(const Context& ctx, Index n, F&& f) {
     const Index chunks = n_chunks(n);
-#pragma omp parallel for schedule(static) num_threads(ctx.threads) if (ctx.threads > 1)
+#pragma omp parallel for schedule(static) \
+    num_threads(ctx.threads) if (ctx.threads > 1 && chunks > 1)
     for (Index k = 0; k < chunks; ++k) f(k * kTokenChunk, std::min(n, (k + 1) * kTokenChunk), k);
 }
 

@@ -8,14 +8,14 @@ namespace plumb {
 
 enum class Activation : std::uint8_t { swiglu, gelu };
 
-// up (N, 2F) or (N, F) -> a (N, F). Overwrites.
-template <class Real>
-void activation(const Context& ctx, Activation kind, View<const Real> up, View<Real> a);
+// up (N, 2F) or (N, F) -> a (N, F). Overwrites. Stored in T, computed in RealOf<T>.
+template <class T>
+void activation(const Context& ctx, Activation kind, View<const T> up, View<T> a);
 
 // da (N, F) and the saved up -> dup (shape of up); also rewrites a (N, F), so that forward need not
-// keep it. a may not be da.
-template <class Real>
-void activation_backward(const Context& ctx, Activation kind, View<const Real> up,
-                         View<const Real> da, View<Real> dup, View<Real> a);
+// keep it. No two of the four may share memory.
+template <class T>
+void activation_backward(const Context& ctx, Activation kind, View<const T> up, View<const T> da,
+                         View<T> dup, View<T> a);
 
 }  // namespace plumb

@@ -3,6 +3,8 @@
 
 #include "core/context.h"
 
+#include <span>
+
 namespace plumb {
 
 struct AdamWStep {
@@ -11,9 +13,16 @@ struct AdamWStep {
     Index step;         // 1, 2, ...: for bias correction
 };
 
-// w, m, v updated in place; all have the same count. Decay is decoupled: w -= lr weight_decay w.
+// The numbers before `end`, from the end of the range before.
+struct DecayRange {
+    Index end;
+    bool decay;
+};
+
+// w, m, v updated in place; all have the same count. Decay is decoupled: w -= lr weight_decay w,
+// where `ranges` (ascending) say so; numbers after the last range decay.
 template <class Real>
 void adamw(const Context& ctx, const AdamWStep& s, View<Real> w, View<const Real> grad,
-           View<Real> m, View<Real> v);
+           View<Real> m, View<Real> v, std::span<const DecayRange> ranges = {});
 
 }  // namespace plumb

@@ -2,11 +2,11 @@
 
 #include "core/dispatch.h"
 #include "core/parallel.h"
+#include "ops/exp.h"
 #include "ops/matmul.h"
 #include "ops/reduce.h"
 
 #include <omp.h>
-#include <Eigen/Core>
 
 #include <algorithm>
 #include <cmath>
@@ -14,174 +14,247 @@
 namespace plumb {
 namespace {
 
-template <class Real>
-using Row = Eigen::Map<Eigen::Array<Real, 1, Eigen::Dynamic>>;
-
 // One head of one sequence: where its rows start and how far apart they are.
-template <class Real>
+template <class T>
 struct Rows {
-    Real* data;
+    T* data;
     Index stride;
-    Real* row(Index t) const { return data + t * stride; }
+    T* row(Index t) const { return data + t * stride; }
 };
 
-// (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin); sign = -1 turns back.
+// A thread's scratch: heads (T, D), tiles of scores (kAttentionTile, T) and of outputs.
 template <class Real>
-void rotate(Real* x, const Real* cos, const Real* sin, Real sign, Index half) {
+struct Scratch {
+    Real *q, *k, *v, *dout, *dq, *dk, *dv, *p, *dp, *tile, *row;
+
+    Scratch(const AttentionShape& s, const AttentionWorkspace<Real>& work) {
+        Real* next = work.scratch.data + omp_get_thread_num() * attention_scratch(s);
+        for (Real** x : {&q, &k, &v, &dout, &dq, &dk, &dv})
+            *x = next, next += s.context * s.head_dim;
+        for (Real** x : {&p, &dp}) *x = next, next += kAttentionTile * s.context;
+        tile = next;
+        row = next + kAttentionTile * s.head_dim;
+    }
+};
+
+// What norm and rotation of the query or key heads need.
+template <class Real>
+struct Turn {
+    const Real *cos, *sin;  // (T, D/2)
+    const Real* gain;       // (D) or null: no norm
+    Real eps, scale;        // scale: 1/sqrt(D) for queries, else 1
+};
+
+// ---- heads to scratch and back ----------------------------------------------------------------
+
+// y = scale (x1 cos - x2 sin, x2 cos + x1 sin); sign = -1 turns back.
+template <class X, class Y, class Real>
+void rotate(const X* __restrict x, const Real* __restrict cos, const Real* __restrict sin,
+            Real sign, Real scale, Index half, Y* __restrict y) {
+#pragma omp simd
     for (Index i = 0; i < half; ++i) {
-        const Real a = x[i], b = x[i + half], s = sign * sin[i];
-        x[i] = a * cos[i] - b * s;
-        x[i + half] = b * cos[i] + a * s;
+        const Real a = static_cast<Real>(x[i]) * scale, b = static_cast<Real>(x[i + half]) * scale;
+        const Real s = sign * sin[i];
+        y[i] = a * cos[i] - b * s;
+        y[i + half] = b * cos[i] + a * s;
     }
 }
 
-// ---- queries and keys: norm, gain, rotation
-// -------------------------------------------------------
+template <class T>
+RealOf<T> inverse_rms(const T* x, Index d, RealOf<T> eps) {
+    return 1 / std::sqrt(dot(x, x, d) / static_cast<RealOf<T>>(d) + eps);
+}
 
-// Replaces each q and k head of qkv by its RMS-normed value.
-template <class Real>
-void norm_heads(const Context& ctx, const AttentionShape& s, View<Real> qkv, Real eps,
-                View<Real> rstd) {
-    const Index d = s.head_dim, n_heads = s.heads + s.kv_heads;
-    for_tokens(ctx, s.tokens(), [&](Index n) {
-        for (Index h = 0; h < n_heads; ++h) {
-            Real* x = qkv.row(n) + h * d;
-            const Real r = Real(1) / std::sqrt(dot(x, x, d) / static_cast<Real>(d) + eps);
-            for (Index i = 0; i < d; ++i) x[i] *= r;
-            rstd.data[n * n_heads + h] = r;
+// y (T, D) = scale * rotated (gain * normed) x; row (D) is scratch.
+template <class T, class Real>
+void load_turned(const AttentionShape& s, const Turn<Real>& f, Rows<const T> x, Real* row,
+                 Real* y) {
+    const Index d = s.head_dim, half = d / 2;
+    for (Index t = 0; t < s.context; ++t) {
+        const Real *cos = f.cos + t * half, *sin = f.sin + t * half;
+        if (!f.gain) {
+            rotate(x.row(t), cos, sin, Real(1), f.scale, half, y + t * d);
+            continue;
         }
-    });
+        const Real rstd = inverse_rms(x.row(t), d, f.eps);
+        for (Index i = 0; i < d; ++i) row[i] = rstd * static_cast<Real>(x.row(t)[i]) * f.gain[i];
+        rotate(row, cos, sin, Real(1), f.scale, half, y + t * d);
+    }
 }
 
-// work.qk = rotated (gain * ) q and k heads of qkv.
-template <class Real>
-void rotate_heads(const Context& ctx, const AttentionShape& s, View<const Real> qkv,
-                  View<const Real> gain_q, View<const Real> gain_k,
-                  const AttentionWorkspace<Real>& w) {
-    const Index d = s.head_dim;
-    for_tokens(ctx, s.tokens(), [&](Index n) {
-        Real* out = w.qk.row(n);
-        std::copy(qkv.row(n), qkv.row(n) + s.qk_width(), out);
-        const Index t = n % s.context;
-        for (Index h = 0; h < s.heads + s.kv_heads; ++h, out += d) {
-            const View<const Real>& gain = h < s.heads ? gain_q : gain_k;
-            if (gain)
-                for (Index i = 0; i < d; ++i) out[i] *= gain.data[i];
-            rotate(out, w.cos.row(t), w.sin.row(t), Real(1), d / 2);
+// The transpose: dy -> dx (T, D), overwritten; dgain (D) += .
+template <class T, class Real>
+void store_turned_back(const AttentionShape& s, const Turn<Real>& f, const Real* dy,
+                       Rows<const T> x, Real* row, Rows<T> dx, Real* dgain) {
+    const Index d = s.head_dim, half = d / 2;
+    for (Index t = 0; t < s.context; ++t) {
+        const Real *cos = f.cos + t * half, *sin = f.sin + t * half;
+        if (!f.gain) {
+            rotate(dy + t * d, cos, sin, Real(-1), f.scale, half, dx.row(t));
+            continue;
         }
-    });
-}
-
-// work.dqk -> dqkv's q and k heads, through rotation, gain and norm; dgain += in token order.
-template <class Real>
-void rotate_heads_backward(const Context& ctx, const AttentionShape& s, View<const Real> qkv,
-                           View<const Real> gain_q, View<const Real> gain_k, View<const Real> rstd,
-                           View<Real> dqkv, View<Real> dgain_q, View<Real> dgain_k,
-                           const AttentionWorkspace<Real>& w) {
-    const Index d = s.head_dim, n_heads = s.heads + s.kv_heads;
-    for_tokens(ctx, s.tokens(), [&](Index n) {
-        for (Index h = 0; h < n_heads; ++h)
-            rotate(w.dqk.row(n) + h * d, w.cos.row(n % s.context), w.sin.row(n % s.context),
-                   Real(-1), d / 2);
-        std::copy(w.dqk.row(n), w.dqk.row(n) + s.qk_width(), dqkv.row(n));
-    });
-    if (!gain_q) return;
-    for (Index n = 0; n < s.tokens(); ++n)
-        for (Index h = 0; h < n_heads; ++h) {
-            const Real* dx = w.dqk.row(n) + h * d;
-            Real* dgain = h < s.heads ? dgain_q.data : dgain_k.data;
-            for (Index i = 0; i < d; ++i) dgain[i] += dx[i] * qkv.row(n)[h * d + i];
+        rotate(dy + t * d, cos, sin, Real(-1), f.scale, half, row);
+        const Real rstd = inverse_rms(x.row(t), d, f.eps);
+        Real along = 0;  // <dxhat, xhat>
+        for (Index i = 0; i < d; ++i) {
+            const Real xhat = rstd * static_cast<Real>(x.row(t)[i]);
+            dgain[i] += row[i] * xhat;
+            row[i] *= f.gain[i];
+            along += row[i] * xhat;
         }
-    for_tokens(ctx, s.tokens(), [&](Index n) {
-        for (Index h = 0; h < n_heads; ++h) {
-            const Real* xhat = qkv.row(n) + h * d;
-            const Real* gain = h < s.heads ? gain_q.data : gain_k.data;
-            Real* dx = dqkv.row(n) + h * d;
-            for (Index i = 0; i < d; ++i) dx[i] *= gain[i];
-            const Real along = dot<Real>(dx, xhat, d) / static_cast<Real>(d);
-            for (Index i = 0; i < d; ++i)
-                dx[i] = rstd.data[n * n_heads + h] * (dx[i] - xhat[i] * along);
+        along *= rstd / static_cast<Real>(d);
+        for (Index i = 0; i < d; ++i)
+            dx.row(t)[i] = rstd * (row[i] - along * static_cast<Real>(x.row(t)[i]));
+    }
+}
+
+// The rows of x as numbers to compute with: copied to y (T, D) if they are stored otherwise.
+template <class T, class Real>
+Rows<const Real> load(const AttentionShape& s, Rows<const T> x, Real* y) {
+    if constexpr (std::is_same_v<T, Real>) {
+        return x;
+    } else {
+        const Index d = s.head_dim;
+        for (Index t = 0; t < s.context; ++t)
+            for (Index i = 0; i < d; ++i) y[t * d + i] = x.row(t)[i];
+        return {y, d};
+    }
+}
+
+// ---- rows of weights --------------------------------------------------------------------------
+
+// z -> e^(z - max z) in place; returns {max, sum}.
+template <class Real>
+std::pair<Real, Real> exp_row(Real* z, Index n) {
+    Real max = z[0], sum = 0;
+#pragma omp simd reduction(max : max)
+    for (Index j = 0; j < n; ++j) max = z[j] > max ? z[j] : max;
+#pragma omp simd reduction(+ : sum)
+    for (Index j = 0; j < n; ++j) {
+        z[j] = fast_exp(z[j] - max);
+        sum += z[j];
+    }
+    return {max, sum};
+}
+
+template <class Real>
+void drop_row(const Dropout& d, Index row, Real* p, Index n) {
+    Real keep[kDropoutBlock];
+    for (Index begin = 0; begin < n; begin += kDropoutBlock) {
+        dropout_factors(d, row, begin / kDropoutBlock, keep);
+        const Index count = std::min(kDropoutBlock, n - begin);
+#pragma omp simd
+        for (Index j = 0; j < count; ++j) p[begin + j] *= keep[j];
+    }
+}
+
+// Scores p and gradients dp of dropped weights -> dropped weights and gradients of the scores.
+template <class Real>
+void backward_row(const Dropout& d, Index row, Real lse, Real delta, Real* __restrict p,
+                  Real* __restrict dp, Index n) {
+    if (!d) {
+#pragma omp simd
+        for (Index j = 0; j < n; ++j) {
+            p[j] = fast_exp(p[j] - lse);
+            dp[j] = p[j] * (dp[j] - delta);
         }
-    });
+        return;
+    }
+    Real keep[kDropoutBlock];
+    for (Index begin = 0; begin < n; begin += kDropoutBlock) {
+        dropout_factors(d, row, begin / kDropoutBlock, keep);
+        const Index count = std::min(kDropoutBlock, n - begin);
+#pragma omp simd
+        for (Index j = 0; j < count; ++j) {
+            const Real weight = fast_exp(p[begin + j] - lse);
+            dp[begin + j] = weight * (keep[j] * dp[begin + j] - delta);
+            p[begin + j] = keep[j] * weight;
+        }
+    }
 }
 
-// ---- one head
-// --------------------------------------------------------------------------------------
+// ---- one head ---------------------------------------------------------------------------------
 
-// The heads of one sequence share their rows' strides; this finds them.
+// c (rows, cols) of row length T = queries a of the tile times keys or values b transposed.
 template <class Real>
-struct HeadRows {
-    Rows<const Real> q, k, v;
-};
-
-template <class Real>
-HeadRows<Real> head_rows(const AttentionShape& s, Index b, Index h, View<const Real> qk,
-                         View<const Real> qkv) {
-    const Index d = s.head_dim, kv = h / (s.heads / s.kv_heads), n = b * s.context;
-    return {{qk.row(n) + h * d, s.qk_width()},
-            {qk.row(n) + (s.heads + kv) * d, s.qk_width()},
-            {qkv.row(n) + (s.heads + s.kv_heads + kv) * d, s.qkv_width()}};
+void tile_scores(const Context& ctx, const AttentionShape& s, Index rows, Index cols,
+                 Rows<const Real> a, Rows<const Real> b, Real* c) {
+    gemm(ctx, Op::none, Op::transpose, rows, cols, s.head_dim, Real(1), a.data, a.stride, b.data,
+         b.stride, Real(0), c, s.context);
 }
 
-// scores (rows, cols) = scale Q_tile K^T for queries first..first+rows-1 and keys 0..cols-1
-template <class Real>
-void tile_scores(const Context& ctx, const AttentionShape& s, const HeadRows<Real>& r, Index first,
-                 Index rows, Index cols, Real* scores) {
-    const Real scale = Real(1) / std::sqrt(static_cast<Real>(s.head_dim));
-    gemm(ctx, Op::none, Op::transpose, rows, cols, s.head_dim, scale, r.q.row(first), r.q.stride,
-         r.k.data, r.k.stride, Real(0), scores, s.context);
-}
-
-template <class Real>
-void head_forward(const Context& ctx, const AttentionShape& s, const HeadRows<Real>& r,
-                  Rows<Real> out, Real* lse, Real* scores) {
+// Head number `head` = b H + h, its queries and keys in scratch.
+template <class T, class Real>
+void head_forward(const Context& ctx, const AttentionShape& s, const Scratch<Real>& w,
+                  Rows<const Real> v, Rows<T> out, Real* lse, const Dropout& dropout, Index head) {
+    const Index d = s.head_dim, ld = s.context;
+    Real scale[kAttentionTile];
     for (Index first = 0; first < s.context; first += kAttentionTile) {
         const Index rows = std::min(kAttentionTile, s.context - first), cols = first + rows;
-        tile_scores(ctx, s, r, first, rows, cols, scores);
+        tile_scores<Real>(ctx, s, rows, cols, {w.q + first * d, d}, {w.k, d}, w.p);
         for (Index i = 0; i < rows; ++i) {
-            const Index seen = first + i + 1;  // keys 0..first+i
-            Row<Real> p(scores + i * s.context, seen);
-            const Real max = p.maxCoeff();
-            p = (p - max).exp();
-            const Real sum = p.sum();
-            p *= Real(1) / sum;
-            std::fill(scores + i * s.context + seen, scores + i * s.context + cols, Real(0));
-            lse[first + i] = max + std::log(sum);
+            const Index t = first + i, seen = t + 1;  // keys 0..t
+            Real* p = w.p + i * ld;
+            const auto [max, sum] = exp_row(p, seen);
+            if (dropout) drop_row(dropout, head * s.context + t, p, seen);
+            std::fill(p + seen, p + cols, Real(0));
+            lse[t] = max + std::log(sum);
+            scale[i] = 1 / sum;
         }
-        gemm(ctx, Op::none, Op::none, rows, s.head_dim, cols, Real(1), scores, s.context, r.v.data,
-             r.v.stride, Real(0), out.row(first), out.stride);
+        gemm(ctx, Op::none, Op::none, rows, d, cols, Real(1), w.p, ld, v.data, v.stride, Real(0),
+             w.tile, d);
+        for (Index i = 0; i < rows; ++i) {
+            const Real* x = w.tile + i * d;
+            T* y = out.row(first + i);
+#pragma omp simd
+            for (Index c = 0; c < d; ++c) y[c] = scale[i] * x[c];
+        }
     }
 }
 
-// Adds to dk and dv (several query heads may share them), overwrites dq.
-template <class Real>
-void head_backward(const Context& ctx, const AttentionShape& s, const HeadRows<Real>& r,
-                   Rows<const Real> out, Rows<const Real> dout, const Real* lse, Rows<Real> dq,
-                   Rows<Real> dk, Rows<Real> dv, Real* p, Real* dp) {
-    const Real scale = Real(1) / std::sqrt(static_cast<Real>(s.head_dim));
+// w.dk and w.dv += (several query heads may share them), w.dq overwritten: gradients of w.q and w.k
+// as they lie there.
+template <class T, class Real>
+void head_backward(const Context& ctx, const AttentionShape& s, const Scratch<Real>& w,
+                   Rows<const Real> v, Rows<const T> out, Rows<const Real> dout, const Real* lse,
+                   const Dropout& dropout, Index head) {
     const Index d = s.head_dim, ld = s.context;
     for (Index first = 0; first < s.context; first += kAttentionTile) {
         const Index rows = std::min(kAttentionTile, s.context - first), cols = first + rows;
-        tile_scores(ctx, s, r, first, rows, cols, p);
-        gemm(ctx, Op::none, Op::transpose, rows, cols, d, Real(1), dout.row(first), dout.stride,
-             r.v.data, r.v.stride, Real(0), dp, ld);
+        const Rows<const Real> tile_dout{dout.row(first), dout.stride};
+        tile_scores<Real>(ctx, s, rows, cols, {w.q + first * d, d}, {w.k, d}, w.p);
+        tile_scores<Real>(ctx, s, rows, cols, tile_dout, v, w.dp);
         for (Index i = 0; i < rows; ++i) {
             const Index t = first + i, seen = t + 1;
-            Row<Real> weight(p + i * ld, seen), grad(dp + i * ld, seen);
-            weight = (weight - lse[t]).exp();
-            const Real delta = dot(out.row(t), dout.row(t), d);
-            grad = weight * (grad - delta) * scale;
-            std::fill(p + i * ld + seen, p + i * ld + cols, Real(0));
-            std::fill(dp + i * ld + seen, dp + i * ld + cols, Real(0));
+            Real *p = w.p + i * ld, *dp = w.dp + i * ld;
+            const Real delta = dot<Real>(dout.row(t), out.row(t), d);
+            backward_row(dropout, head * s.context + t, lse[t], delta, p, dp, seen);
+            std::fill(p + seen, p + cols, Real(0));
+            std::fill(dp + seen, dp + cols, Real(0));
         }
-        gemm(ctx, Op::transpose, Op::none, cols, d, rows, Real(1), p, ld, dout.row(first),
-             dout.stride, Real(1), dv.data, dv.stride);
-        gemm(ctx, Op::none, Op::none, rows, d, cols, Real(1), dp, ld, r.k.data, r.k.stride, Real(0),
-             dq.row(first), dq.stride);
-        gemm(ctx, Op::transpose, Op::none, cols, d, rows, Real(1), dp, ld, r.q.row(first),
-             r.q.stride, Real(1), dk.data, dk.stride);
+        gemm(ctx, Op::transpose, Op::none, cols, d, rows, Real(1), w.p, ld, tile_dout.data,
+             tile_dout.stride, Real(1), w.dv, d);
+        gemm(ctx, Op::none, Op::none, rows, d, cols, Real(1), w.dp, ld, w.k, d, Real(0),
+             w.dq + first * d, d);
+        gemm(ctx, Op::transpose, Op::none, cols, d, rows, Real(1), w.dp, ld, w.q + first * d, d,
+             Real(1), w.dk, d);
     }
 }
+
+// ---- the heads that share a key head ----------------------------------------------------------
+
+// Where the heads of sequence b lie in a packed projection x (N, qkv_width).
+template <class T>
+struct Group {
+    const AttentionShape& s;
+    T* first;  // of the sequence's first row
+    Index kv;
+    Group(const AttentionShape& shape, View<T> x, Index b, Index kv_head)
+        : s(shape), first(x.row(b * shape.context)), kv(kv_head) {}
+    Rows<T> q(Index h) const { return {first + h * s.head_dim, s.qkv_width()}; }
+    Rows<T> k() const { return {first + (s.heads + kv) * s.head_dim, s.qkv_width()}; }
+    Rows<T> v() const { return {first + s.qk_width() + kv * s.head_dim, s.qkv_width()}; }
+};
 
 // f(b, kv head) for every sequence and group of heads, one task each.
 template <class F>
@@ -192,11 +265,21 @@ void for_groups(const Context& ctx, const AttentionShape& s, F&& f) {
 }
 
 template <class Real>
-Real* thread_scores(const AttentionShape& s, const AttentionWorkspace<Real>& w, int which) {
-    return w.scores.data + (2 * omp_get_thread_num() + which) * kAttentionTile * s.context;
+std::pair<Turn<Real>, Turn<Real>> turns(const AttentionShape& s, View<const Real> gain_q,
+                                        View<const Real> gain_k, Real eps,
+                                        const AttentionWorkspace<Real>& w) {
+    const Real scale = 1 / std::sqrt(static_cast<Real>(s.head_dim));
+    return {{w.cos.data, w.sin.data, gain_q.data, eps, scale},
+            {w.cos.data, w.sin.data, gain_k.data, eps, Real(1)}};
 }
 
 }  // namespace
+
+Index attention_scratch(const AttentionShape& s) {
+    const Index numbers = 7 * s.context * s.head_dim + 2 * kAttentionTile * s.context +
+                          (kAttentionTile + 1) * s.head_dim;
+    return (numbers + 15) / 16 * 16;
+}
 
 template <class Real>
 void rope_table(double base, View<Real> cos, View<Real> sin) {
@@ -211,66 +294,91 @@ void rope_table(double base, View<Real> cos, View<Real> sin) {
         }
 }
 
-template <class Real>
-void attention(const Context& ctx, const AttentionShape& s, View<Real> qkv, View<const Real> gain_q,
-               View<const Real> gain_k, Real eps, View<Real> rstd, View<Real> out, View<Real> lse,
-               const AttentionWorkspace<Real>& work) {
+template <class T>
+void attention(const Context& ctx, const AttentionShape& s, View<const T> qkv,
+               View<const RealOf<T>> gain_q, View<const RealOf<T>> gain_k, RealOf<T> eps,
+               View<T> out, View<RealOf<T>> lse, const AttentionWorkspace<RealOf<T>>& work,
+               const Dropout& dropout) {
+    const Timed timed(ctx.profile, Part::attention);
     require(qkv.extent(1) == s.qkv_width() && out.extent(1) == s.out_width() &&
                 lse.count() == s.batch * s.heads * s.context,
             "attention: shapes differ");
     dispatch(ctx, "attention", [&](Cpu) {
-        if (gain_q) norm_heads(ctx, s, qkv, eps, rstd);
-        rotate_heads<Real>(ctx, s, qkv, gain_q, gain_k, work);
+        const auto [turn_q, turn_k] = turns<RealOf<T>>(s, gain_q, gain_k, eps, work);
         const Index group = s.heads / s.kv_heads;
         for_groups(ctx, s, [&](Index b, Index kv) {
-            for (Index h = kv * group; h < (kv + 1) * group; ++h)
-                head_forward(ctx, s, head_rows<Real>(s, b, h, work.qk, qkv),
-                             {out.row(b * s.context) + h * s.head_dim, s.out_width()},
-                             lse.data + (b * s.heads + h) * s.context, thread_scores(s, work, 0));
-        });
-    });
-}
-
-template <class Real>
-void attention_backward(const Context& ctx, const AttentionShape& s, View<const Real> dout,
-                        View<const Real> qkv, View<const Real> gain_q, View<const Real> gain_k,
-                        View<const Real> rstd, View<const Real> out, View<const Real> lse,
-                        View<Real> dqkv, View<Real> dgain_q, View<Real> dgain_k,
-                        const AttentionWorkspace<Real>& work) {
-    const Index d = s.head_dim, group = s.heads / s.kv_heads;
-    dispatch(ctx, "attention_backward", [&](Cpu) {
-        rotate_heads(ctx, s, qkv, gain_q, gain_k, work);
-        for_groups(ctx, s, [&](Index b, Index kv) {
-            const Index n = b * s.context;
-            const Rows<Real> dk{work.dqk.row(n) + (s.heads + kv) * d, s.qk_width()};
-            const Rows<Real> dv{dqkv.row(n) + (s.heads + s.kv_heads + kv) * d, s.qkv_width()};
-            for (Index t = 0; t < s.context; ++t) {
-                std::fill(dk.row(t), dk.row(t) + d, Real(0));
-                std::fill(dv.row(t), dv.row(t) + d, Real(0));
+            const Group<const T> x(s, qkv, b, kv);
+            const Scratch<RealOf<T>> w(s, work);
+            load_turned<T>(s, turn_k, x.k(), w.row, w.k);
+            const auto v = load<T>(s, x.v(), w.v);
+            for (Index h = kv * group; h < (kv + 1) * group; ++h) {
+                load_turned<T>(s, turn_q, x.q(h), w.row, w.q);
+                const Index head = b * s.heads + h;
+                head_forward<T>(ctx, s, w, v,
+                                {out.row(b * s.context) + h * s.head_dim, s.out_width()},
+                                lse.data + head * s.context, dropout, head);
             }
-            for (Index h = kv * group; h < (kv + 1) * group; ++h)
-                head_backward(ctx, s, head_rows<Real>(s, b, h, work.qk, qkv),
-                              {out.row(n) + h * d, s.out_width()},
-                              {dout.row(n) + h * d, s.out_width()},
-                              lse.data + (b * s.heads + h) * s.context,
-                              {work.dqk.row(n) + h * d, s.qk_width()}, dk, dv,
-                              thread_scores(s, work, 0), thread_scores(s, work, 1));
         });
-        rotate_heads_backward(ctx, s, qkv, gain_q, gain_k, rstd, dqkv, dgain_q, dgain_k, work);
     });
 }
 
-#define PLUMB_INSTANTIATE(Real)                                                                   \
-    template void rope_table(double, View<Real>, View<Real>);                                     \
-    template void attention(const Context&, const AttentionShape&, View<Real>, View<const Real>,  \
-                            View<const Real>, Real, View<Real>, View<Real>, View<Real>,           \
-                            const AttentionWorkspace<Real>&);                                     \
-    template void attention_backward(                                                             \
-        const Context&, const AttentionShape&, View<const Real>, View<const Real>,                \
-        View<const Real>, View<const Real>, View<const Real>, View<const Real>, View<const Real>, \
-        View<Real>, View<Real>, View<Real>, const AttentionWorkspace<Real>&);
+template <class T>
+void attention_backward(const Context& ctx, const AttentionShape& s, View<const T> dout,
+                        View<const T> qkv, View<const RealOf<T>> gain_q,
+                        View<const RealOf<T>> gain_k, RealOf<T> eps, View<const T> out,
+                        View<const RealOf<T>> lse, View<T> dqkv, View<RealOf<T>> dgain_q,
+                        View<RealOf<T>> dgain_k, const AttentionWorkspace<RealOf<T>>& work,
+                        const Dropout& dropout) {
+    using Real = RealOf<T>;
+    const Timed timed(ctx.profile, Part::attention);
+    const Index d = s.head_dim, group = s.heads / s.kv_heads, size = s.context * d;
+    dispatch(ctx, "attention_backward", [&](Cpu) {
+        const auto [turn_q, turn_k] = turns<Real>(s, gain_q, gain_k, eps, work);
+        for_groups(ctx, s, [&](Index b, Index kv) {
+            const Group<const T> x(s, qkv, b, kv);
+            const Group<T> dx(s, dqkv, b, kv);
+            const Scratch<Real> w(s, work);
+            Real* dgain = work.dgain.data + (b * s.kv_heads + kv) * 2 * d;
+            if (gain_q) std::fill(dgain, dgain + 2 * d, Real(0));
+            std::fill(w.dk, w.dk + size, Real(0));
+            std::fill(w.dv, w.dv + size, Real(0));
+            load_turned<T>(s, turn_k, x.k(), w.row, w.k);
+            const auto v = load<T>(s, x.v(), w.v);
+            for (Index h = kv * group; h < (kv + 1) * group; ++h) {
+                const Index first = b * s.context, head = b * s.heads + h;
+                load_turned<T>(s, turn_q, x.q(h), w.row, w.q);
+                const auto dy = load<T>(s, {dout.row(first) + h * d, s.out_width()}, w.dout);
+                head_backward<T>(ctx, s, w, v, {out.row(first) + h * d, s.out_width()}, dy,
+                                 lse.data + head * s.context, dropout, head);
+                store_turned_back<T>(s, turn_q, w.dq, x.q(h), w.row, dx.q(h), dgain);
+            }
+            store_turned_back<T>(s, turn_k, w.dk, x.k(), w.row, dx.k(), dgain + d);
+            for (Index t = 0; t < s.context; ++t)
+                for (Index i = 0; i < d; ++i) dx.v().row(t)[i] = w.dv[t * d + i];
+        });
+        if (!gain_q) return;
+        for (Index task = 0; task < s.batch * s.kv_heads; ++task) {
+            axpy(Real(1), work.dgain.data + task * 2 * d, dgain_q.data, d);
+            axpy(Real(1), work.dgain.data + task * 2 * d + d, dgain_k.data, d);
+        }
+    });
+}
+
+#define PLUMB_INSTANTIATE(T)                                                                      \
+    template void attention(const Context&, const AttentionShape&, View<const T>,                 \
+                            View<const RealOf<T>>, View<const RealOf<T>>, RealOf<T>, View<T>,     \
+                            View<RealOf<T>>, const AttentionWorkspace<RealOf<T>>&,                \
+                            const Dropout&);                                                      \
+    template void attention_backward(const Context&, const AttentionShape&, View<const T>,        \
+                                     View<const T>, View<const RealOf<T>>, View<const RealOf<T>>, \
+                                     RealOf<T>, View<const T>, View<const RealOf<T>>, View<T>,    \
+                                     View<RealOf<T>>, View<RealOf<T>>,                            \
+                                     const AttentionWorkspace<RealOf<T>>&, const Dropout&);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)
+PLUMB_INSTANTIATE(Bf16)
 #undef PLUMB_INSTANTIATE
+template void rope_table(double, View<float>, View<float>);
+template void rope_table(double, View<double>, View<double>);
 
 }  // namespace plumb

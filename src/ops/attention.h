@@ -1,13 +1,15 @@
-// Causal multi-head attention with RoPE (Su et al. 2021), grouped key/value heads and optional
-// RMSNorm of each query and key head, all on the packed projection qkv (N, (H + 2 Hkv) D),
-// columns [q | k | v]. N = B*T, token n = b*T + t.
+// Causal multi-head attention with RoPE (Su et al. 2021), grouped key/value heads, optional RMSNorm
+// of each query and key head and optional dropout of the weights, all on the packed projection qkv
+// (N, (H + 2 Hkv) D), columns [q | k | v]. N = B*T, token n = b*T + t.
 //
-// RoPE turns the pairs (i, i + D/2) by t base^(-2i/D). Scores are q.k / sqrt(D). Tiles of queries
-// meet only the keys at or before them; forward keeps the log-sum-exp of each row, backward
-// computes the weights again.
+// RoPE turns the pairs (i, i + D/2) by t base^(-2i/D). Scores are q.k / sqrt(D). One task is the
+// heads of one sequence that share a key head: they are copied to the thread's scratch, normed,
+// turned and scaled on the way, so qkv stays as the projection made it. Tiles of queries meet only
+// the keys at or before them; forward keeps the log-sum-exp of each row, backward computes the
+// weights again. Activations are stored in T, everything between is RealOf<T>.
 #pragma once
 
-#include "core/context.h"
+#include "ops/dropout.h"
 
 namespace plumb {
 
@@ -23,31 +25,36 @@ struct AttentionShape {
 // Query rows handled at once.
 inline constexpr Index kAttentionTile = 64;
 
-// Memory every call needs, shared by all layers: scores (threads, 2, tile, T), cos and sin (T,
-// D/2), rotated queries and keys qk (N, (H + Hkv) D) and their gradient dqk.
+// Memory every call needs, shared by all layers: cos and sin (T, D/2), scratch (threads,
+// attention_scratch(shape)), gradients of the gains (B, Hkv, 2 D), unused without gains.
 template <class Real>
 struct AttentionWorkspace {
-    View<Real> scores, cos, sin, qk, dqk;
+    View<Real> cos, sin, scratch, dgain;
 };
+
+// Numbers of scratch a thread needs.
+Index attention_scratch(const AttentionShape& s);
 
 // Fills cos and sin.
 template <class Real>
 void rope_table(double base, View<Real> cos, View<Real> sin);
 
-// gains: (2, D) rows q, k, or empty for no norm. With gains, qkv's q and k heads are replaced by
-// their normed values (before gain) and rstd (N, H + Hkv) is written; backward needs both.
-// out (N, H D), lse (B, H, T): overwritten.
-template <class Real>
-void attention(const Context& ctx, const AttentionShape& s, View<Real> qkv, View<const Real> gain_q,
-               View<const Real> gain_k, Real eps, View<Real> rstd, View<Real> out, View<Real> lse,
-               const AttentionWorkspace<Real>& work);
+// gains (D) of queries and keys, or empty for no norm. out (N, H D), lse (B, H, T): overwritten.
+// Row (b H + h) T + t of the dropout's mask belongs to query t of head h, column j to key j.
+template <class T>
+void attention(const Context& ctx, const AttentionShape& s, View<const T> qkv,
+               View<const RealOf<T>> gain_q, View<const RealOf<T>> gain_k, RealOf<T> eps,
+               View<T> out, View<RealOf<T>> lse, const AttentionWorkspace<RealOf<T>>& work,
+               const Dropout& dropout = {});
 
-// dout (N, H D) -> dqkv (N, (H + 2 Hkv) D), overwritten; dgain_q, dgain_k (D) += .
-template <class Real>
-void attention_backward(const Context& ctx, const AttentionShape& s, View<const Real> dout,
-                        View<const Real> qkv, View<const Real> gain_q, View<const Real> gain_k,
-                        View<const Real> rstd, View<const Real> out, View<const Real> lse,
-                        View<Real> dqkv, View<Real> dgain_q, View<Real> dgain_k,
-                        const AttentionWorkspace<Real>& work);
+// dout (N, H D) -> dqkv (N, (H + 2 Hkv) D), overwritten; dgain_q, dgain_k (D) += . qkv, out and lse
+// as forward took and left them.
+template <class T>
+void attention_backward(const Context& ctx, const AttentionShape& s, View<const T> dout,
+                        View<const T> qkv, View<const RealOf<T>> gain_q,
+                        View<const RealOf<T>> gain_k, RealOf<T> eps, View<const T> out,
+                        View<const RealOf<T>> lse, View<T> dqkv, View<RealOf<T>> dgain_q,
+                        View<RealOf<T>> dgain_k, const AttentionWorkspace<RealOf<T>>& work,
+                        const Dropout& dropout = {});
 
 }  // namespace plumb

@@ -1,4 +1,5 @@
-// Softmax cross-entropy in nats, and its gradient, in one pass over the logits.
+// Softmax cross-entropy in nats, and its gradient. Backward takes the log-sum-exp of a row from its
+// loss, lse = loss + logit of the target, so that it is one pass.
 #pragma once
 
 #include "core/context.h"
@@ -11,9 +12,11 @@ template <class Real>
 double cross_entropy(const Context& ctx, View<const Real> logits, View<const std::int32_t> targets,
                      View<Real> losses);
 
-// logits (N, V) -> dlogits in place: scale * (softmax - onehot) / (scored tokens).
-template <class Real>
-void cross_entropy_backward(const Context& ctx, View<Real> logits, View<const std::int32_t> targets,
-                            Real scale);
+// dlogits (N, V), overwritten = scale * (softmax - onehot) / (scored tokens), stored in T; losses
+// (N) as forward left them. dlogits may be the memory of logits if T is RealOf<T>.
+template <class T>
+void cross_entropy_backward(const Context& ctx, View<const RealOf<T>> logits,
+                            View<const std::int32_t> targets, View<const RealOf<T>> losses,
+                            RealOf<T> scale, View<T> dlogits);
 
 }  // namespace plumb

@@ -5,14 +5,14 @@
 
 namespace plumb {
 
-// tokens (N), table (V, C), out (N, C); overwrites. Tokens must lie in [0, V).
-template <class Real>
-void embedding(const Context& ctx, View<const std::int32_t> tokens, View<const Real> table,
-               View<Real> out);
+// tokens (N), table (V, C), out (N, C) in storage type T; overwrites. Tokens must lie in [0, V).
+template <class T>
+void embedding(const Context& ctx, View<const std::int32_t> tokens, View<const RealOf<T>> table,
+               View<T> out);
 
 // dtable[token[n]] += dout[n]. Parallel over channels, so the order of additions is fixed.
-template <class Real>
-void embedding_backward(const Context& ctx, View<const std::int32_t> tokens, View<const Real> dout,
-                        View<Real> dtable);
+template <class T>
+void embedding_backward(const Context& ctx, View<const std::int32_t> tokens, View<const T> dout,
+                        View<RealOf<T>> dtable);
 
 }  // namespace plumb

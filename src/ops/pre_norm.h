@@ -25,8 +25,8 @@ struct PreNorm {
     View<const Real> gain;  // (C)
     View<T> x;              // (N, C); empty: not wanted
     Real eps = 0;
-    View<const T> dx;       // (N, C) gradient of x, for gradient()
-    View<Real> dgain;       // (n_chunks(N), C) partial sums, one row a chunk; overwritten
+    View<const T> dx;  // (N, C) gradient of x, for gradient()
+    View<Real> dgain;  // (n_chunks(N), C) partial sums, one row a chunk; overwritten
 
     bool raw() const { return !rstd; }
     Index channels() const { return xhat.extent(1); }
@@ -42,11 +42,12 @@ struct PreNorm {
         const Real r = Real(1) / std::sqrt(dot(h, h, c) / static_cast<Real>(c) + eps);
         rstd.data[n] = r;
         T* scaled = x.row(n);
+        const Real* g = gain.data;
 #pragma omp simd
         for (Index i = 0; i < c; ++i) {
             const Real v = h[i] * r;
             out[i] = v;
-            scaled[i] = v * gain.data[i];
+            scaled[i] = v * g[i];
         }
     }
 
@@ -73,21 +74,26 @@ struct PreNorm {
         }
         Real* dg = dgain.row(n / kTokenChunk);
         if (n % kTokenChunk == 0) std::fill(dg, dg + c, Real(0));
+        const Real* g = gain.data;  // a member inside a simd loop would be gathered
         Real along = 0;
 #pragma omp simd reduction(+ : along)
         for (Index i = 0; i < c; ++i) {
             const Real v = xh[i];
             const Real t = in[i] * v;
             dg[i] += t;
-            along += t * gain.data[i];
+            along += t * g[i];
         }
         along /= static_cast<Real>(c);
         const Real r = rstd.data[n];
 #pragma omp simd
-        for (Index i = 0; i < c; ++i) d[i] = r * (in[i] * gain.data[i] - xh[i] * along);
+        for (Index i = 0; i < c; ++i) d[i] = r * (in[i] * g[i] - xh[i] * along);
         // <xhat, xhat> = C (1 - eps rstd^2): D is orthogonal to h up to eps.
         return static_cast<Real>(c) * along * eps * r * r;
     }
 };
+
+// x (N, C) = xhat * gain (C), as put() made it: backward needs x again. Overwrites.
+template <class T>
+void apply_gain(const Context& ctx, View<const T> xhat, View<const RealOf<T>> gain, View<T> x);
 
 }  // namespace plumb

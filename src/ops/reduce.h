@@ -5,40 +5,42 @@
 
 namespace plumb {
 
-// Dot product of two rows of c numbers; plain loop the compiler vectorises, no fast-math needed.
-template <class Real>
-inline Real dot(const Real* a, const Real* b, Index c) {
+// Dot product of two rows of c numbers, which may be stored in different types, summed in
+// RealOf<A>; plain loop the compiler vectorises, no fast-math needed.
+template <class A, class B = A>
+inline RealOf<A> dot(const A* a, const B* b, Index c) {
+    using Real = RealOf<A>;
     Real sum = 0;
 #pragma omp simd reduction(+ : sum)
-    for (Index i = 0; i < c; ++i) sum += a[i] * b[i];
+    for (Index i = 0; i < c; ++i) sum += static_cast<Real>(a[i]) * static_cast<Real>(b[i]);
     return sum;
 }
 
 // y += a x over c numbers.
-template <class Real>
-inline void axpy(Real a, const Real* x, Real* y, Index c) {
+template <class Real, class X = Real, class Y = Real>
+inline void axpy(Real a, const X* x, Y* y, Index c) {
 #pragma omp simd
-    for (Index i = 0; i < c; ++i) y[i] += a * x[i];
+    for (Index i = 0; i < c; ++i) y[i] = static_cast<Real>(y[i]) + a * static_cast<Real>(x[i]);
 }
 
 // y (N, C) += x (N, C).
-template <class Real>
-void add(const Context& ctx, View<const Real> x, View<Real> y);
+template <class T>
+void add(const Context& ctx, View<const T> x, View<T> y);
 
 // y (any shape) = x, same count.
-template <class Real>
-void copy(const Context& ctx, View<const Real> x, View<Real> y);
+template <class T>
+void copy(const Context& ctx, View<const T> x, View<T> y);
 
 // out (C) += sum over chunks of partial (n_chunks, C): the second half of a token reduction.
 template <class Real>
 void add_partials(View<const Real> partial, Index chunks, View<Real> out);
 
-// sum over all numbers of a * b, in double, chunk by chunk.
-template <class Real>
-double total_dot(const Context& ctx, View<const Real> a, View<const Real> b);
+// sum over all numbers of a * b: runs of 1024 in RealOf<T>, those in double.
+template <class T>
+double total_dot(const Context& ctx, View<const T> a, View<const T> b);
 
 // sqrt of the mean square of all numbers, in double.
-template <class Real>
-double rms(const Context& ctx, View<const Real> x);
+template <class T>
+double rms(const Context& ctx, View<const T> x);
 
 }  // namespace plumb

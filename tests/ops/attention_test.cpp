@@ -13,59 +13,63 @@ namespace {
 
 constexpr double kEps = 0.01, kBase = 100;
 
+// T: the storage type under test.
+template <class T>
 struct Attention {
-    Attention(AttentionShape shape, bool with_norm, int n_threads)
+    using Real = RealOf<T>;
+    Attention(AttentionShape shape, bool with_norm, int n_threads, double p = 0)
         : s(shape),
           norm(with_norm),
-          threads(n_threads),
-          qkv({{'N', s.tokens()}, {'Q', s.qkv_width()}}, "qkv"),
-          dout({{'N', s.tokens()}, {'O', s.out_width()}}, "dout"),
-          out(dout.view().shape, 9.0),
-          dqkv(qkv.view().shape, 9.0),
+          ctx{Device::cpu, n_threads},
+          dropout{p, 1, 2},
+          qkv({{'N', s.tokens()}, {'Q', s.qkv_width()}}, T(Real(9))),
+          dout({{'N', s.tokens()}, {'O', s.out_width()}}, T(Real(9))),
+          out(dout.view().shape, T(Real(9))),
+          dqkv(qkv.view().shape, T(Real(9))),
           gain_q({{'D', s.head_dim}}, "gain_q"),
           gain_k({{'D', s.head_dim}}, "gain_k"),
-          dgain_q({{'D', s.head_dim}}, 0.0),
-          dgain_k({{'D', s.head_dim}}, 0.0),
-          rstd({{'N', s.tokens()}, {'H', s.heads + s.kv_heads}}, 9.0),
-          lse({{'B', s.batch}, {'H', s.heads}, {'T', s.context}}, 9.0),
-          scores({{'P', n_threads}, {'2', 2}, {'I', kAttentionTile}, {'T', s.context}}, 9.0),
-          cos({{'T', s.context}, {'D', s.head_dim / 2}}, 9.0),
+          dgain_q({{'D', s.head_dim}}, Real(0)),
+          dgain_k({{'D', s.head_dim}}, Real(0)),
+          lse({{'B', s.batch}, {'H', s.heads}, {'T', s.context}}, Real(9)),
+          cos({{'T', s.context}, {'D', s.head_dim / 2}}, Real(9)),
           sin(cos),
-          qk({{'N', s.tokens()}, {'Q', s.qk_width()}}, 9.0),
-          dqk(qk) {
-        rope_table<double>(kBase, cos, sin);
+          scratch({{'P', n_threads}, {'S', attention_scratch(s)}}, Real(9)),
+          dgain({{'B', s.batch}, {'H', s.kv_heads}, {'D', 2 * s.head_dim}}, Real(9)) {
+        rope_table<Real>(kBase, cos, sin);
+        const Array<double> x(qkv.view().shape, "qkv"), dy(dout.view().shape, "dout");
+        for (Index i = 0; i < qkv.size(); ++i) qkv[i] = T(static_cast<Real>(x[i]));
+        for (Index i = 0; i < dout.size(); ++i) dout[i] = T(static_cast<Real>(dy[i]));
     }
-    AttentionWorkspace<double> work() { return {scores, cos, sin, qk, dqk}; }
-    View<const double> gain(Array<double>& g) {
-        return norm ? View<const double>(g) : View<const double>{};
+    AttentionWorkspace<Real> work() { return {cos, sin, scratch, dgain}; }
+    View<const Real> gain(Array<Real>& g) {
+        return norm ? View<const Real>(g) : View<const Real>{};
     }
 
-    // qkv as it is now; the normed copy that backward needs stays in `saved`.
     double forward() {
-        saved = qkv.values();
-        attention<double>({Device::cpu, threads}, s, {saved.data(), qkv.view().shape, Device::cpu},
-                          gain(gain_q), gain(gain_k), kEps, rstd, out, lse, work());
+        attention<T>(ctx, s, qkv, gain(gain_q), gain(gain_k), Real(kEps), out, lse, work(),
+                     dropout);
         double sum = 0;
-        for (Index i = 0; i < out.size(); ++i) sum += out[i] * dout[i];
+        for (Index i = 0; i < out.size(); ++i)
+            sum += static_cast<double>(out[i]) * static_cast<double>(dout[i]);
         return sum;
     }
     void backward() {
-        attention_backward<double>(
-            {Device::cpu, threads}, s, dout, {saved.data(), qkv.view().shape, Device::cpu},
-            gain(gain_q), gain(gain_k), rstd, out, lse, dqkv,
-            norm ? dgain_q.view() : View<double>{}, norm ? dgain_k.view() : View<double>{}, work());
+        attention_backward<T>(ctx, s, dout, qkv, gain(gain_q), gain(gain_k), Real(kEps), out, lse,
+                              dqkv, norm ? dgain_q.view() : View<Real>{},
+                              norm ? dgain_k.view() : View<Real>{}, work(), dropout);
     }
 
     AttentionShape s;
     bool norm;
-    int threads;
-    Array<double> qkv, dout, out, dqkv, gain_q, gain_k, dgain_q, dgain_k, rstd, lse, scores, cos,
-        sin, qk, dqk;
-    std::vector<double> saved;
+    Context ctx;
+    Dropout dropout;
+    Array<T> qkv, dout, out, dqkv;
+    Array<Real> gain_q, gain_k, dgain_q, dgain_k, lse, cos, sin, scratch, dgain;
 };
 
 // q or k head of token n after norm, gain and rotation, from the definition.
-std::vector<double> head(const Attention& a, Index n, Index column, const Array<double>& gain) {
+std::vector<double> head(const Attention<double>& a, Index n, Index column,
+                         const Array<double>& gain) {
     const Index d = a.s.head_dim, t = n % a.s.context;
     std::vector<double> x(static_cast<std::size_t>(d)), y(x.size());
     double square = 0;
@@ -87,7 +91,13 @@ std::vector<double> head(const Attention& a, Index n, Index column, const Array<
     return y;
 }
 
-std::vector<double> naive(const Attention& a) {
+double kept(const Dropout& d, Index row, Index column) {
+    double factors[kDropoutBlock];
+    dropout_factors(d, row, column / kDropoutBlock, factors);
+    return factors[column % kDropoutBlock];
+}
+
+std::vector<double> naive(const Attention<double>& a) {
     const AttentionShape& s = a.s;
     const Index d = s.head_dim;
     std::vector<double> out(static_cast<std::size_t>(s.tokens() * s.out_width()), 0.0);
@@ -102,9 +112,11 @@ std::vector<double> naive(const Attention& a) {
                 weights.push_back(std::exp(weighted_sum(q, k) / std::sqrt(static_cast<double>(d))));
                 total += weights.back();
             }
+            const Index row = (n / s.context * s.heads + h) * s.context + n % s.context;
             for (Index m = start; m <= n; ++m)
                 for (Index i = 0; i < d; ++i)
                     out[static_cast<std::size_t>(n * s.out_width() + h * d + i)] +=
+                        kept(a.dropout, row, m - start) *
                         weights[static_cast<std::size_t>(m - start)] / total *
                         a.qkv[m * s.qkv_width() + s.qk_width() + kv * d + i];
         }
@@ -116,10 +128,10 @@ std::vector<double> naive(const Attention& a) {
 TEST_CASE("attention against a double loop", "[ops]") {
     for (const Index context : {1, 2, 63, 64, 65, 130})
         for (const Index kv_heads : {1, 2, 4})
-            for (const bool norm : {false, true}) {
-                Attention a({2, context, 4, kv_heads, 6}, norm, 2);
+            for (const auto& [norm, p] : {std::pair{false, 0.0}, {true, 0.0}, {false, 0.3}}) {
+                Attention<double> a({2, context, 4, kv_heads, 6}, norm, 2, p);
                 a.forward();
-                INFO("T=" << context << " kv_heads=" << kv_heads << " norm=" << norm);
+                INFO("T=" << context << " kv_heads=" << kv_heads << " norm=" << norm << " p=" << p);
                 const std::vector<double> want = naive(a);
                 CHECK(relative_error(a.out.span(), std::span(want)) <= 1e-13);
             }
@@ -127,8 +139,8 @@ TEST_CASE("attention against a double loop", "[ops]") {
 
 TEST_CASE("attention backward against differences", "[ops]") {
     for (const auto& [context, kv_heads] : {std::pair<Index, Index>{5, 1}, {5, 2}, {65, 2}})
-        for (const bool norm : {false, true}) {
-            Attention a({2, context, 2, kv_heads, 4}, norm, 1);
+        for (const auto& [norm, p] : {std::pair{false, 0.0}, {true, 0.0}, {true, 0.4}}) {
+            Attention<double> a({2, context, 2, kv_heads, 4}, norm, 1, p);
             a.forward();
             a.backward();
             // All of a short sequence, a sample of a long one (prime, so all columns are met).
@@ -138,7 +150,7 @@ TEST_CASE("attention backward against differences", "[ops]") {
                 got.push_back(a.dqkv.values()[i]);
                 want.push_back(central_difference([&] { return a.forward(); }, a.qkv.values()[i]));
             }
-            INFO("T=" << context << " kv_heads=" << kv_heads << " norm=" << norm);
+            INFO("T=" << context << " kv_heads=" << kv_heads << " norm=" << norm << " p=" << p);
             CHECK(relative_error(std::span(got), std::span(want)) <= 1e-8);
             if (!norm) continue;
             for (auto [gain, dgain] : {std::pair{&a.gain_q, &a.dgain_q}, {&a.gain_k, &a.dgain_k}}) {
@@ -148,4 +160,62 @@ TEST_CASE("attention backward against differences", "[ops]") {
                 CHECK(relative_error(dgain->span(), std::span(numeric)) <= 1e-8);
             }
         }
+}
+
+namespace {
+
+// Largest differences of out, dqkv and both dgain to the double op on the same numbers, relative to
+// the largest number of each.
+template <class T>
+std::vector<double> errors(const AttentionShape& s, bool norm, double p) {
+    Attention<T> a(s, norm, 2, p);
+    Attention<double> oracle(s, norm, 1, p);
+    for (Index i = 0; i < a.qkv.size(); ++i) oracle.qkv[i] = static_cast<double>(a.qkv[i]);
+    for (Index i = 0; i < a.dout.size(); ++i) oracle.dout[i] = static_cast<double>(a.dout[i]);
+    for (Index i = 0; i < s.head_dim; ++i) {
+        oracle.gain_q[i] = static_cast<double>(a.gain_q[i]);
+        oracle.gain_k[i] = static_cast<double>(a.gain_k[i]);
+    }
+    a.forward(), oracle.forward();
+    a.backward(), oracle.backward();
+    std::vector<double> out;
+    const auto compare = [&](const auto& got, const Array<double>& want) {
+        double worst = 0, largest = 0;
+        for (Index i = 0; i < want.size(); ++i) {
+            const double e = std::abs(static_cast<double>(got[i]) - want[i]);
+            if (!(e <= worst)) worst = e;
+            largest = std::max(largest, std::abs(want[i]));
+        }
+        out.push_back(worst / (largest + 1e-300));
+    };
+    compare(a.out, oracle.out), compare(a.dqkv, oracle.dqkv);
+    if (norm) compare(a.dgain_q, oracle.dgain_q), compare(a.dgain_k, oracle.dgain_k);
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("attention in float and Bf16 against double", "[ops]") {
+    for (const Index context : {2, 65, 130})
+        for (const bool norm : {false, true})
+            for (const double p : {0.0, 0.3}) {
+                const AttentionShape s{2, context, 4, 2, 8};
+                INFO("T=" << context << " norm=" << norm << " p=" << p);
+                // Sums of up to 130 products in float.
+                for (const double e : errors<float>(s, norm, p)) CHECK(e <= 130 * 1.2e-7);
+                // Inputs equal, float inside: out and dqkv are rounded once, and the rounding of
+                // out enters the gradients by delta = <out, dout>.
+                for (const double e : errors<Bf16>(s, norm, p)) CHECK(e <= kBf16Epsilon);
+            }
+}
+
+TEST_CASE("attention gives the same bits for any number of threads", "[ops]") {
+    Attention<Bf16> one({3, 70, 4, 2, 8}, true, 1, 0.2), two({3, 70, 4, 2, 8}, true, 2, 0.2);
+    for (Attention<Bf16>* a : {&one, &two}) a->forward(), a->backward();
+    Index wrong = 0;
+    for (Index i = 0; i < one.dqkv.size(); ++i) wrong += one.dqkv[i].bits != two.dqkv[i].bits;
+    for (Index i = 0; i < one.out.size(); ++i) wrong += one.out[i].bits != two.out[i].bits;
+    CHECK(wrong == 0);
+    CHECK(one.dgain_q.values() == two.dgain_q.values());
+    CHECK(one.dgain_k.values() == two.dgain_k.values());
 }

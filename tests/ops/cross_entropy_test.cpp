@@ -2,7 +2,7 @@
 
 #include "catch.h"
 #include "experiment/gradient_check.h"
-#include "support/random.h"
+#include "support/bf16.h"
 
 using namespace plumb;
 using namespace plumb::test;
@@ -31,7 +31,7 @@ TEST_CASE("cross-entropy and its gradient, with positions that are not scored", 
     CHECK(std::abs(mean - (total + first) / static_cast<double>(scored)) <= 1e-12);
 
     Array<double> gradient = logits;
-    cross_entropy_backward<double>({}, gradient, targets, 2.0);
+    cross_entropy_backward<double>({}, gradient, targets, losses, 2.0, gradient);  // in place
     std::vector<double> want(logits.values().size());
     for (std::size_t i = 0; i < want.size(); ++i)
         want[i] = 2 * central_difference(
@@ -49,6 +49,33 @@ TEST_CASE("cross-entropy: equal logits give log V, nothing scored gives 0, NaN s
     CHECK(std::isnan(cross_entropy<double>({}, logits, targets, losses)));
     targets[0] = targets[1] = -1;
     CHECK(cross_entropy<double>({}, logits, targets, losses) == 0);
-    cross_entropy_backward<double>({}, logits, targets, 1.0);
+    cross_entropy_backward<double>({}, logits, targets, losses, 1.0, logits);
     for (const double g : logits.values()) CHECK(g == 0);
+}
+
+TEST_CASE("cross-entropy of float logits, its gradient in float and in Bf16", "[ops]") {
+    const Index n = 2 * kTokenChunk + 3, v = 67;
+    Array<double> logits({{'N', n}, {'V', v}}, "logits"), losses({{'N', n}}, 9.0);
+    Array<float> logits32(logits.view().shape, 0.0F), losses32({{'N', n}}, 9.0F);
+    Array<std::int32_t> targets({{'N', n}}, 0);
+    for (Index i = 0; i < logits.size(); ++i) {
+        logits32[i] = static_cast<float>(4 * logits[i]);
+        logits[i] = static_cast<double>(logits32[i]);
+    }
+    for (Index i = 0; i < n; ++i) targets[i] = static_cast<std::int32_t>(i % (v + 1)) - 1;
+    const double mean = cross_entropy<double>({}, logits, targets, losses);
+    const double mean32 = cross_entropy<float>({Device::cpu, 2}, logits32, targets, losses32);
+    // |lse| < 20: its rounding, a unit of 2^-20, is the relative error of every probability.
+    const double lse_error = 2e-6;
+    CHECK(std::abs(mean32 - mean) <= lse_error);
+
+    const double floor = 1e-30;
+    Array<Bf16> d16(logits.view().shape, Bf16(9.0F));
+    cross_entropy_backward<Bf16>({Device::cpu, 2}, logits32, targets, losses32, 2.0F, d16);
+    cross_entropy_backward<double>({}, logits, targets, losses, 2.0, logits);
+    cross_entropy_backward<float>({Device::cpu, 2}, logits32, targets, losses32, 2.0F, logits32);
+    // p - 1 of the target cancels: at worst a probability's error relative to 1 - p > 1e-3.
+    CHECK(worst_error(logits32, logits, floor) <= 1e3 * lse_error);
+    CHECK(worst_error(d16, logits, floor) <= kBf16Epsilon / 2 + 1e3 * lse_error);
+    for (Index k = 0; k < v; ++k) CHECK(static_cast<float>(d16.row(0)[k]) == 0.0F);  // not scored
 }

@@ -3,6 +3,7 @@
 #include "catch.h"
 #include "support/random.h"
 
+#include <cstring>
 #include <limits>
 
 using namespace plumb;
@@ -53,6 +54,36 @@ TEMPLATE_TEST_CASE("gemm against a triple loop", "[ops]", float, double) {
                     CHECK(gemm_error<TestType>(a, b, m, n, k, TestType(0.3), TestType(beta), 2) <=
                           20 * eps);
                 }
+}
+
+TEMPLATE_TEST_CASE("gemm gives the same bits for any number of threads", "[ops]", float, double) {
+    // Long inner dimensions, matrix-vector products and odd sizes: where a library that cuts the
+    // inner dimension by threads would differ.
+    for (const auto& [m, n, k] : {std::array<Index, 3>{513, 129, 1031},
+                                  {130, 517, 2050},
+                                  {1000, 1, 1500},
+                                  {1, 1376, 300},
+                                  {7, 700, 1100},
+                                  {300, 257, 66}})
+        for (const Op op_a : {Op::none, Op::transpose})
+            for (const Op op_b : {Op::none, Op::transpose}) {
+                INFO("m=" << m << " n=" << n << " k=" << k);
+                const Array<TestType> a({{'A', m * k}}, "a"), b({{'B', k * n}}, "b");
+                const auto product = [&, m = m, n = n, k = k](int threads) {
+                    Array<TestType> c({{'C', m * n}}, "c");
+                    gemm<TestType>({Device::cpu, threads}, op_a, op_b, m, n, k, TestType(1),
+                                   View<const TestType>(a).data, op_a == Op::none ? k : m,
+                                   View<const TestType>(b).data, op_b == Op::none ? n : k,
+                                   TestType(1), c.values().data(), n);
+                    return c;
+                };
+                Array<TestType> one = product(1);
+                for (const int threads : {2, 3}) {
+                    Array<TestType> more = product(threads);
+                    CHECK(std::memcmp(one.values().data(), more.values().data(),
+                                      one.values().size() * sizeof(TestType)) == 0);
+                }
+            }
 }
 
 TEST_CASE("linear and its gradients", "[ops]") {

@@ -1,7 +1,7 @@
 #include "ops/reduce.h"
 
 #include "catch.h"
-#include "support/random.h"
+#include "support/bf16.h"
 
 using namespace plumb;
 using namespace plumb::test;
@@ -32,4 +32,31 @@ TEST_CASE("reductions over tokens", "[ops]") {
     for (Index k = 0; k < 2; ++k)
         CHECK(std::abs(out[k] - (1 + partial.row(0)[k] + partial.row(1)[k] + partial.row(2)[k])) <=
               1e-15);
+}
+
+TEST_CASE("reductions of Bf16 numbers are computed in float", "[ops]") {
+    const Index n = 70, c = 33;
+    Array<double> x({{'N', n}, {'C', c}}, "x"), y({{'N', n}, {'C', c}}, "y"), sum = y;
+    Array<Bf16> x16 = rounded(x), y16 = rounded(y), twin(x.view().shape, Bf16(9.0F));
+    Array<float> y32(y.view().shape, 0.0F);
+    for (Index i = 0; i < y.size(); ++i) y32[i] = static_cast<float>(y[i]);
+    // Products of Bf16 are exact in float; n c additions of order 1 round.
+    const double tolerance = static_cast<double>(n * c) * 6e-8;
+    const double want = total_dot<double>({}, x, y);
+    CHECK(std::abs(total_dot<Bf16>({}, x16, y16) - want) <= tolerance * 10);
+    CHECK(total_dot<Bf16>({}, x16, y16) == total_dot<Bf16>({Device::cpu, 2}, x16, y16));
+    CHECK(dot(x16.row(0), y32.row(0), c) == dot(x16.row(0), y16.row(0), c));
+    copy<Bf16>({}, x16, twin);
+    CHECK(worst_error(twin, x, 1e-9) <= 0);
+    for (Index i = 0; i < sum.size(); ++i) sum[i] = x[i] + y[i];
+    add<Bf16>({Device::cpu, 2}, x16, y16);
+    CHECK(worst_error(y16, sum, 1e-3) <= kBf16Epsilon / 2 + 1e-4);
+}
+
+TEST_CASE("total_dot covers every number, whatever the count", "[ops]") {
+    for (const Index n : {1, 1023, 1024, 1025, 65536, 65537, 70001}) {
+        Array<double> x({{'P', n}}, 1.0);
+        INFO(n);
+        CHECK(total_dot<double>({Device::cpu, 2}, x, x) == static_cast<double>(n));
+    }
 }

@@ -109,3 +109,40 @@ TEST_CASE("adamw matches the formula for counts around its rows", "[train]") {
         CHECK(worst <= 1e-13);
     }
 }
+
+TEST_CASE("adamw: decay by ranges, any cut, any threads, is one call a range", "[train]") {
+    const Index n = 3 * 65536 + 777;
+    const auto size = static_cast<std::size_t>(n);
+    const std::vector<DecayRange> ranges{{1, true},      {5, false},    {1024, true},
+                                         {65530, false}, {65546, true}, {2 * 65536, false},
+                                         {n - 9, true},  {n - 3, false}};  // the last three decay
+    const AdamWStep s{0.01, 0.9, 0.95, 1e-8, 0.1, 0.5, 2};
+    struct State {
+        std::vector<float> w, g, m, v;
+    } start{std::vector<float>(size), std::vector<float>(size), std::vector<float>(size, 0.25F),
+            std::vector<float>(size, 0.5F)};
+    for (std::size_t i = 0; i < size; ++i)
+        start.w[i] = std::sin(static_cast<float>(i)), start.g[i] = std::cos(static_cast<float>(i));
+    const auto part = [](std::vector<float>& x, Index begin, Index end) {
+        return View<float>{x.data() + begin, {{'P', end - begin}}, Device::cpu};
+    };
+    State want = start;
+    Index begin = 0;
+    const auto call = [&](Index end, bool decay) {
+        AdamWStep step = s;
+        if (!decay) step.weight_decay = 0;
+        adamw<float>({}, step, part(want.w, begin, end), part(want.g, begin, end),
+                     part(want.m, begin, end), part(want.v, begin, end));
+        begin = end;
+    };
+    for (const DecayRange& r : ranges) call(r.end, r.decay);
+    call(n, true);
+    for (const int threads : {1, 2}) {
+        State got = start;
+        adamw<float>({Device::cpu, threads}, s, part(got.w, 0, n), part(got.g, 0, n),
+                     part(got.m, 0, n), part(got.v, 0, n), ranges);
+        CHECK(got.w == want.w);
+        CHECK(got.m == want.m);
+        CHECK(got.v == want.v);
+    }
+}

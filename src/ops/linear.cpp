@@ -1,0 +1,111 @@
+#include "ops/linear.h"
+
+#include "core/dispatch.h"
+#include "ops/matmul.h"
+
+namespace plumb {
+
+template <class T>
+void Linear<T>::declare(Plan& plan, const std::string& name, Index tokens, Index out, Index in,
+                        bool training) {
+    out_ = out, in_ = in;
+    if constexpr (std::is_same_v<T, Bf16>) {
+        const LinearShape shape{tokens, out, in, training};
+        products_ = onednn_products<T>(shape);
+        if (!products_) products_ = widening_products(shape);
+    } else if constexpr (std::is_same_v<T, float>) {
+        // Packing costs as much as the product of about 25 tokens (measured).
+        if (!training || tokens >= 256) products_ = onednn_products<T>({tokens, out, in, false});
+    }
+    if (products_) products_->declare(plan, name);
+}
+
+template <class T>
+void Linear<T>::bind(const Arena& arena, View<const Real> w, View<Real> dw) {
+    const auto is_w = [&](const Shape& s) {
+        return s.rank() == 2 && s.extent(0) == out_ && s.extent(1) == in_;
+    };
+    require(w && is_w(w.shape) && (!dw || is_w(dw.shape)), [&] {
+        return fmt::format("Linear ({}, {}): w {}, dw {}", out_, in_, w.shape.text(),
+                           dw.shape.text());
+    });
+    w_ = w, dw_ = dw;
+    if (products_) products_->bind(arena);
+}
+
+template <class T>
+void Linear<T>::prepare(const Context& ctx) {
+    const Timed timed(ctx.profile, Part::optimizer);
+    if constexpr (std::is_same_v<Real, float>)
+        if (products_) dispatch(ctx, "linear", [&](Cpu) { products_->pack(ctx, w_.data); });
+}
+
+template <class T>
+void Linear<T>::check(Index n, const Shape& wide_in, const Shape& wide_out) const {
+    const auto is = [n](const Shape& s, Index cols) {
+        return s.rank() == 2 && s.extent(0) == n && s.extent(1) == cols;
+    };
+    require(w_ && is(wide_in, in_) && is(wide_out, out_), [&] {
+        return fmt::format("Linear ({}, {}): x or dx {}, y or dy {}", out_, in_, wide_in.text(),
+                           wide_out.text());
+    });
+}
+
+template <class T>
+void Linear<T>::forward(const Context& ctx, View<const T> x, View<T> y) {
+    const Timed timed(ctx.profile, Part::gemm);
+    const Index n = x.extent(0);
+    check(n, x.shape, y.shape);
+    if (products_)
+        return dispatch(ctx, "linear", [&](Cpu) { products_->forward(ctx, n, x.data, y.data); });
+    if constexpr (std::is_same_v<T, Real>)
+        gemm(ctx, Op::none, Op::transpose, n, out_, in_, T(1), x.data, in_, w_.data, in_, T(0),
+             y.data, out_);
+}
+
+template <class T>
+void Linear<T>::forward(const Context& ctx, View<const T> x,
+                        View<Real> y) requires(!std::is_same_v<T, RealOf<T>>) {
+    const Timed timed(ctx.profile, Part::gemm);
+    check(x.extent(0), x.shape, y.shape);
+    dispatch(ctx, "linear",
+             [&](Cpu) { products_->forward_sums(ctx, x.extent(0), x.data, y.data); });
+}
+
+template <class T>
+void Linear<T>::backward_input(const Context& ctx, View<const T> dy, View<T> dx) {
+    const Timed timed(ctx.profile, Part::gemm);
+    const Index n = dy.extent(0);
+    check(n, dx.shape, dy.shape);
+    if constexpr (std::is_same_v<T, Bf16>)
+        dispatch(ctx, "linear", [&](Cpu) { products_->backward_input(ctx, n, dy.data, dx.data); });
+    else
+        gemm(ctx, Op::none, Op::none, n, in_, out_, T(1), dy.data, out_, w_.data, in_, T(0),
+             dx.data, in_);
+}
+
+template <class T>
+void Linear<T>::backward_weight(const Context& ctx, View<const T> dy, View<const T> x) {
+    const Timed timed(ctx.profile, Part::gemm);
+    const Index n = dy.extent(0);
+    check(n, x.shape, dy.shape);
+    require(static_cast<bool>(dw_), "Linear is bound without a gradient");
+    if constexpr (std::is_same_v<T, Bf16>)
+        dispatch(ctx, "linear",
+                 [&](Cpu) { products_->backward_weight(ctx, n, dy.data, x.data, dw_.data); });
+    else
+        gemm(ctx, Op::transpose, Op::none, out_, in_, n, T(1), dy.data, out_, x.data, in_, T(1),
+             dw_.data, in_);
+}
+
+template <class T>
+void Linear<T>::backward(const Context& ctx, View<const T> dy, View<const T> x, View<T> dx) {
+    if (dx) backward_input(ctx, dy, dx);
+    backward_weight(ctx, dy, x);
+}
+
+template class Linear<float>;
+template class Linear<double>;
+template class Linear<Bf16>;
+
+}  // namespace plumb

@@ -1,0 +1,57 @@
+// Linear: y = x W^T with W (Out, In), and its gradients. W and dW are views of a ParamStore's
+// numbers, which stay RealOf<T> whatever T is; a layer that shares its W with another (the tied
+// head) is a Linear bound to the same views.
+//
+// prepare() lays W out for oneDNN where that is faster than gemm(): always for Bf16; for float, of
+// which only the forward product gains (gemm() transposes W anew in every slice: 5 to 20 %
+// slower, measured), if the tokens are many enough to pay for it or W does not change.
+// T = Bf16: x, y, dy, dx are stored in bf16, W is rounded to bf16; sums are float, dW is float.
+// Where oneDNN or the CPU has no bf16 products, float products of the same rounded numbers.
+//
+// The same bits for any number of threads (ops/slices.h).
+#pragma once
+
+#include "ops/linear_products.h"
+
+#include <type_traits>
+
+namespace plumb {
+
+template <class T>
+class Linear {
+public:
+    using Real = RealOf<T>;
+
+    // Declares the copies of W: Bf16 two (one unless `training`), float one or none, double none.
+    // tokens: of the usual call; calls with another number work, but the first one of each
+    // allocates.
+    void declare(Plan& plan, const std::string& name, Index tokens, Index out, Index in,
+                 bool training = true);
+    // w and dw (Out, In); dw may be empty if backward is never called.
+    void bind(const Arena& arena, View<const Real> w, View<Real> dw);
+    // Before the first forward, and whenever W changed.
+    void prepare(const Context& ctx);
+
+    // y (N, Out) = x (N, In) W^T. Overwrites y.
+    void forward(const Context& ctx, View<const T> x, View<T> y);
+    // The same with y as it was summed: logits.
+    void forward(const Context& ctx, View<const T> x,
+                 View<Real> y) requires(!std::is_same_v<T, RealOf<T>>);
+
+    // dx (N, In) = dy W. Overwrites dx.
+    void backward_input(const Context& ctx, View<const T> dy, View<T> dx);
+    // dw += dy^T x, in Real.
+    void backward_weight(const Context& ctx, View<const T> dy, View<const T> x);
+    // Both; dx is skipped when empty.
+    void backward(const Context& ctx, View<const T> dy, View<const T> x, View<T> dx);
+
+private:
+    void check(Index n, const Shape& wide_in, const Shape& wide_out) const;
+
+    Index out_ = 0, in_ = 0;
+    View<const Real> w_;
+    View<Real> dw_;
+    std::unique_ptr<LinearProducts<T>> products_;  // always of Bf16, never of double
+};
+
+}  // namespace plumb

@@ -1,0 +1,321 @@
+#include "ops/linear_products.h"
+
+#ifdef PLUMB_HAVE_ONEDNN
+
+#include "ops/slices.h"
+
+#include <oneapi/dnnl/dnnl.hpp>
+
+#include <array>
+#include <cstring>
+#include <vector>
+
+namespace plumb {
+namespace {
+
+using dnnl::memory;
+using Type = memory::data_type;
+
+const dnnl::engine& engine() {
+    static const dnnl::engine e(dnnl::engine::kind::cpu, 0);
+    return e;
+}
+
+// oneDNN 2.x and 3.x differ in how a product is described and in the C type of a description.
+dnnl::matmul::primitive_desc describe(const memory::desc& a, const memory::desc& b,
+                                      const memory::desc& c, const dnnl::primitive_attr& attr) {
+#if DNNL_VERSION_MAJOR >= 3
+    return {engine(), a, b, c, attr};
+#else
+    return {dnnl::matmul::desc(a, b, c), attr, engine()};
+#endif
+}
+#if DNNL_VERSION_MAJOR >= 3
+const_dnnl_memory_desc_t c_desc(const memory::desc& d) { return d.get(); }
+#else
+const dnnl_memory_desc_t* c_desc(const memory::desc& d) { return &d.data; }
+#endif
+
+// Somebody's numbers as oneDNN's memory, through the C interface: the C++ one allocates here.
+class Memory {
+public:
+    Memory(const memory::desc& desc, const void* data) {
+        ok_ = dnnl_memory_create(&handle_, c_desc(desc), engine().get(), const_cast<void*>(data)) ==
+              dnnl_success;
+    }
+    ~Memory() {
+        if (ok_) dnnl_memory_destroy(handle_);
+    }
+    Memory(const Memory&) = delete;
+    Memory& operator=(const Memory&) = delete;
+    bool ok() const { return ok_; }
+    dnnl_memory_t get() const { return handle_; }
+
+private:
+    dnnl_memory_t handle_ = nullptr;
+    bool ok_ = false;
+};
+
+// Working memory of one thread's products; it grows on first use.
+std::byte* scratch(std::size_t bytes) {
+    thread_local std::vector<std::byte> memory;
+    if (memory.size() < bytes) memory.resize(bytes);
+    return memory.data();
+}
+
+bool execute(const dnnl::primitive& primitive, const dnnl_exec_arg_t* args, int n_args) {
+    static const dnnl::stream stream(engine());
+    return dnnl_primitive_execute(primitive.get(), stream.get(), n_args, args) == dnnl_success;
+}
+
+enum class Kind : std::uint8_t { forward, sums, input, weight };
+
+// C (m, n) = A (m, k) B (k, n), compiled.
+struct Product {
+    Kind kind;
+    Index m, n, k;
+    memory::desc a, b, c, scratch;
+    dnnl::matmul primitive;
+
+    // A may be unaligned. Runs on the calling thread alone inside for_slices.
+    bool run(const void* pa, const void* pb, void* pc) const {
+        const Memory A(a, pa), B(b, pb), C(c, pc);
+        const Memory S(scratch, plumb::scratch(scratch.get_size()));
+        const std::array<dnnl_exec_arg_t, 4> args{{{DNNL_ARG_SRC, A.get()},
+                                                   {DNNL_ARG_WEIGHTS, B.get()},
+                                                   {DNNL_ARG_DST, C.get()},
+                                                   {DNNL_ARG_SCRATCHPAD, S.get()}}};
+        return A.ok() && B.ok() && C.ok() && S.ok() && execute(primitive, args.data(), 4);
+    }
+};
+
+constexpr Index kThin = 32;     // up to so many tokens the slices are of Out
+constexpr Index kWidest = 320;  // columns of a slice_size(), at most
+
+template <class T>
+constexpr Type type_of = std::is_same_v<T, Bf16> ? Type::bf16 : Type::f32;
+
+memory::desc dense(Index rows, Index cols, Type type) {
+    return {{rows, cols}, type, memory::dims{cols, 1}};
+}
+
+// Packed weights are panels of kPanel columns, one after the other, so that slices of columns are
+// addressable: (n/64, k/16, 16, 64), in bf16 (n/64, k/32, 16, 64, 2). Rows are padded to kPadded.
+constexpr Index kPanel = 64;
+template <class T>
+constexpr Index kPadded = std::is_same_v<T, Bf16> ? 32 : 16;
+template <class T>
+memory::desc panels(Index k, Index n) {
+    using Tag = memory::format_tag;
+    return {{k, n}, type_of<T>, std::is_same_v<T, Bf16> ? Tag::BA16a64b2a : Tag::BA16a64b};
+}
+
+template <class T>
+class OneDnnProducts final : public LinearProducts<T> {
+public:
+    // Throws dnnl::error where the CPU has no such products.
+    explicit OneDnnProducts(const LinearShape& shape)
+        : shape_(shape),
+          w_(dense(shape.out, shape.in, Type::f32)),
+          w_transposed_({shape.in, shape.out}, Type::f32, memory::dims{1, shape.in}),
+          forward_{panels<T>(shape.in, shape.out)},
+          input_{panels<T>(shape.out, shape.in)},
+          reorder_forward_(packing(w_transposed_, forward_.desc)),
+          reorder_input_(packing(w_, input_.desc)) {
+        compile_forward(Kind::forward, shape.tokens);
+        compile_forward(Kind::sums, shape.tokens);
+        if (!shape.training) return;
+        compile_rows(Kind::input, shape.tokens);
+        compile_weight(shape.tokens);
+    }
+
+    void declare(Plan& plan, const std::string& name) override {
+        const auto add = [&](Packed& w, const char* what) {
+            w.id = plan.declare<std::byte>(
+                name + what, {{'W', static_cast<Index>(w.desc.get_size())}}, Lifetime::saved);
+        };
+        add(forward_, ".packed");
+        if (shape_.training) add(input_, ".packed_transposed");
+    }
+
+    void bind(const Arena& arena) override {
+        for (Packed* w : {&forward_, &input_})
+            if (w->id) w->data = arena.view<std::byte>(w->id).data;
+    }
+
+    void pack(const Context& ctx, const float* w) override {
+        const LibraryThreads threads(ctx.threads);  // every number is rounded on its own
+        const bool ok = pack(reorder_forward_, w_transposed_, w, forward_) &&
+                        (!shape_.training || pack(reorder_input_, w_, w, input_));
+        require(ok, "oneDNN did not pack a weight");
+    }
+
+    void forward(const Context& ctx, Index n, const T* x, T* y) override {
+        forward_any(ctx, Kind::forward, n, x, y);
+    }
+    void forward_sums(const Context& ctx, Index n, const T* x, float* y) override {
+        forward_any(ctx, Kind::sums, n, x, y);
+    }
+
+    void backward_input(const Context& ctx, Index n, const T* dy, T* dx) override {
+        require(input_.data != nullptr, "a Linear for inference has no backward");
+        compile_rows(Kind::input, n);
+        by_rows(ctx, Kind::input, n, dy, dx);
+    }
+
+    void backward_weight(const Context& ctx, Index n, const T* dy, const T* x, float* dw) override {
+        compile_weight(n);
+        const bool rows = shape_.out >= shape_.in;
+        const Index dim = std::max(shape_.out, shape_.in);
+        const bool ok = for_slices(ctx, dim, slice_size(dim, 16), [&](Index begin, Index end) {
+            const Index i = rows ? begin : 0, j = rows ? 0 : begin;
+            const Product& p = find(Kind::weight, rows ? end - begin : shape_.out,
+                                    rows ? shape_.in : end - begin, n);
+            return p.run(dy + i, x + j, dw + i * shape_.in + j);
+        });
+        require(ok, "oneDNN refused a product");
+    }
+
+private:
+    struct Packed {
+        memory::desc desc;
+        TensorId id{};
+        std::byte* data = nullptr;
+    };
+
+    // ---- compiling: once per shape, outside parallel regions ----
+
+    const Product* lookup(Kind kind, Index m, Index n, Index k) const {
+        for (const Product& p : products_)
+            if (p.kind == kind && p.m == m && p.n == n && p.k == k) return &p;
+        return nullptr;
+    }
+    const Product& find(Kind kind, Index m, Index n, Index k) const {
+        return *lookup(kind, m, n, k);
+    }
+
+    void compile(Kind kind, Index m, Index n, Index k) {
+        if (m == 0 || n == 0 || lookup(kind, m, n, k)) return;
+        const LibraryThreads alone(1);  // oneDNN chooses its blocks by the number of threads
+        dnnl::primitive_attr attr;
+        attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+        memory::desc a = dense(m, k, type_of<T>), b = panels<T>(k, n), c = dense(m, n, type_of<T>);
+        if (kind == Kind::sums) c = dense(m, n, Type::f32);
+        if (kind == Kind::weight) {
+            a = {{m, k}, type_of<T>, memory::dims{1, shape_.out}};
+            b = {{k, n}, type_of<T>, memory::dims{shape_.in, 1}};
+            c = {{m, n}, Type::f32, memory::dims{shape_.in, 1}};
+            dnnl::post_ops add;
+            add.append_sum(1.0f);
+            attr.set_post_ops(add);
+        }
+        const auto desc = describe(a, b, c, attr);
+        if (std::strncmp(desc.impl_info_str(), "ref", 3) == 0)  // slower than float
+            throw dnnl::error(dnnl_unimplemented, "no optimised product");
+        products_.push_back({kind, m, n, k, a, b, c, desc.scratchpad_desc(), dnnl::matmul(desc)});
+    }
+
+    void compile_rows(Kind kind, Index n) {
+        const Index k = kind == Kind::input ? shape_.out : shape_.in;
+        const Index cols = kind == Kind::input ? shape_.in : shape_.out, size = slice_size(n, 16);
+        compile(kind, std::min(size, n), cols, k);
+        compile(kind, n % size, cols, k);
+    }
+
+    void compile_weight(Index n) {
+        const bool rows = shape_.out >= shape_.in;
+        const Index dim = std::max(shape_.out, shape_.in), size = slice_size(dim, 16);
+        for (const Index part : {std::min(size, dim), dim % size})
+            compile(Kind::weight, rows ? part : shape_.out * (part > 0), rows ? shape_.in : part,
+                    n);
+    }
+
+    bool thin(Index n) const { return n <= kThin && shape_.in * shape_.out > (1 << 17); }
+
+    void compile_forward(Kind kind, Index n) {
+        if (!thin(n)) return compile_rows(kind, n);
+        const Index size = slice_size(shape_.out, kPanel);
+        compile(kind, n, std::min(size, shape_.out), shape_.in);
+        compile(kind, n, shape_.out % size, shape_.in);
+    }
+
+    // ---- running ----
+
+    template <class A, class C>
+    void by_rows(const Context& ctx, Kind kind, Index n, const A* a, C* c) {
+        const Packed& w = kind == Kind::input ? input_ : forward_;
+        const Index k = kind == Kind::input ? shape_.out : shape_.in;
+        const Index cols = kind == Kind::input ? shape_.in : shape_.out;
+        const bool ok = for_slices(ctx, n, slice_size(n, 16), [&](Index begin, Index end) {
+            return find(kind, end - begin, cols, k).run(a + begin * k, w.data, c + begin * cols);
+        });
+        require(ok, "oneDNN refused a product");
+    }
+
+    template <class C>
+    void forward_any(const Context& ctx, Kind kind, Index n, const T* x, C* y) {
+        compile_forward(kind, n);
+        if (!thin(n)) return by_rows(ctx, kind, n, x, y);
+        // Bound by reading W: slices of Out. Their columns of y are not dense, which oneDNN wants.
+        const Index out = shape_.out,
+                    padded = (shape_.in + kPadded<T> - 1) / kPadded<T> * kPadded<T>;
+        const bool ok = for_slices(ctx, out, slice_size(out, kPanel), [&](Index begin, Index end) {
+            alignas(64) std::array<C, kThin * kWidest> part;
+            const Index cols = end - begin;
+            const auto* w = reinterpret_cast<const T*>(forward_.data) + begin * padded;
+            if (n == 1) return find(kind, n, cols, shape_.in).run(x, w, y + begin);
+            if (!find(kind, n, cols, shape_.in).run(x, w, part.data())) return false;
+            for (Index i = 0; i < n; ++i)
+                std::copy_n(part.data() + i * cols, cols, y + i * out + begin);
+            return true;
+        });
+        require(ok, "oneDNN refused a product");
+    }
+
+    // ---- packing ----
+
+    // W (Out, In) is B transposed of the forward product, B of dx's.
+    static dnnl::reorder packing(const memory::desc& from, const memory::desc& to) {
+        return dnnl::reorder(dnnl::reorder::primitive_desc(engine(), from, engine(), to));
+    }
+    static bool pack(const dnnl::reorder& reorder, const memory::desc& from, const float* w,
+                     const Packed& to) {
+        const Memory A(from, w), B(to.desc, to.data);
+        const std::array<dnnl_exec_arg_t, 2> args{
+            {{DNNL_ARG_FROM, A.get()}, {DNNL_ARG_TO, B.get()}}};
+        return A.ok() && B.ok() && execute(reorder, args.data(), 2);
+    }
+
+    LinearShape shape_;
+    memory::desc w_, w_transposed_;  // of the float weight, (Out, In) and (In, Out)
+    Packed forward_, input_;
+    dnnl::reorder reorder_forward_, reorder_input_;
+    std::vector<Product> products_;
+};
+
+}  // namespace
+
+template <class T>
+std::unique_ptr<LinearProducts<T>> onednn_products(const LinearShape& shape) {
+    try {
+        return std::make_unique<OneDnnProducts<T>>(shape);
+    } catch (const dnnl::error&) {
+        return nullptr;
+    }
+}
+
+#else
+
+namespace plumb {
+
+template <class T>
+std::unique_ptr<LinearProducts<T>> onednn_products(const LinearShape&) {
+    return nullptr;
+}
+
+#endif
+
+template std::unique_ptr<LinearProducts<float>> onednn_products<float>(const LinearShape&);
+template std::unique_ptr<LinearProducts<Bf16>> onednn_products<Bf16>(const LinearShape&);
+
+}  // namespace plumb
