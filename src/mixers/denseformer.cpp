@@ -6,87 +6,154 @@
 // (the released package's rule for dilation and period). Attention of block k+1 reads Y_k, its MLP
 // Y_k + v_attn, the final norm Y_K. alpha is shared by all tokens and starts one-hot on X_k:
 // exactly the standard network. M = A (I - Z A)^{-1} over blocks, built here by the walk itself.
-// Backward pulls: dX_j = sum_k alpha[k,j] dY_k is the same depth_mix with the weights transposed.
+//
+// One running h in Real; X_k is kept in T, and in backward dY_k too, in the memory of the pre-norm
+// that read it. Backward pulls, in one pass over X_j and the dY_k of all averages that hold it:
+//
+//     dX_j = sum_k alpha[k,j] dY_k,    dalpha[k,j] = sum_{n,c} X_j dY_k
+//
+// Numbers moved per token beside those of `standard`, K blocks, dilation = period = 1: forward
+// X_j read and X_k written at the end of block k, K (K + 3) / 2 C; backward as much and X_j:
+// K (K + 5) / 2 + 1 C. No order of passes needs fewer unless averages of several blocks share one.
 #include "core/parallel.h"
-#include "mixers/materialised_mixer.h"
-#include "ops/depth_mix.h"
+#include "mixers/mixers.h"
 #include "ops/reduce.h"
 
 #include <algorithm>
+#include <array>
 
 namespace plumb {
 namespace {
 
-template <class Real>
-class DenseFormer final : public MaterialisedMixer<Real> {
+// Tokens whose rows are mixed together: sources stream by in long pieces, sums stay in L1. Sources
+// go in groups of four, so that a sum is loaded and stored once for four of them.
+constexpr Index kRows = 8;
+constexpr std::size_t kGroup = 4;
+
+// Up to four sources and their weights; the last one again, with weight 0, where there are fewer.
+template <class T>
+struct Four {
+    std::array<const T*, kGroup> x;
+    std::array<RealOf<T>, kGroup> a;
+
+    // source(s), weight(s) of n sources, from s = first on.
+    template <class Source, class Weight>
+    Four(std::size_t first, std::size_t n, Source&& source, Weight&& weight) {
+        for (std::size_t i = 0; i < kGroup; ++i) {
+            const bool there = first + i < n;
+            x[i] = source(there ? first + i : n - 1);
+            a[i] = there ? weight(first + i) : RealOf<T>(0);
+        }
+    }
+    // h += sum_i a_i x_i over count numbers.
+    void add_to(RealOf<T>* h, Index count) const {
+        const T *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
+        const RealOf<T> a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3];
+#pragma omp simd
+        for (Index i = 0; i < count; ++i)
+            h[i] += (a0 * x0[i] + a1 * x1[i]) + (a2 * x2[i] + a3 * x3[i]);
+    }
+    // The same, and <y, x_i> on the way.
+    std::array<RealOf<T>, kGroup> add_to(RealOf<T>* h, const T* y, Index count) const {
+        using Real = RealOf<T>;
+        const T *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
+        const Real a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3];
+        Real s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+#pragma omp simd reduction(+ : s0, s1, s2, s3)
+        for (Index i = 0; i < count; ++i) {
+            const Real yi = y[i], r0 = x0[i], r1 = x1[i], r2 = x2[i], r3 = x3[i];
+            h[i] += (a0 * r0 + a1 * r1) + (a2 * r2 + a3 * r3);
+            s0 += yi * r0, s1 += yi * r1, s2 += yi * r2, s3 += yi * r3;
+        }
+        return {s0, s1, s2, s3};
+    }
+};
+
+template <class T>
+class DenseFormer final : public DepthMixer<T> {
 public:
+    using Real = RealOf<T>;
+
     DenseFormer(const MixerShape& shape, int dilation, int period);
 
     void declare(Plan& plan, ParamStore<Real>& params) override;
     void bind(const Arena& arena, ParamStore<Real>& params) override;
-    View<const Real> stream(int) const override { return h_; }
+    void stream(int, Index n, Real* out) const override {
+        std::copy_n(h_.row(n), this->shape().channels, out);
+    }
 
 protected:
-    View<Real> do_slot(int l) override { return l == 0 ? h_ : v_; }
-    void do_begin(const Context& ctx) override { copy<Real>(ctx, h_, x_[0]); }
-    View<const Real> do_read(const Context&, int) override { return h_; }
-    void do_write(const Context& ctx, int l) override;
-    View<Real> do_dslot(int l) override { return l > this->sublayers() ? dh_ : d_; }
-    void do_read_backward(const Context& ctx, int l) override {
-        if (l <= this->sublayers()) add<Real>(ctx, d_, dh_);
-    }
-    View<const Real> do_write_backward(const Context& ctx, int l) override;
-    View<const Real> do_begin_backward(const Context& ctx) override;
+    View<T> do_slot(int l) override { return l == 0 ? x_[0] : v_; }
+    void do_begin(const Context&) override {}
+    void do_read(const Context& ctx, int l, const PreNorm<T>& norm) override;
+    void do_write(const Context&, int) override {}  // v_l joins the stream when l+1 reads
+    void do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) override;
+    View<const T> do_write_backward(const Context&, int) override { return dv_; }
+    View<const T> do_begin_backward(const Context&) override { return dv_; }
     void do_depth_matrix(Index token, View<Real> m) const override;
 
 private:
+    static constexpr bool kRounds = !std::is_same_v<T, Real>;
+
     // One DWA: Y_k over sources X_j, j = first, first + dilation, ..., k.
     struct Average {
         bool mixes = false;
         std::vector<int> sources;
-        std::vector<const Real*> data;
         View<Real> alpha, dalpha;
+        View<T> dy;  // (N, C) during backward
     };
-    // Who pulls on X_j: dY_k of every average that holds X_j, and its weight there.
+    // Average k holds X_j as its source number s.
     struct Pull {
-        std::vector<const Real*> dy;
-        std::vector<const Real*> alpha;
-        std::vector<Real> weights;
+        int k;
+        std::size_t s;
     };
     static std::size_t at(int i) { return static_cast<std::size_t>(i); }
     int n_blocks() const { return (this->sublayers() + 1) / 2; }
-    bool ends_block(int l) const { return l % 2 == 0 || l == this->sublayers(); }
-    void alpha_backward(const Context& ctx, int k);
-    void pull(const Context& ctx, int j);
+    // The block that ends with sublayer l, 0 for the embedding; -1 inside a block.
+    int block_ending(int l) const {
+        return l % 2 == 0 || l == this->sublayers() ? (l + 1) / 2 : -1;
+    }
+    // f(begin, end, chunk) for every piece of kRows tokens, or what is left of a chunk.
+    template <class F>
+    void for_rows(const Context& ctx, F&& f) const;
+    void average(int k, Index begin, Index end);
+    void pull(int j, Index begin, Index end, double* dalpha);
 
     int dilation_;
-    std::vector<Average> averages_;  // index k, 0 unused
-    std::vector<Pull> pulls_;        // index j
-    std::vector<ParamId> alpha_id_;  // index k; invalid where block k does not mix
-    std::vector<TensorId> x_id_, dy_id_;
-    std::vector<View<Real>> x_, dy_;  // X_k, dY_k (N, C), k = 0..K (dY_0 unused)
-    TensorId h_id_, v_id_, dh_id_, d_id_;
-    View<Real> h_, v_, dh_, d_;  // (N, C)
+    std::vector<Average> averages_;         // index k, 0 unused
+    std::vector<std::vector<Pull>> pulls_;  // index j, k ascending
+    std::vector<ParamId> alpha_id_;         // index k; invalid where block k does not mix
+    std::vector<TensorId> x_id_;
+    std::vector<View<T>> x_;  // X_k (N, C), k = 0..K
+    TensorId h_id_, v_id_, dh_id_, dv_id_, row_id_, dalpha_id_;
+    View<Real> h_, dh_;    // (N, C)
+    View<T> v_, dv_;       // (N, C)
+    View<Real> row_;       // (n_chunks, C)
+    View<double> dalpha_;  // (n_chunks, K), of the averages that hold one X_j
 };
 
-template <class Real>
-DenseFormer<Real>::DenseFormer(const MixerShape& shape, int dilation, int period)
-    : MaterialisedMixer<Real>(shape), dilation_(dilation) {
+template <class T>
+DenseFormer<T>::DenseFormer(const MixerShape& shape, int dilation, int period)
+    : DepthMixer<T>(shape), dilation_(dilation) {
     averages_.resize(at(n_blocks() + 1));
+    pulls_.resize(averages_.size());
     for (int k = 1; k <= n_blocks(); ++k) {
-        averages_[at(k)].mixes = k % period == 0;
-        for (int j = k % dilation; j <= k; j += dilation) averages_[at(k)].sources.push_back(j);
+        Average& average = averages_[at(k)];
+        average.mixes = k % period == 0;
+        for (int j = k % dilation; j <= k; j += dilation) {
+            if (average.mixes) pulls_[at(j)].push_back({k, average.sources.size()});
+            average.sources.push_back(j);
+        }
     }
 }
 
-template <class Real>
-void DenseFormer<Real>::declare(Plan& plan, ParamStore<Real>& params) {
+template <class T>
+void DenseFormer<T>::declare(Plan& plan, ParamStore<Real>& params) {
+    const Index c = this->shape().channels, chunks = n_chunks(this->shape().tokens);
     alpha_id_.resize(averages_.size());
     for (int k = 0; k <= n_blocks(); ++k) {
         x_id_.push_back(
-            plan.declare<Real>(fmt::format("mixer.x.{}", k), this->token_shape(), Lifetime::saved));
-        dy_id_.push_back(plan.declare<Real>(fmt::format("mixer.dy.{}", k), this->token_shape(),
-                                            Lifetime::scratch));
+            plan.declare<T>(fmt::format("mixer.x.{}", k), this->token_shape(), Lifetime::saved));
         if (!averages_[at(k)].mixes) continue;
         const auto n = std::ssize(averages_[at(k)].sources);
         std::vector<double> one_hot(static_cast<std::size_t>(n), 0.0);
@@ -96,93 +163,136 @@ void DenseFormer<Real>::declare(Plan& plan, ParamStore<Real>& params) {
                                            .init = Init::values(std::move(one_hot)),
                                            .group = Group::mixer});
     }
-    const auto scratch = [&](const char* name) {
-        return plan.declare<Real>(name, this->token_shape(), Lifetime::scratch);
-    };
-    h_id_ = scratch("mixer.h");
-    v_id_ = scratch("mixer.v");
-    dh_id_ = scratch("mixer.dh");
-    d_id_ = scratch("mixer.d");
+    h_id_ = plan.declare<Real>("mixer.h", this->token_shape(), Lifetime::scratch);
+    v_id_ = plan.declare<T>("mixer.v", this->token_shape(), Lifetime::scratch);
+    dh_id_ = plan.declare<Real>("mixer.dh", this->token_shape(), Lifetime::scratch);
+    if (kRounds) dv_id_ = plan.declare<T>("mixer.dv", this->token_shape(), Lifetime::scratch);
+    row_id_ = plan.declare<Real>("mixer.row", {{'P', chunks}, {'C', c}}, Lifetime::scratch);
+    dalpha_id_ =
+        plan.declare<double>("mixer.dalpha", {{'P', chunks}, {'K', n_blocks()}}, Lifetime::scratch);
 }
 
-template <class Real>
-void DenseFormer<Real>::bind(const Arena& arena, ParamStore<Real>& params) {
-    for (const TensorId id : x_id_) x_.push_back(arena.view<Real>(id));
-    for (const TensorId id : dy_id_) dy_.push_back(arena.view<Real>(id));
+template <class T>
+void DenseFormer<T>::bind(const Arena& arena, ParamStore<Real>& params) {
+    for (const TensorId id : x_id_) x_.push_back(arena.view<T>(id));
     h_ = arena.view<Real>(h_id_);
-    v_ = arena.view<Real>(v_id_);
+    v_ = arena.view<T>(v_id_);
     dh_ = arena.view<Real>(dh_id_);
-    d_ = arena.view<Real>(d_id_);
-    pulls_.resize(averages_.size());
+    if constexpr (kRounds)
+        dv_ = arena.view<T>(dv_id_);
+    else
+        dv_ = dh_;
+    row_ = arena.view<Real>(row_id_);
+    dalpha_ = arena.view<double>(dalpha_id_);
     for (int k = 1; k <= n_blocks(); ++k) {
-        Average& average = averages_[at(k)];
-        if (!average.mixes) continue;
-        average.alpha = params.value(alpha_id_[at(k)]);
-        average.dalpha = params.grad(alpha_id_[at(k)]);
-        for (std::size_t s = 0; s < average.sources.size(); ++s) {
-            Pull& pull = pulls_[at(average.sources[s])];
-            average.data.push_back(x_[at(average.sources[s])].data);
-            pull.dy.push_back(dy_[at(k)].data);
-            pull.alpha.push_back(average.alpha.data + s);
-            pull.weights.push_back(0);
-        }
+        if (!averages_[at(k)].mixes) continue;
+        averages_[at(k)].alpha = params.value(alpha_id_[at(k)]);
+        averages_[at(k)].dalpha = params.grad(alpha_id_[at(k)]);
     }
 }
 
-template <class Real>
-void DenseFormer<Real>::do_write(const Context& ctx, int l) {
-    add<Real>(ctx, v_, h_);
-    if (!ends_block(l)) return;
-    const int k = (l + 1) / 2;
-    copy<Real>(ctx, h_, x_[at(k)]);
+template <class T>
+template <class F>
+void DenseFormer<T>::for_rows(const Context& ctx, F&& f) const {
+    for_chunks(ctx, this->shape().tokens, [&](Index begin, Index end, Index chunk) {
+        for (Index n = begin; n < end; n += kRows) f(n, std::min(end, n + kRows), chunk);
+    });
+}
+
+// ---- forward ------------------------------------------------------------------------------------
+
+template <class T>
+void DenseFormer<T>::do_read(const Context& ctx, int l, const PreNorm<T>& norm) {
+    const Index c = this->shape().channels;
+    const int k = block_ending(l - 1);
+    const bool mixes = k > 0 && averages_[at(k)].mixes;
+    if (mixes) averages_[at(k)].dy = norm.xhat;
+    const T* const v = l == 1 ? x_[0].data : v_.data;
+    for_rows(ctx, [&](Index begin, Index end, Index) {
+        Real* h = h_.data;
+        if (l == 1) std::fill(h + begin * c, h + end * c, Real(0));
+#pragma omp simd
+        for (Index i = begin * c; i < end * c; ++i) h[i] += v[i];
+        if (k > 0) std::copy(h + begin * c, h + end * c, x_[at(k)].row(begin));
+        if (mixes) average(k, begin, end);
+        for (Index n = begin; n < end; ++n) norm.put(n, h_.row(n));
+    });
+    const Index sources = mixes ? std::ssize(averages_[at(k)].sources) - 1 : 0;
+    this->template moved<Real>(ctx, (l == 1 ? 1 : 2) * c);
+    this->template moved<T>(ctx, (1 + (k > 0 ? 1 : 0) + sources) * c);
+}
+
+// h = X_k -> Y_k
+template <class T>
+void DenseFormer<T>::average(int k, Index begin, Index end) {
+    const Index count = (end - begin) * this->shape().channels;
     const Average& average = averages_[at(k)];
-    if (average.mixes) depth_mix<Real>(ctx, average.data, {average.alpha.data, 0}, h_);
+    const Real* alpha = average.alpha.data;
+    const std::size_t older = average.sources.size() - 1;
+    Real* h = h_.row(begin);
+    for (Index i = 0; i < count; ++i) h[i] *= alpha[older];
+    for (std::size_t s = 0; s < older; s += kGroup)
+        Four<T>(
+            s, older, [&](std::size_t i) { return x_[at(average.sources[i])].row(begin); },
+            [&](std::size_t i) { return alpha[i]; })
+            .add_to(h, count);
 }
 
-// dh_ holds dY_k when block k's last output is reached; it leaves as dX_k, the stream's gradient
-// inside the block. Later averages that read X_k have left their dY already.
-template <class Real>
-View<const Real> DenseFormer<Real>::do_write_backward(const Context& ctx, int l) {
-    if (ends_block(l)) {
-        const int k = (l + 1) / 2;
-        if (averages_[at(k)].mixes) {
-            copy<Real>(ctx, dh_, dy_[at(k)]);
-            alpha_backward(ctx, k);
-            std::fill(dh_.data, dh_.data + dh_.count(), Real(0));
+// ---- backward -----------------------------------------------------------------------------------
+
+// dh becomes dLoss/d(stream that sublayer l reads). Where that is Y_k, it leaves as dX_k, the
+// stream's gradient inside block k; averages of later blocks have left their dY already.
+template <class T>
+void DenseFormer<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) {
+    const Index c = this->shape().channels, n_tokens = this->shape().tokens;
+    const bool last = l > this->sublayers();
+    const int k = block_ending(l - 1);
+    const bool mixes = k > 0 && averages_[at(k)].mixes;
+    const auto pulls = k < 0 ? 0 : std::ssize(pulls_[at(k)]);
+    for_rows(ctx, [&](Index begin, Index end, Index chunk) {
+        Real *d = row_.row(chunk), *dh = dh_.data;
+        if (begin % kTokenChunk == 0) std::fill_n(dalpha_.row(chunk), n_blocks(), 0.0);
+        if (last) std::fill(dh + begin * c, dh + end * c, Real(0));
+        for (Index n = begin; n < end; ++n) {
+            norm.gradient(n, d);
+            axpy(Real(1), d, dh_.row(n), c);
         }
-        pull(ctx, k);
+        if (mixes) {
+            std::copy(dh + begin * c, dh + end * c, averages_[at(k)].dy.row(begin));
+            std::fill(dh + begin * c, dh + end * c, Real(0));
+        }
+        if (pulls > 0) pull(k, begin, end, dalpha_.row(chunk));
+        if constexpr (kRounds) std::copy(dh + begin * c, dh + end * c, dv_.row(begin));
+    });
+    for (Index p = 0; p < pulls; ++p) {
+        const Pull& pull = pulls_[at(k)][static_cast<std::size_t>(p)];
+        double sum = 0;
+        for (Index chunk = 0; chunk < n_chunks(n_tokens); ++chunk) sum += dalpha_.row(chunk)[p];
+        averages_[at(pull.k)].dalpha.data[pull.s] += static_cast<Real>(sum);
     }
-    return dh_;
+    this->template moved<Real>(ctx, (last ? 1 : 2) * c);
+    // dY_k as it was written, the others', X_k
+    this->template moved<T>(ctx, (pulls + (pulls > 0 ? 1 : 0) + (kRounds ? 1 : 0)) * c);
 }
 
-// At v_0 the stream's gradient (of Y_0 = X_0) and the pulls of all averages on X_0 meet.
-template <class Real>
-View<const Real> DenseFormer<Real>::do_begin_backward(const Context& ctx) {
-    pull(ctx, 0);
-    return dh_;
+// dh += sum_k alpha[k,j] dY_k over the averages that hold X_j, and their dalpha[k,j].
+template <class T>
+void DenseFormer<T>::pull(int j, Index begin, Index end, double* dalpha) {
+    const Index count = (end - begin) * this->shape().channels;
+    const std::vector<Pull>& pulls = pulls_[at(j)];
+    const auto average = [&](std::size_t p) -> const Average& { return averages_[at(pulls[p].k)]; };
+    for (std::size_t p = 0; p < pulls.size(); p += kGroup) {
+        const Four<T> group(
+            p, pulls.size(), [&](std::size_t i) { return average(i).dy.row(begin); },
+            [&](std::size_t i) { return average(i).alpha.data[pulls[i].s]; });
+        const auto along = group.add_to(dh_.row(begin), x_[at(j)].row(begin), count);
+        for (std::size_t i = p; i < std::min(p + kGroup, pulls.size()); ++i)
+            dalpha[i] += static_cast<double>(along[i - p]);
+    }
 }
 
-// dalpha[k,j] += sum_{n,c} X_j dY_k
-template <class Real>
-void DenseFormer<Real>::alpha_backward(const Context& ctx, int k) {
-    Average& average = averages_[at(k)];
-    for (std::size_t s = 0; s < average.sources.size(); ++s)
-        average.dalpha.data[s] +=
-            static_cast<Real>(total_dot<Real>(ctx, x_[at(average.sources[s])], dy_[at(k)]));
-}
-
-// dh_ += sum_k alpha[k,j] dY_k over the averages that hold X_j.
-template <class Real>
-void DenseFormer<Real>::pull(const Context& ctx, int j) {
-    Pull& p = pulls_[at(j)];
-    if (p.dy.empty()) return;
-    for (std::size_t s = 0; s < p.weights.size(); ++s) p.weights[s] = *p.alpha[s];
-    depth_mix<Real>(ctx, p.dy, {p.weights.data(), 0}, d_);
-    add<Real>(ctx, d_, dh_);
-}
-
-template <class Real>
-void DenseFormer<Real>::do_depth_matrix(Index, View<Real> m) const {
+template <class T>
+void DenseFormer<T>::do_depth_matrix(Index, View<Real> m) const {
     const Index rows = this->sublayers() + 1;
     std::vector<std::vector<Real>> x(averages_.size());  // X_k over the v_i
     std::vector<Real> h(static_cast<std::size_t>(rows), Real(0));
@@ -192,9 +302,10 @@ void DenseFormer<Real>::do_depth_matrix(Index, View<Real> m) const {
         std::copy(h.begin(), h.end(), m.data + (l - 1) * rows);
         if (l > this->sublayers()) break;
         h[at(l)] += Real(1);
-        if (!ends_block(l)) continue;
-        const Average& average = averages_[at((l + 1) / 2)];
-        x[at((l + 1) / 2)] = h;
+        const int k = block_ending(l);
+        if (k < 0) continue;
+        const Average& average = averages_[at(k)];
+        x[at(k)] = h;
         if (!average.mixes) continue;
         std::fill(h.begin(), h.end(), Real(0));
         for (std::size_t s = 0; s < average.sources.size(); ++s)
@@ -204,18 +315,19 @@ void DenseFormer<Real>::do_depth_matrix(Index, View<Real> m) const {
 
 }  // namespace
 
-template <class Real>
-MixerPtr<Real> make_denseformer(const MixerConfig& config, const MixerShape& shape) {
+template <class T>
+MixerPtr<T> make_denseformer(const MixerConfig& config, const MixerShape& shape) {
     const long blocks = (shape.sublayers + 1) / 2;
     for (const auto& [key, value] :
          {std::pair{"dilation", config.dilation}, {"period", config.period}})
         if (value < 1 || value > blocks)
             throw UsageError(fmt::format("mixer.{}={}: must lie in 1..{} (transformer blocks)", key,
                                          value, blocks));
-    return std::make_unique<DenseFormer<Real>>(shape, static_cast<int>(config.dilation),
-                                               static_cast<int>(config.period));
+    return std::make_unique<DenseFormer<T>>(shape, static_cast<int>(config.dilation),
+                                            static_cast<int>(config.period));
 }
 template MixerPtr<float> make_denseformer(const MixerConfig&, const MixerShape&);
 template MixerPtr<double> make_denseformer(const MixerConfig&, const MixerShape&);
+template MixerPtr<Bf16> make_denseformer(const MixerConfig&, const MixerShape&);
 
 }  // namespace plumb

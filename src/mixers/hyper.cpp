@@ -2,16 +2,16 @@
 // Row j of alpha (K, K+1) is [A_m[j] | A_r[j,:]]; pre = A_m, res = A_r, post = beta:
 //
 //     static   alpha = alpha_s, beta = beta_s
-//     dynamic  alpha[j,:] = alpha_s[j,:] + a tanh(LN(X[j]) W_a^T),  beta[j] = beta_s[j] + b
-//     tanh(LN(X[j]) w_b)
+//     dynamic  alpha[j,:] = alpha_s[j,:] + a tanh(LN(X[j]) W_a^T),
+//              beta[j] = beta_s[j] + b tanh(LN(X[j]) w_b)
 //
 // LN is LayerNorm over the C channels of a stream, without gain and bias. Init: A_m one-hot on
 // stream (transformer block mod K), A_r = I, beta = 1, W_a = w_b = 0, a = b = 0.01: exactly the
 // standard network. Output: the sum of the streams.
-#include "core/parallel.h"
+//
+// With w the K+2 rows of W_a and w_b, LN never exists as a tensor:
+//     z[j] = w LN(X[j]) = rstd[j] (w X[j] - mean[j] sum_c w)
 #include "mixers/stream_mixer.h"
-#include "ops/matmul.h"
-#include "ops/reduce.h"
 
 #include <algorithm>
 #include <cmath>
@@ -19,18 +19,35 @@
 namespace plumb {
 namespace {
 
-template <class Real>
-class Hyper final : public StreamMixer<Real> {
+template <class T>
+class Hyper final : public StreamMixer<T> {
 public:
+    using Real = RealOf<T>;
+
     Hyper(const MixerShape& shape, int streams, bool dynamic)
-        : StreamMixer<Real>(shape, streams), dynamic_(dynamic) {}
+        : StreamMixer<T>(shape, streams), dynamic_(dynamic) {}
 
     void declare(Plan& plan, ParamStore<Real>& params) override;
     void bind(const Arena& arena, ParamStore<Real>& params) override;
 
 protected:
-    void coefficients(const Context& ctx, int l) override;
-    void coefficients_backward(const Context& ctx, int l) override;
+    using typename StreamMixer<T>::Projection;
+    using typename StreamMixer<T>::CoefficientGradient;
+
+    Projection projection(int l) const override {
+        return {dynamic_ && l <= this->sublayers() ? m() : 0, true};
+    }
+    View<Real> weights(int l, int i) const override {
+        return i <= k() ? row(at_site(l).alpha_proj.value, i) : at_site(l).beta_proj.value;
+    }
+    View<Real> dweights(int l, int i) const override {
+        return i <= k() ? row(at_site(l).alpha_proj.grad, i) : at_site(l).beta_proj.grad;
+    }
+    void coefficients(int l, const Tile& tile) override;
+    void coefficients_backward(int l, const Tile& tile, const CoefficientGradient& g) override;
+    // [of the K (K+2) coefficients, stream by stream | a | b | of mean dz rstd (K+2)]
+    int n_partials() const override { return k() * m() + 2 + m(); }
+    void add_partials(int l, const Real* sums) override;
 
 private:
     struct Param {
@@ -41,26 +58,30 @@ private:
     struct Site {
         Param alpha, beta;                                     // (K, K+1), (K)
         Param alpha_proj, beta_proj, alpha_scale, beta_scale;  // (K+1, C), (C), (1), (1)
-        TensorId tanh_id;
-        View<Real> tanh;  // (N*K, K+2): of alpha's K+1 columns, then of beta's
+        TensorId moments_id;
+        View<Real> moments;  // lanes of mean (K) and rstd (K)
     };
     int k() const { return this->streams(); }
-    void normalise(const Context& ctx, int l);
-    void project_backward(const Context& ctx, Site& site);
-    void static_backward(Site& site);
+    int m() const { return k() + 2; }
+    const Site& at_site(int l) const { return sites_[static_cast<std::size_t>(l - 1)]; }
+    static View<Real> row(const View<Real>& x, int i) {
+        return {x.row(i), {{'C', x.extent(1)}}, x.device};
+    }
+    // Where coefficient i of stream j ([pre | res (K) | post]) is among [pre | post | res].
+    int place(int j, int i) const {
+        return i == 0 ? j : i <= k() ? (2 + j) * k() + i - 1 : k() + j;
+    }
+    void weight_sums(int l, Real* sums) const;
+    void find_moments(int l, const Tile& tile) const;
 
     bool dynamic_;
     std::vector<Site> sites_;  // index l - 1
-    TensorId xhat_id_, rstd_id_, dxhat_id_, dz_id_;
-    View<Real> xhat_, dxhat_;  // (N*K, C)
-    View<Real> rstd_;          // (N*K)
-    View<Real> dz_;            // (N*K, K+2)
 };
 
-template <class Real>
-void Hyper<Real>::declare(Plan& plan, ParamStore<Real>& params) {
-    StreamMixer<Real>::declare(plan, params);
-    const Index c = this->shape().channels, nk = this->shape().tokens * k();
+template <class T>
+void Hyper<T>::declare(Plan& plan, ParamStore<Real>& params) {
+    StreamMixer<T>::declare(plan, params);
+    const Index c = this->shape().channels;
     for (int l = 1; l <= this->sublayers(); ++l) {
         Site site;
         const auto param = [&](const char* name, Shape shape, Init init) {
@@ -83,155 +104,144 @@ void Hyper<Real>::declare(Plan& plan, ParamStore<Real>& params) {
             site.beta_proj = param("beta_proj", {{'C', c}}, Init::constant(0.0));
             site.alpha_scale = param("alpha_scale", {{'G', 1}}, Init::constant(0.01));
             site.beta_scale = param("beta_scale", {{'G', 1}}, Init::constant(0.01));
-            site.tanh_id = plan.declare<Real>(fmt::format("mixer.tanh.{}", l),
-                                              {{'R', nk}, {'M', k() + 2}}, Lifetime::saved);
+            site.moments_id = plan.declare<Real>(fmt::format("mixer.moments.{}", l),
+                                                 this->lanes(2 * k()), Lifetime::saved);
         }
         sites_.push_back(site);
     }
-    if (!dynamic_) return;
-    xhat_id_ = plan.declare<Real>("mixer.xhat", {{'R', nk}, {'C', c}}, Lifetime::scratch);
-    dxhat_id_ = plan.declare<Real>("mixer.dxhat", {{'R', nk}, {'C', c}}, Lifetime::scratch);
-    rstd_id_ = plan.declare<Real>("mixer.rstd", {{'R', nk}}, Lifetime::scratch);
-    dz_id_ = plan.declare<Real>("mixer.dz", {{'R', nk}, {'M', k() + 2}}, Lifetime::scratch);
 }
 
-template <class Real>
-void Hyper<Real>::bind(const Arena& arena, ParamStore<Real>& params) {
-    StreamMixer<Real>::bind(arena, params);
+template <class T>
+void Hyper<T>::bind(const Arena& arena, ParamStore<Real>& params) {
+    StreamMixer<T>::bind(arena, params);
     for (Site& site : sites_) {
         for (Param* p : {&site.alpha, &site.beta}) p->bind(params);
         if (!dynamic_) continue;
         for (Param* p : {&site.alpha_proj, &site.beta_proj, &site.alpha_scale, &site.beta_scale})
             p->bind(params);
-        site.tanh = arena.view<Real>(site.tanh_id);
+        site.moments = arena.view<Real>(site.moments_id);
     }
-    if (!dynamic_) return;
-    xhat_ = arena.view<Real>(xhat_id_);
-    dxhat_ = arena.view<Real>(dxhat_id_);
-    rstd_ = arena.view<Real>(rstd_id_);
-    dz_ = arena.view<Real>(dz_id_);
 }
 
-// xhat = LN(X[j]) for every stream of every token.
-template <class Real>
-void Hyper<Real>::normalise(const Context& ctx, int l) {
+template <class T>
+void Hyper<T>::weight_sums(int l, Real* sums) const {
+    for (int i = 0; i < m(); ++i) {
+        const View<Real> w = weights(l, i);
+        sums[i] = total<0, Real>(w.data, w.count());
+    }
+}
+
+template <class T>
+void Hyper<T>::find_moments(int l, const Tile& tile) const {
     const Index c = this->shape().channels;
     const auto eps = static_cast<Real>(this->shape().norm_eps);
-    for_tokens(ctx, rstd_.count(), [&](Index r) {
-        const Real* x = this->x(l).data + r * c;
-        Real* out = xhat_.row(r);
-        Real mean = 0;
-        for (Index i = 0; i < c; ++i) mean += x[i];
-        mean /= static_cast<Real>(c);
-        for (Index i = 0; i < c; ++i) out[i] = x[i] - mean;
-        const Real rstd = Real(1) / std::sqrt(dot(out, out, c) / static_cast<Real>(c) + eps);
-        for (Index i = 0; i < c; ++i) out[i] *= rstd;
-        rstd_.data[r] = rstd;
-    });
+    for (int j = 0; j < k(); ++j) {
+        Lanes<Real> mean(this->at(at_site(l).moments, tile.index) + j * kTile),
+            rstd(mean.data() + k() * kTile);
+        mean.setZero(), rstd.setOnes();
+        for (int t = 0; t < tile.n; ++t) {
+            const auto [first, second] =
+                moments<0, Real>(this->x(l).data + ((tile.begin + t) * k() + j) * c, c);
+            mean[t] = first;
+            rstd[t] = second + eps;
+        }
+        rstd = rstd.sqrt().inverse();
+    }
 }
 
-template <class Real>
-void Hyper<Real>::coefficients(const Context& ctx, int l) {
-    const Index c = this->shape().channels, m = k() + 2;
+// u holds w X[j]; it becomes z.
+template <class T>
+void Hyper<T>::coefficients(int l, const Tile& tile) {
+    Real* out = this->coef(l, tile.index);
     if (l > this->sublayers()) {  // the sum of the streams
-        std::fill(this->coef(l).data, this->coef(l).data + this->coef(l).count(), Real(1));
+        std::fill_n(out, k() * kTile, Real(1));
         return;
     }
-    Site& site = sites_[static_cast<std::size_t>(l - 1)];
+    const Site& s = at_site(l);
+    Real sums[kMaxStreams + 2];
     if (dynamic_) {
-        normalise(ctx, l);
-        gemm(ctx, Op::none, Op::transpose, xhat_.extent(0), m - 1, c, Real(1), xhat_.data, c,
-             site.alpha_proj.value.data, c, Real(0), site.tanh.data, m);
-        gemm(ctx, Op::none, Op::transpose, xhat_.extent(0), Index{1}, c, Real(1), xhat_.data, c,
-             site.beta_proj.value.data, c, Real(0), site.tanh.data + m - 1, m);
+        weight_sums(l, sums);
+        find_moments(l, tile);
     }
-    for_tokens(ctx, this->shape().tokens, [&](Index n) {
-        Real* pre = this->coef(l).row(n);
-        Real* post = pre + k();
-        Real* res = post + k();
-        for (Index j = 0; j < k(); ++j) {
-            const Real* alpha = site.alpha.value.row(j);
-            pre[j] = alpha[0];
-            post[j] = site.beta.value.data[j];
-            std::copy(alpha + 1, alpha + 1 + k(), res + j * k());
+    for (int j = 0; j < k(); ++j)
+        for (int i = 0; i < m(); ++i) {
+            Lanes<Real> c(out + place(j, i) * kTile);
+            c = i <= k() ? s.alpha.value.row(j)[i] : s.beta.value.data[j];
             if (!dynamic_) continue;
-            Real* t = site.tanh.row(n * k() + j);
-            for (Index i = 0; i < m; ++i) t[i] = std::tanh(t[i]);
-            const Real a = site.alpha_scale.value.data[0];
-            pre[j] += a * t[0];
-            for (Index i = 0; i < k(); ++i) res[j * k() + i] += a * t[1 + i];
-            post[j] += site.beta_scale.value.data[0] * t[m - 1];
+            const ConstLanes<Real> mean(this->at(s.moments, tile.index) + j * kTile),
+                rstd(mean.data() + k() * kTile);
+            Lanes<Real> u(this->u(l, tile.index) + (j * m() + i) * kTile);
+            u = (u - mean * sums[i]) * rstd;
+            c += (i <= k() ? s.alpha_scale : s.beta_scale).value.data[0] * u.tanh();
         }
-    });
 }
 
-template <class Real>
-void Hyper<Real>::coefficients_backward(const Context& ctx, int l) {
+// With dz = a dcoef (1 - tanh^2), X[j] = x and r = rstd:
+//     dx += r w^T dz - r mean_c(w^T dz) - (x - mean) r^2 <dz, z> / C
+//     dw += dz r (x - mean)
+template <class T>
+void Hyper<T>::coefficients_backward(int l, const Tile& tile, const CoefficientGradient& g) {
     if (l > this->sublayers()) return;
-    Site& site = sites_[static_cast<std::size_t>(l - 1)];
-    static_backward(site);
-    if (!dynamic_) return;
-    normalise(ctx, l);
-    project_backward(ctx, site);
-}
-
-// dalpha_s += sum_n dalpha, dbeta_s += sum_n dbeta; with tanh also the scales and dz.
-template <class Real>
-void Hyper<Real>::static_backward(Site& site) {
-    const Index m = k() + 2;
-    for (Index n = 0; n < this->shape().tokens; ++n) {
-        const Real* dpre = this->dcoef().row(n);
-        const Real* dpost = dpre + k();
-        const Real* dres = dpost + k();
-        for (Index j = 0; j < k(); ++j) {
-            Real* dalpha = site.alpha.grad.row(j);
-            dalpha[0] += dpre[j];
-            axpy(Real(1), dres + j * k(), dalpha + 1, k());
-            site.beta.grad.data[j] += dpost[j];
+    const Site& s = at_site(l);
+    const Index c = this->shape().channels;
+    using Array = Eigen::Array<Real, kTile, 1>;
+    Real* sums = this->partial(tile.chunk);
+    Real w_sums[kMaxStreams + 2];
+    if (dynamic_) weight_sums(l, w_sums);
+    for (int j = 0; j < k(); ++j) {
+        Array along = Array::Zero(), level = Array::Zero();
+        for (int i = 0; i < m(); ++i) {
+            const ConstLanes<Real> dc(g.dcoef + place(j, i) * kTile);
+            Lanes<Real>(sums + (j * m() + i) * kTile) += dc;
             if (!dynamic_) continue;
-            const Real* t = site.tanh.row(n * k() + j);
-            Real* dz = dz_.row(n * k() + j);
-            dz[0] = dpre[j];
-            std::copy(dres + j * k(), dres + (j + 1) * k(), dz + 1);
-            dz[m - 1] = dpost[j];
-            site.alpha_scale.grad.data[0] += dot(dz, t, m - 1);
-            site.beta_scale.grad.data[0] += dz[m - 1] * t[m - 1];
-            for (Index i = 0; i < m; ++i)
-                dz[i] *= (Real(1) - t[i] * t[i]) *
-                         (i < m - 1 ? site.alpha_scale : site.beta_scale).value.data[0];
+            const ConstLanes<Real> mean(this->at(s.moments, tile.index) + j * kTile),
+                rstd(mean.data() + k() * kTile), z(this->u(l, tile.index) + (j * m() + i) * kTile);
+            const bool alpha = i <= k();
+            const Array t = z.tanh();
+            Lanes<Real>(sums + (k() * m() + (alpha ? 0 : 1)) * kTile) += dc * t;
+            const Array dz =
+                (alpha ? s.alpha_scale : s.beta_scale).value.data[0] * dc * (Real(1) - t.square());
+            along += dz * z;
+            level += dz * w_sums[i];
+            Lanes<Real> du(g.du + (j * m() + i) * kTile);
+            du = dz * rstd;
+            Lanes<Real>(sums + (k() * m() + 2 + i) * kTile) += du * mean;
         }
+        if (!dynamic_) continue;
+        const ConstLanes<Real> mean(this->at(s.moments, tile.index) + j * kTile),
+            rstd(mean.data() + k() * kTile);
+        Lanes<Real> a(g.a + j * kTile);
+        a = -along * rstd.square() / static_cast<Real>(c);
+        Lanes<Real>(g.b + j * kTile) = -level * rstd / static_cast<Real>(c) - a * mean;
     }
 }
 
-template <class Real>
-void Hyper<Real>::project_backward(const Context& ctx, Site& site) {
-    const Index c = this->shape().channels, m = k() + 2, rows = xhat_.extent(0);
-    gemm(ctx, Op::transpose, Op::none, m - 1, c, rows, Real(1), dz_.data, m, xhat_.data, c, Real(1),
-         site.alpha_proj.grad.data, c);
-    gemm(ctx, Op::transpose, Op::none, Index{1}, c, rows, Real(1), dz_.data + m - 1, m, xhat_.data,
-         c, Real(1), site.beta_proj.grad.data, c);
-    gemm(ctx, Op::none, Op::none, rows, c, m - 1, Real(1), dz_.data, m, site.alpha_proj.value.data,
-         c, Real(0), dxhat_.data, c);
-    for_tokens(ctx, rows, [&](Index r) {
-        Real* d = dxhat_.row(r);
-        const Real* xh = xhat_.row(r);
-        axpy(dz_.row(r)[m - 1], site.beta_proj.value.data, d, c);
-        Real mean = 0;
-        for (Index i = 0; i < c; ++i) mean += d[i];
-        mean /= static_cast<Real>(c);
-        const Real along = dot(d, xh, c) / static_cast<Real>(c), rstd = rstd_.data[r];
-        Real* dx = this->dx().data + r * c;
-        for (Index i = 0; i < c; ++i) dx[i] += rstd * (d[i] - mean - xh[i] * along);
-    });
+template <class T>
+void Hyper<T>::add_partials(int l, const Real* sums) {
+    if (l > this->sublayers()) return;
+    const Site& s = at_site(l);
+    for (int j = 0; j < k(); ++j) {
+        for (int i = 0; i <= k(); ++i) s.alpha.grad.row(j)[i] += sums[j * m() + i];
+        s.beta.grad.data[j] += sums[j * m() + k() + 1];
+    }
+    if (!dynamic_) return;
+    sums += k() * m();
+    s.alpha_scale.grad.data[0] += sums[0];
+    s.beta_scale.grad.data[0] += sums[1];
+    for (int i = 0; i < m(); ++i) {
+        const View<Real> dw = dweights(l, i);
+        for (Index c = 0; c < dw.count(); ++c) dw.data[c] -= sums[2 + i];
+    }
 }
 
 }  // namespace
 
-template <class Real>
-MixerPtr<Real> make_hyper(const MixerConfig& config, const MixerShape& shape) {
-    return std::make_unique<Hyper<Real>>(shape, static_cast<int>(config.streams), config.dynamic);
+template <class T>
+MixerPtr<T> make_hyper(const MixerConfig& config, const MixerShape& shape) {
+    return std::make_unique<Hyper<T>>(shape, static_cast<int>(config.streams), config.dynamic);
 }
 template MixerPtr<float> make_hyper(const MixerConfig&, const MixerShape&);
 template MixerPtr<double> make_hyper(const MixerConfig&, const MixerShape&);
+template MixerPtr<Bf16> make_hyper(const MixerConfig&, const MixerShape&);
 
 }  // namespace plumb

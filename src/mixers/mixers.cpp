@@ -5,7 +5,7 @@
 namespace plumb {
 namespace {
 
-#define PLUMB_MAKE(function) function<float>, function<double>
+#define PLUMB_MAKE(function) function<float>, function<double>, function<Bf16>
 
 std::vector<MixerInfo> make_table() {
     return {
@@ -83,17 +83,20 @@ const MixerInfo& find_mixer(const std::string& name) {
                                  nearest(name, names)));
 }
 
-template <class Real>
-MixerPtr<Real> make_mixer(const MixerConfig& config, const MixerShape& shape) {
+template <class T>
+MixerPtr<T> make_mixer(const MixerConfig& config, const MixerShape& shape) {
     require(shape.sublayers >= 1 && shape.tokens >= 1 && shape.channels >= 1, "empty mixer shape");
     const MixerInfo& info = find_mixer(config.name);
-    if constexpr (std::is_same_v<Real, float>)
+    if constexpr (std::is_same_v<T, float>)
         return info.make_float(config, shape);
-    else
+    else if constexpr (std::is_same_v<T, double>)
         return info.make_double(config, shape);
+    else
+        return info.make_bf16(config, shape);
 }
 
 template MixerPtr<float> make_mixer(const MixerConfig&, const MixerShape&);
 template MixerPtr<double> make_mixer(const MixerConfig&, const MixerShape&);
+template MixerPtr<Bf16> make_mixer(const MixerConfig&, const MixerShape&);
 
 }  // namespace plumb

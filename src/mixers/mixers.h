@@ -26,6 +26,7 @@ struct MixerInfo {
     bool equals_standard_at_init;  // same logits as `standard` at step 0, up to norm_eps
     std::function<MixerPtr<float>(const MixerConfig&, const MixerShape&)> make_float;
     std::function<MixerPtr<double>(const MixerConfig&, const MixerShape&)> make_double;
+    std::function<MixerPtr<Bf16>(const MixerConfig&, const MixerShape&)> make_bf16;
 };
 
 const std::vector<MixerInfo>& mixers();
@@ -33,7 +34,7 @@ const std::vector<MixerInfo>& mixers();
 // Throws UsageError naming the nearest mixer.
 const MixerInfo& find_mixer(const std::string& name);
 
-// Throws UsageError for impossible options, naming the key.
+// T is float, double or Bf16. Throws UsageError for impossible options, naming the key.
 template <class T>
 MixerPtr<T> make_mixer(const MixerConfig& config, const MixerShape& shape);
 

@@ -6,187 +6,296 @@
 #include <algorithm>
 
 namespace plumb {
-namespace {
 
-// Channels handled at once: K rows of a tile stay in the first-level cache while they are mixed.
-constexpr Index kTile = 64;
-
-// out[k] = sum_s w(s, k) in[s] over tiles of channels; `in` and `out` may be the same memory.
-template <class Real, class Weight>
-void mix_streams(const Real* in, Real* out, int k_streams, Index c, Weight w) {
-    Real tile[kMaxStreams][kTile];
-    for (Index begin = 0; begin < c; begin += kTile) {
-        const Index size = std::min(kTile, c - begin);
-        for (int s = 0; s < k_streams; ++s)
-            std::copy(in + s * c + begin, in + s * c + begin + size, tile[s]);
-        for (int k = 0; k < k_streams; ++k) {
-            Real* o = out + k * c + begin;
-            std::fill(o, o + size, Real(0));
-            for (int s = 0; s < k_streams; ++s) axpy(w(s, k), tile[s], o, size);
-        }
-    }
-}
-
-}  // namespace
-
-template <class Real>
-StreamMixer<Real>::StreamMixer(const MixerShape& shape, int streams)
-    : MaterialisedMixer<Real>(shape), streams_(streams) {
+template <class T>
+StreamMixer<T>::StreamMixer(const MixerShape& shape, int streams)
+    : DepthMixer<T>(shape), streams_(streams) {
     if (streams < 1 || streams > kMaxStreams)
         throw UsageError(fmt::format("mixer.streams={}: must lie in 1..{}", streams, kMaxStreams));
 }
 
-template <class Real>
-void StreamMixer<Real>::declare(Plan& plan, ParamStore<Real>&) {
-    const Index n = this->shape().tokens, c = this->shape().channels;
-    const Shape streams{{'N', n}, {'K', streams_}, {'C', c}}, coefs{{'N', n}, {'M', n_coef()}};
+template <class T>
+void StreamMixer<T>::declare(Plan& plan, ParamStore<Real>&) {
+    const Shape streams{
+        {'N', this->shape().tokens}, {'K', streams_}, {'C', this->shape().channels}};
+    for (int l = 0; l <= this->sublayers(); ++l)
+        v_id_.push_back(plan.declare<T>(fmt::format("mixer.v.{}", l), this->token_shape(),
+                                        l > 0 ? Lifetime::saved : Lifetime::scratch));
     for (int l = 1; l <= this->sublayers() + 1; ++l) {
-        const auto saved = [&](const char* name, Shape shape) {
-            return plan.declare<Real>(fmt::format("mixer.{}.{}", name, l), shape, Lifetime::saved);
+        const Projection p = projection(l);
+        const auto saved = [&](const char* name, auto type, Shape shape) {
+            return plan.declare<decltype(type)>(fmt::format("mixer.{}.{}", name, l), shape,
+                                                Lifetime::saved);
         };
-        x_id_.push_back(saved("x", streams));
-        coef_id_.push_back(saved("coef", coefs));
-        if (l <= this->sublayers()) v_id_.push_back(saved("v", this->token_shape()));
+        x_id_.push_back(saved("x", T{}, streams));
+        coef_id_.push_back(saved("coef", Real{}, lanes(n_coef())));
+        u_id_.push_back(saved("u", Real{}, lanes(p.shared ? streams_ * p.m : p.m)));
     }
+    declare_scratch(plan);
+}
+
+template <class T>
+void StreamMixer<T>::declare_scratch(Plan& plan) {
+    const Index n = this->shape().tokens, c = this->shape().channels, chunks = n_chunks(n);
     const auto scratch = [&](const char* name, Shape shape) {
         return plan.declare<Real>(name, shape, Lifetime::scratch);
     };
-    h_id_ = scratch("mixer.h", this->token_shape());
-    dh_id_ = scratch("mixer.dh", this->token_shape());
-    dv_id_ = scratch("mixer.dv", this->token_shape());
-    dx_id_ = scratch("mixer.dx", streams);
-    dcoef_id_ = scratch("mixer.dcoef", coefs);
+    Index packed = 0, numbers = 0;
+    for (int l = 1; l <= this->sublayers() + 1; ++l) {
+        const Projection p = projection(l);
+        packed = std::max(packed, parts(p) * packed_size(p));
+        numbers = std::max<Index>(numbers, p.shared ? streams_ * p.m : p.m);
+    }
+    dv_id_ = plan.declare<T>("mixer.dv", this->token_shape(), Lifetime::scratch);
+    dx_id_ = scratch("mixer.dx", {{'N', n}, {'K', streams_}, {'C', c}});
+    row_id_ = scratch("mixer.row", {{'P', chunks}, {'T', kTile}, {'C', c}});
+    dcoef_id_ = scratch("mixer.dcoef", {{'P', chunks}, {'M', n_coef()}, {'T', kTile}});
+    du_id_ = scratch("mixer.du", {{'P', chunks}, {'M', numbers}, {'T', kTokenChunk}});
+    ab_id_ = scratch("mixer.ab", {{'P', chunks}, {'K', 2 * streams_}, {'T', kTile}});
+    packed_id_ = scratch("mixer.packed", {{'W', packed}});
+    dpacked_id_ = scratch("mixer.dpacked", {{'P', chunks}, {'W', packed}});
+    partial_id_ = scratch("mixer.partial", {{'P', chunks}, {'M', n_partials()}, {'T', kTile}});
 }
 
-template <class Real>
-void StreamMixer<Real>::bind(const Arena& arena, ParamStore<Real>&) {
-    for (const TensorId id : x_id_) x_.push_back(arena.view<Real>(id));
+template <class T>
+void StreamMixer<T>::bind(const Arena& arena, ParamStore<Real>&) {
+    for (const TensorId id : x_id_) x_.push_back(arena.view<T>(id));
+    for (const TensorId id : v_id_) v_.push_back(arena.view<T>(id));
     for (const TensorId id : coef_id_) coef_.push_back(arena.view<Real>(id));
-    for (const TensorId id : v_id_) v_.push_back(arena.view<Real>(id));
-    h_ = arena.view<Real>(h_id_);
-    dh_ = arena.view<Real>(dh_id_);
-    dv_ = arena.view<Real>(dv_id_);
+    for (const TensorId id : u_id_) u_.push_back(arena.view<Real>(id));
+    dv_ = arena.view<T>(dv_id_);
     dx_ = arena.view<Real>(dx_id_);
+    row_ = arena.view<Real>(row_id_);
     dcoef_ = arena.view<Real>(dcoef_id_);
+    du_ = arena.view<Real>(du_id_);
+    ab_ = arena.view<Real>(ab_id_);
+    packed_ = arena.view<Real>(packed_id_);
+    dpacked_ = arena.view<Real>(dpacked_id_);
+    partial_ = arena.view<Real>(partial_id_);
 }
 
-template <class Real>
-View<Real> StreamMixer<Real>::do_slot(int l) {
-    return l == 0 ? h_ : v_[static_cast<std::size_t>(l - 1)];
+template <class T>
+void StreamMixer<T>::stream(int l, Index n, Real* out) const {
+    const Index width = stream_width();
+    std::copy_n(x(l + 1).data + n * width, width, out);
 }
 
-template <class Real>
-void StreamMixer<Real>::do_begin(const Context& ctx) {
+template <class T>
+template <class F>
+void StreamMixer<T>::for_tiles(Index begin, Index end, Index chunk, F&& f) const {
+    for (Index i = begin; i < end; i += kTile)
+        f(Tile{i, static_cast<int>(std::min<Index>(kTile, end - i)), i / kTile, chunk});
+}
+
+template <class T>
+auto StreamMixer<T>::weight_rows(int l) const
+    -> std::array<const Real*, kMaxStreams*(kMaxStreams + 2)> {
+    std::array<const Real*, kMaxStreams*(kMaxStreams + 2)> rows{};
+    for (int i = 0; i < projection(l).m; ++i)
+        rows[static_cast<std::size_t>(i)] = weights(l, i).data;
+    return rows;
+}
+
+// ---- forward ------------------------------------------------------------------------------------
+
+template <class T>
+void StreamMixer<T>::do_read(const Context& ctx, int l, const PreNorm<T>& norm) {
     const Index c = this->shape().channels;
-    for_tokens(ctx, this->shape().tokens, [&](Index n) {
-        for (int k = 0; k < streams_; ++k)
-            std::copy(h_.row(n), h_.row(n) + c, x(1).data + (n * streams_ + k) * c);
+    with_streams<Real>(streams_, c, [&](auto k) {
+        for_chunks(ctx, this->shape().tokens, [&](Index begin, Index end, Index chunk) {
+            for_tiles(begin, end, chunk,
+                      [&](const Tile& tile) { read_tile<k.value>(l, tile, norm); });
+        });
     });
+    const Index numbers = u_[static_cast<std::size_t>(l - 1)].extent(1);
+    this->template moved<T>(ctx, (l > 1 ? 2 * streams_ + 1 : streams_ + 1) * c);
+    this->template moved<Real>(ctx, (l > 1 ? 2 : 1) * n_coef() + numbers);
 }
 
-template <class Real>
-View<const Real> StreamMixer<Real>::do_read(const Context& ctx, int l) {
-    coefficients(ctx, l);
+template <class T>
+template <int K>
+void StreamMixer<T>::read_tile(int l, const Tile& tile, const PreNorm<T>& norm) {
+    const Index c = this->shape().channels, width = streams_ * c;
+    T* out = x_[static_cast<std::size_t>(l - 1)].data + tile.begin * width;
+    const T* v = v_[static_cast<std::size_t>(l - 1)].row(tile.begin);
+    for (int t = 0; t < tile.n; ++t)
+        if (l == 1) {
+            for (int k = 0; k < streams_; ++k) std::copy_n(v + t * c, c, out + t * width + k * c);
+        } else {
+            const Real* post = coef(l - 1, tile.index) + streams_ * kTile + t;
+            mix_streams<K>(streams_, c, x(l - 1).data + (tile.begin + t) * width, v + t * c, post,
+                           post + streams_ * kTile, out + t * width);
+        }
+    project_tile<K>(l, tile);
+    coefficients(l, tile);
+    for (int t = 0; t < tile.n; ++t) {
+        Real* h = at(row_, tile.chunk);
+        read_streams<K>(streams_, c, out + t * width, coef(l, tile.index) + t, h);
+        norm.put(tile.begin + t, h);
+    }
+}
+
+template <class T>
+template <int K>
+void StreamMixer<T>::project_tile(int l, const Tile& tile) {
+    const Projection p = projection(l);
+    const Index c = this->shape().channels, width = streams_ * c;
+    const T* in = x(l).data + tile.begin * width;
+    if (p.m == 0) return;
+    const auto w = weight_rows(l);
+    Real* out = u(l, tile.index);
+    if (tile.n < kTile)
+        std::fill_n(out, u_[static_cast<std::size_t>(l - 1)].extent(1) * kTile, Real(0));
+    if (!p.shared) {  // long enough for the next tile to arrive meanwhile
+        const T* before = x(std::max(l - 1, 1)).data + tile.begin * width;
+        return project<K>(tile.n, width, in, before, width, p.m, w.data(), out);
+    }
+    for (int s = 0; s < streams_; ++s)
+        project<K>(tile.n, c, in + s * c, static_cast<const T*>(nullptr), width, p.m, w.data(),
+                   out + s * p.m * kTile);
+}
+
+// ---- backward: dx_ is dLoss/dX of the streams after the site, then of those at it
+// ----------------
+
+template <class T>
+void StreamMixer<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) {
     const Index c = this->shape().channels;
-    for_tokens(ctx, this->shape().tokens, [&](Index n) {
-        const Real* pre = coef(l).row(n);
-        const Real* in = x(l).data + n * streams_ * c;
-        Real* h = h_.row(n);
-        std::fill(h, h + c, Real(0));
-        for (int s = 0; s < streams_; ++s) axpy(pre[s], in + s * c, h, c);
+    const Projection p = projection(l);
+    const auto w = weight_rows(l);
+    for (int s = 0; p.m > 0 && s < parts(p); ++s) {
+        std::array<const Real*, kMaxStreams*(kMaxStreams + 2)> rows = w;
+        for (int i = 0; i < p.m; ++i) rows[static_cast<std::size_t>(i)] += s * c;
+        pack_weights(c, p.m, rows.data(), packed_.data + s * packed_size(p));
+    }
+    with_streams<Real>(streams_, c, [&](auto k) {
+        for_chunks(ctx, this->shape().tokens, [&](Index begin, Index end, Index chunk) {
+            std::fill_n(at(partial_, chunk), n_partials() * kTile, Real(0));
+            for_tiles(begin, end, chunk,
+                      [&](const Tile& tile) { read_backward_tile<k.value>(l, tile, norm); });
+            weight_gradients<k.value>(l, begin, end, chunk);
+        });
     });
-    return h_;
-}
-
-template <class Real>
-void StreamMixer<Real>::do_write(const Context& ctx, int l) {
-    const Index c = this->shape().channels;
-    for_tokens(ctx, this->shape().tokens, [&](Index n) {
-        const Real* post = coef(l).row(n) + streams_;
-        const Real* res = post + streams_;
-        Real* out = x(l + 1).data + n * streams_ * c;
-        mix_streams(x(l).data + n * streams_ * c, out, streams_, c,
-                    [&](int s, int k) { return res[s * streams_ + k]; });
-        for (int k = 0; k < streams_; ++k)
-            axpy(post[k], v_[static_cast<std::size_t>(l - 1)].row(n), out + k * c, c);
-    });
-}
-
-// ---- backward: dx_ is dLoss/dX of the streams after the point reached ---------------------------
-
-template <class Real>
-void StreamMixer<Real>::do_read_backward(const Context& ctx, int l) {
-    const Index c = this->shape().channels;
+    reduce(ctx, l);
     const bool last = l > this->sublayers();
-    for_tokens(ctx, this->shape().tokens, [&](Index n) {
-        const Real* pre = coef(l).row(n);
-        const Real* in = x(l).data + n * streams_ * c;
-        Real* dpre = dcoef_.row(n);
-        Real* dx = dx_.data + n * streams_ * c;
-        if (last) std::fill(dx, dx + streams_ * c, Real(0));
-        if (last) std::fill(dpre, dpre + n_coef(), Real(0));
-        for (int s = 0; s < streams_; ++s) {
-            dpre[s] = dot(dh_.row(n), in + s * c, c);
-            axpy(pre[s], dh_.row(n), dx + s * c, c);
-        }
-    });
-    coefficients_backward(ctx, l);
+    const Index numbers = u_[static_cast<std::size_t>(l - 1)].extent(1);
+    this->template moved<T>(ctx, (streams_ + (last ? 1 : 2)) * c);
+    this->template moved<Real>(ctx, (last ? 1 : 2) * streams_ * c + n_coef() + numbers);
 }
 
-template <class Real>
-View<const Real> StreamMixer<Real>::do_write_backward(const Context& ctx, int l) {
-    const Index c = this->shape().channels;
-    for_tokens(ctx, this->shape().tokens, [&](Index n) {
-        const Real* post = coef(l).row(n) + streams_;
-        const Real* res = post + streams_;
-        const Real* in = x(l).data + n * streams_ * c;
-        Real* dpost = dcoef_.row(n) + streams_;
-        Real* dres = dpost + streams_;
-        Real* dx = dx_.data + n * streams_ * c;
-        Real* dv = dv_.row(n);
-        std::fill(dv, dv + c, Real(0));
-        for (int k = 0; k < streams_; ++k) {
-            dpost[k] = dot(dx + k * c, v_[static_cast<std::size_t>(l - 1)].row(n), c);
-            axpy(post[k], dx + k * c, dv, c);
+template <class T>
+template <int K>
+void StreamMixer<T>::read_backward_tile(int l, const Tile& tile, const PreNorm<T>& norm) {
+    const Index c = this->shape().channels, width = streams_ * c;
+    const bool last = l > this->sublayers();
+    const Projection p = projection(l);
+    const T* in = x(l).data + tile.begin * width;
+    Real *d = at(row_, tile.chunk), *dcoef = at(dcoef_, tile.chunk), *ab = at(ab_, tile.chunk);
+    Real* dx = dx_.data + tile.begin * width;
+    std::fill_n(dcoef, n_coef() * kTile, Real(0));
+    for (int t = 0; t < tile.n; ++t) {
+        norm.gradient(tile.begin + t, d + t * c);
+        if (last)
             for (int s = 0; s < streams_; ++s)
-                dres[s * streams_ + k] = dot(in + s * c, dx + k * c, c);
-        }
-        mix_streams(dx, dx, streams_, c, [&](int k, int s) { return res[s * streams_ + k]; });
-    });
-    return dv_;
+                dcoef[s * kTile + t] = dot_vecs<K, Real>(in + t * width + s * c, d + t * c, c);
+        else
+            coefficient_gradients<K>(streams_, c, in + t * width,
+                                     v_[static_cast<std::size_t>(l)].row(tile.begin + t), d + t * c,
+                                     dx + t * width, dcoef + t);
+    }
+    const Index numbers = u_[static_cast<std::size_t>(l - 1)].extent(1);
+    Real* du = at(du_, tile.chunk) + tile.index % kTilesPerChunk * numbers * kTile;
+    coefficients_backward(l, tile, {dcoef, du, ab, ab + streams_ * kTile});
+    const Real* pre = coef(l, tile.index);
+    const SiteGradient<Real, T> g{
+        .streams = streams_,
+        .c = c,
+        .x = in,
+        .d = d,
+        .dx = dx,
+        .last = last,
+        .pre = pre,
+        .res = pre + 2 * streams_ * kTile,
+        .post_before = l > 1 ? coef(l - 1, tile.index) + streams_ * kTile : nullptr,
+        .dv = dv_.row(tile.begin),
+        .m = p.m,
+        .shared = p.shared,
+        .du = du,
+        .packed = packed_.data,
+        .a = ab,
+        .b = ab + streams_ * kTile};
+    if (p.shared)
+        stream_gradients<K, true>(g, tile.n);
+    else
+        stream_gradients<K, false>(g, tile.n);
 }
 
-template <class Real>
-View<const Real> StreamMixer<Real>::do_begin_backward(const Context& ctx) {
-    const Index c = this->shape().channels;
-    for_tokens(ctx, this->shape().tokens, [&](Index n) {
-        Real* dv = dv_.row(n);
-        std::fill(dv, dv + c, Real(0));
-        for (int k = 0; k < streams_; ++k) axpy(Real(1), dx_.data + (n * streams_ + k) * c, dv, c);
-    });
-    return dv_;
+template <class T>
+template <int K>
+void StreamMixer<T>::weight_gradients(int l, Index begin, Index end, Index chunk) {
+    const Projection p = projection(l);
+    if (p.m == 0) return;
+    const Index c = this->shape().channels, width = streams_ * c;
+    const T* in = x(l).data + begin * width;
+    const int rows = p.shared ? streams_ : 1, n = static_cast<int>(end - begin);
+    for (int s = 0; s < parts(p); ++s)
+        weight_gradient<K>(n, rows, c, in + s * c, width, p.m, at(du_, chunk),
+                           at(dpacked_, chunk) + s * packed_size(p));
+}
+
+// Adds up the chunks' sums, in order.
+template <class T>
+void StreamMixer<T>::reduce(const Context& ctx, int l) {
+    const Index chunks = n_chunks(this->shape().tokens), c = this->shape().channels;
+    const Projection p = projection(l);
+    constexpr Index width = kVec<Real>;
+    const Index vecs = packed_vecs<Real>(c), size = packed_size(p);
+    std::array<Real*, kMaxStreams*(kMaxStreams + 2)> dw{};
+    for (int i = 0; i < p.m; ++i) dw[static_cast<std::size_t>(i)] = dweights(l, i).data;
+    if (p.m > 0)
+        for_tokens(ctx, parts(p) * vecs, [&](Index part_v) {
+            const Index s = part_v / vecs, v = part_v % vecs;
+            for (int i = 0; i < p.m; ++i) {
+                Vec<Real> sum{};
+                const Real* from = dpacked_.data + s * size + (v * p.m + i) * width;
+                for (Index k = 0; k < chunks; ++k)
+                    sum += load<Real>(from + k * dpacked_.extent(1), Full<Real>{});
+                Real* to = dw[static_cast<std::size_t>(i)] + s * c + v * width;
+                for (Index j = 0; j < std::min(width, c - v * width); ++j) to[j] += sum[j];
+            }
+        });
+    Real sums[kMaxStreams * (kMaxStreams + 4)]{};
+    for (Index k = 0; k < chunks; ++k)
+        for (int i = 0; i < n_partials(); ++i)
+            for (int t = 0; t < kTile; ++t) sums[i] += at(partial_, k)[i * kTile + t];
+    add_partials(l, sums);
 }
 
 // Each stream as a row of coefficients over the v_i, carried along the walk.
-template <class Real>
-void StreamMixer<Real>::do_depth_matrix(Index token, View<Real> m) const {
+template <class T>
+void StreamMixer<T>::do_depth_matrix(Index token, View<Real> m) const {
     const Index rows = this->sublayers() + 1;
-    std::vector<Real> e(static_cast<std::size_t>(streams_ * rows), Real(0));
+    std::vector<Real> e(static_cast<std::size_t>(streams_ * rows), Real(0)), mixed(e);
     for (int k = 0; k < streams_; ++k) e[static_cast<std::size_t>(k * rows)] = Real(1);
     for (int l = 1; l <= rows; ++l) {
-        const Real* pre = coef(l).row(token);
-        const Real* post = pre + streams_;
-        const Real* res = post + streams_;
+        const Real* pre = coef(l, token / kTile) + token % kTile;
+        const Real *post = pre + streams_ * kTile, *res = post + streams_ * kTile;
         for (int s = 0; s < streams_; ++s)
-            axpy(pre[s], e.data() + s * rows, m.data + (l - 1) * rows, rows);
+            axpy(pre[s * kTile], e.data() + s * rows, m.data + (l - 1) * rows, rows);
         if (l == rows) break;
-        mix_streams(e.data(), e.data(), streams_, rows,
-                    [&](int s, int k) { return res[s * streams_ + k]; });
-        for (int k = 0; k < streams_; ++k) e[static_cast<std::size_t>(k * rows + l)] += post[k];
+        std::fill(mixed.begin(), mixed.end(), Real(0));
+        for (int k = 0; k < streams_; ++k) {
+            for (int s = 0; s < streams_; ++s)
+                axpy(res[(s * streams_ + k) * kTile], e.data() + s * rows, mixed.data() + k * rows,
+                     rows);
+            mixed[static_cast<std::size_t>(k * rows + l)] = post[k * kTile];
+        }
+        e.swap(mixed);
     }
 }
 
 template class StreamMixer<float>;
 template class StreamMixer<double>;
+template class StreamMixer<Bf16>;
 
 }  // namespace plumb

@@ -3,55 +3,132 @@
 //     h_l = sum_s pre[s] X_l[s]      X_{l+1}[k] = sum_s res[s,k] X_l[s] + post[k] v_l
 //     X_1 = K copies of v_0          h_{L+1} = sum_s pre[s] X_{L+1}[s]
 //
-// A subclass says how the coefficients [pre (K) | post (K) | res (K*K)] of a sublayer come about
-// and how their gradient goes back to X and its parameters. M[l,i] = pre_l^T (product of res^T)
-// post_i has cut rank K. Per token and sublayer a fused pass would move (3K + 2) C numbers.
+// M[l,i] = pre_l^T (product of res^T) post_i has cut rank K. The coefficients [pre | post | res] of
+// a site come from numbers u = w X_l that X_l is projected on; a subclass has the weights w and
+// says how the coefficients follow from u, and how their gradient goes back to u.
+//
+// A site is one pass over tiles of kTile tokens. Forward: write l-1, project, coefficients, read,
+// norm. Backward: norm, gradients of coefficients and of u, then
+//     dX_l[s] = sum_k res[s,k] dX_{l+1}[k] + pre[s] D_l + w^T du + a[s] X_l[s] + b[s]
+// (a, b: the mean and rms inside the coefficients) and dv_{l-1} = sum_k post_{l-1}[k] dX_l[k].
+// Numbers moved per token and site: forward (2 K + 1) C, backward (K + 2) C in T, 2 K C in Real.
 #pragma once
 
-#include "mixers/materialised_mixer.h"
+#include "mixers/mixers.h"
+#include "mixers/stream_kernels.h"
+
+#include <Eigen/Core>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wuninitialized"  // false alarms of gcc 12 on AVX-512 intrinsics
+#endif
 
 namespace plumb {
 
-inline constexpr int kMaxStreams = 8;
-
+// A number of every token of a tile.
 template <class Real>
-class StreamMixer : public MaterialisedMixer<Real> {
+using Lanes = Eigen::Map<Eigen::Array<Real, kTile, 1>>;
+template <class Real>
+using ConstLanes = Eigen::Map<const Eigen::Array<Real, kTile, 1>>;
+
+// Tokens begin..begin+n-1 of a chunk; index counts all tiles. Lanes from n on hold no token: they
+// are finite and their gradients are zero.
+struct Tile {
+    Index begin;
+    int n;
+    Index index, chunk;
+};
+
+template <class T>
+class StreamMixer : public DepthMixer<T> {
 public:
+    using Real = RealOf<T>;
+
     StreamMixer(const MixerShape& shape, int streams);
 
     void declare(Plan& plan, ParamStore<Real>& params) override;
     void bind(const Arena& arena, ParamStore<Real>& params) override;
-    View<const Real> stream(int l) const override { return x_[static_cast<std::size_t>(l)]; }
+    Index stream_width() const final { return streams_ * this->shape().channels; }
+    void stream(int l, Index n, Real* out) const final;  // X_{l+1}
 
 protected:
-    // Fills coef(l) for every token from x(l). At l = L+1 only pre is used.
-    virtual void coefficients(const Context& ctx, int l) = 0;
-    // dcoef() -> adds to dx() and to parameter gradients. At l = L+1 only pre is set.
-    virtual void coefficients_backward(const Context& ctx, int l) = 0;
+    // Numbers u of site l: K*C numbers of a token on m rows of K*C weights or, if shared, each of
+    // the K streams on the same m rows of C weights (u: K times m numbers). m = 0: none.
+    struct Projection {
+        int m = 0;
+        bool shared = false;
+    };
+    virtual Projection projection(int l) const = 0;
+    virtual View<Real> weights(int l, int i) const = 0;  // row i
+    virtual View<Real> dweights(int l, int i) const = 0;
+
+    // u(l) (as projected) -> coef(l), the pre part only at L+1; may change u(l) for backward.
+    virtual void coefficients(int l, const Tile& tile) = 0;
+    // dcoef (n_coef, kTile) and u(l) -> du, da, db of site_gradient(), and sums into partial(l).
+    struct CoefficientGradient {
+        const Real* dcoef;
+        Real *du, *a, *b;  // (u numbers, kTile), (K, kTile), (K, kTile)
+    };
+    virtual void coefficients_backward(int l, const Tile& tile, const CoefficientGradient& g) = 0;
+    // Parameters beside the weights: n_partials() sums over tokens -> their gradients.
+    virtual int n_partials() const = 0;
+    virtual void add_partials(int l, const Real* sums) = 0;
 
     int streams() const { return streams_; }
-    Index n_coef() const { return streams_ * (streams_ + 2); }
-    View<Real> x(int l) const { return x_[static_cast<std::size_t>(l - 1)]; }        // (N, K, C)
-    View<Real> coef(int l) const { return coef_[static_cast<std::size_t>(l - 1)]; }  // (N, K*K+2K)
-    View<Real> dx() const { return dx_; }                                            // (N, K, C)
-    View<Real> dcoef() const { return dcoef_; }                                      // (N, K*K+2K)
+    int n_coef() const { return streams_ * (streams_ + 2); }
+    View<const T> x(int l) const { return x_[static_cast<std::size_t>(l - 1)]; }  // (N, K, C)
+    Real* coef(int l, Index tile) const { return at(coef_[static_cast<std::size_t>(l - 1)], tile); }
+    Real* u(int l, Index tile) const { return at(u_[static_cast<std::size_t>(l - 1)], tile); }
+    // (n_partials, kTile) of this chunk, to add to.
+    Real* partial(Index chunk) const { return at(partial_, chunk); }
+    Index n_tiles() const { return (this->shape().tokens + kTile - 1) / kTile; }
+    // A tensor of `numbers` numbers per token, lane by lane.
+    Shape lanes(Index numbers) const { return {{'N', n_tiles()}, {'M', numbers}, {'T', kTile}}; }
+    // Block i of a tensor whose first axis counts tiles or chunks.
+    static Real* at(const View<Real>& x, Index i) { return x.data + i * (x.count() / x.extent(0)); }
 
 private:
-    View<Real> do_slot(int l) override;
-    void do_begin(const Context& ctx) override;
-    View<const Real> do_read(const Context& ctx, int l) override;
-    void do_write(const Context& ctx, int l) override;
-    View<Real> do_dslot(int) override { return dh_; }
-    void do_read_backward(const Context& ctx, int l) override;
-    View<const Real> do_write_backward(const Context& ctx, int l) override;
-    View<const Real> do_begin_backward(const Context& ctx) override;
+    static constexpr Index kTilesPerChunk = kTokenChunk / kTile;
+    static_assert(kTokenChunk % kTile == 0);
+
+    View<T> do_slot(int l) override { return v_[static_cast<std::size_t>(l)]; }
+    void do_begin(const Context&) override {}
+    void do_read(const Context& ctx, int l, const PreNorm<T>& norm) override;
+    void do_write(const Context&, int) override {}  // v_l is written when l+1 reads
+    void do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) override;
+    View<const T> do_write_backward(const Context&, int) override { return dv_; }
+    View<const T> do_begin_backward(const Context&) override { return dv_; }
     void do_depth_matrix(Index token, View<Real> m) const override;
 
+    void declare_scratch(Plan& plan);
+    template <class F>
+    void for_tiles(Index begin, Index end, Index chunk, F&& f) const;
+    template <int K>
+    void read_tile(int l, const Tile& tile, const PreNorm<T>& norm);
+    template <int K>
+    void read_backward_tile(int l, const Tile& tile, const PreNorm<T>& norm);
+    template <int K>
+    void project_tile(int l, const Tile& tile);
+    template <int K>
+    void weight_gradients(int l, Index begin, Index end, Index chunk);
+    void reduce(const Context& ctx, int l);
+    std::array<const Real*, kMaxStreams*(kMaxStreams + 2)> weight_rows(int l) const;
+    int parts(const Projection& p) const { return p.shared ? 1 : streams_; }
+    Index packed_size(const Projection& p) const {
+        return packed_vecs<Real>(this->shape().channels) * kVec<Real> * p.m;
+    }
+
     int streams_;
-    std::vector<TensorId> x_id_, v_id_, coef_id_;
-    std::vector<View<Real>> x_, v_, coef_;  // index l - 1
-    TensorId h_id_, dh_id_, dv_id_, dx_id_, dcoef_id_;
-    View<Real> h_, dh_, dv_, dx_, dcoef_;
+    std::vector<TensorId> x_id_, v_id_, coef_id_, u_id_;
+    std::vector<View<T>> x_, v_;        // X_1.. (N, K, C); v_0.. (N, C)
+    std::vector<View<Real>> coef_, u_;  // index l - 1, lanes of n_coef and of u
+    TensorId dv_id_, dx_id_, row_id_, dcoef_id_, du_id_, ab_id_, packed_id_, dpacked_id_,
+        partial_id_;
+    View<T> dv_;                   // (N, C)
+    View<Real> dx_;                // (N, K, C)
+    View<Real> row_;               // (n_chunks, kTile, C): h_l or D_l of a tile
+    View<Real> dcoef_, du_, ab_;   // lanes of a tile per chunk; du of all tiles
+    View<Real> packed_, dpacked_;  // weights; (n_chunks, ..) their gradients
+    View<Real> partial_;           // (n_chunks, n_partials, kTile)
 };
 
 }  // namespace plumb

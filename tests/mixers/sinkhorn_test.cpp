@@ -34,6 +34,29 @@ TEST_CASE("sinkhorn: twenty iterations against sixty-four", "[mixers]") {
     CHECK(relative_error(std::span(few), std::span(many)) <= 1e-4);
 }
 
+TEST_CASE("sinkhorn: sixteen side by side are sixteen", "[mixers]") {
+    for (const int k : {3, 4}) {
+        Array<double> logits({{'E', k * k}, {'T', 16}}, "logits"),
+            dp({{'E', k * k}, {'T', 16}}, "dp");
+        std::vector<double> p(logits.values().size()), dlogits(p.size());
+        Sinkhorn<double, 16> sixteen;
+        sixteen.forward(logits.values().data(), k, 20, p.data());
+        sixteen.backward(dp.values().data(), dlogits.data());
+        for (Index t = 0; t < 16; ++t) {
+            std::vector<double> x, g, one(static_cast<std::size_t>(k * k)), done(one);
+            for (Index e = 0; e < k * k; ++e)
+                x.push_back(logits.row(e)[t]), g.push_back(dp.row(e)[t]);
+            Sinkhorn<double> single;
+            single.forward(x.data(), k, 20, one.data());
+            single.backward(g.data(), done.data());
+            for (std::size_t e = 0; e < one.size(); ++e) {
+                CHECK(std::abs(p[e * 16 + static_cast<std::size_t>(t)] - one[e]) <= 1e-14);
+                CHECK(std::abs(dlogits[e * 16 + static_cast<std::size_t>(t)] - done[e]) <= 1e-14);
+            }
+        }
+    }
+}
+
 TEST_CASE("sinkhorn: one stream gives 1 and no gradient", "[mixers]") {
     Sinkhorn<double> sinkhorn;
     double logit = 3.0, p = 0, dp = 1, dlogit = 7;

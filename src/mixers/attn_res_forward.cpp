@@ -1,0 +1,129 @@
+// read(l): one pass over tokens finishes source l-1, mixes the sources, and ends in the pre-norm.
+#include "core/parallel.h"
+#include "mixers/attn_res.h"
+#include "mixers/row_kernels.h"
+#include "ops/exp.h"
+
+#include <cmath>
+
+namespace plumb {
+
+// P_i whole, its rstd, and its logits with readers in the group at work, unless open_group takes
+// them.
+template <class T>
+void AttnRes<T>::finish(Index n, int i) const {
+    const Index c = this->shape().channels;
+    T* row = source_[at(i)].row(n);
+    if (i > 0 && !schedule_.starts_block(i)) {
+        const T* before = source_[at(i - 1)].row(n);
+#pragma omp simd
+        for (Index j = 0; j < c; ++j) row[j] = static_cast<Real>(before[j]) + row[j];
+    }
+    const Real r = Real(1) / std::sqrt(row_dot(row, row, c) / static_cast<Real>(c) +
+                                       static_cast<Real>(this->shape().norm_eps));
+    rstd_.row(n)[i] = r;
+    const int l = i + 1;
+    const bool complete = schedule_.completes_block(i);
+    if (complete && l == schedule_.read(l).first) return;
+    Real* s = logit(n, i, l);
+    const Real* u = u_.row(i);
+    const Index readers = complete ? schedule_.read(l).last - i : 1;
+    row_dots<T, Real>(
+        1, [&](Index) { return row; }, readers, [&](Index k) { return u + k * c; }, c, s, readers);
+    for (Index k = 0; k < readers; ++k) s[k] *= r;
+}
+
+// The mix of the old sources for every query of the group, a lane a query: softmax over the sources
+// lane by lane, then one product. The mixes wait in mix(l); read(l) finds its own in bench.out.
+template <class T>
+void AttnRes<T>::open_group(Index n, int l, const Bench& bench) const {
+    const Index c = this->shape().channels;
+    const DepthSchedule::Read& read = schedule_.read(l);
+    const std::vector<const T*>& old = old_[at(l - 1)];
+    const Index n_old = std::ssize(old), queries = read.last - l + 1;
+    Real max[kStep], sum[kStep] = {};
+    Real* logits = logit(n, 0, l);
+    const auto row = [&old, first = n * c](Index k) {
+        return old[static_cast<std::size_t>(k)] + first;
+    };
+    row_dots<T, Real>(
+        n_old, row, queries, [u = u_.row(l - 1), c](Index q) { return u + q * c; }, c, logits,
+        queries);
+    for (Index k = 0; k < n_old; ++k) {
+        const Real r = rstd_.row(n)[read.old[static_cast<std::size_t>(k)]];
+        for (Index q = 0; q < queries; ++q) logits[k * queries + q] *= r;
+    }
+    std::copy_n(logits, kStep, max);
+    for (Index k = 1; k < n_old; ++k) {
+        const Real* s = logits + k * queries;
+#pragma omp simd
+        for (Index q = 0; q < kStep; ++q) max[q] = s[q] > max[q] ? s[q] : max[q];
+    }
+    for (Index k = 0; k < n_old; ++k) {
+        const Real* s = logits + k * queries;
+        Real* w = bench.t + k * kStep;
+#pragma omp simd
+        for (Index q = 0; q < kStep; ++q) {
+            w[q] = fast_exp(s[q] - max[q]);
+            sum[q] += w[q];
+        }
+    }
+    for (Index q = 0; q < queries; ++q) lse_.row(n)[l - 1 + q] = max[q] + std::log(sum[q]);
+    for (Index q = 0; q < kStep; ++q) sum[q] = Real(1) / sum[q];
+    for (Index k = 0; k < n_old; ++k)
+        for (Index q = 0; q < kStep; ++q) bench.t[k * kStep + q] *= sum[q];
+    mix_rows<T>(queries, n_old, row, bench.t, 1, kStep, c, bench.out, c);
+    for (Index q = read.fresh.empty() ? 1 : 0; q < queries; ++q)
+        copy_row(bench.out + q * c, mix(l + static_cast<int>(q)).row(n), c);
+}
+
+// h_l from the mix of the old sources, whose logit is its log-sum-exp, and the fresh ones.
+template <class T>
+void AttnRes<T>::merge(Index n, int l, const Bench& bench) const {
+    const Index c = this->shape().channels;
+    const std::vector<int>& fresh = schedule_.read(l).fresh;
+    const Index count = std::ssize(fresh) + 1;
+    Real& lse = lse_.row(n)[l - 1];
+    Real w[2 * kStep];
+    std::fill_n(w, 2 * kStep, lse);
+    for (std::size_t k = 0; k < fresh.size(); ++k) w[k + 1] = *logit(n, fresh[k], l);
+    Real max = lse, sum = 0;
+    for (Index k = 1; k < count; ++k) max = std::max(max, w[k]);
+#pragma omp simd
+    for (Index k = 0; k < 2 * kStep; ++k) w[k] = fast_exp(w[k] - max);
+    for (Index k = 0; k < count; ++k) sum += w[k];
+    const Real scale = Real(1) / sum;
+    for (Index k = 0; k < 2 * kStep; ++k) w[k] *= scale;
+    lse = max + std::log(sum);
+    const auto row = [&rows = fresh_[at(l - 1)], first = n * c](Index k) {
+        return rows[static_cast<std::size_t>(k)] + first;
+    };
+    mix_rows<T>(1, count, row, w, 0, 1, c, bench.out, c);
+}
+
+template <class T>
+void AttnRes<T>::do_read(const Context& ctx, int l, const PreNorm<T>& norm) {
+    const Index c = this->shape().channels;
+    const DepthSchedule::Read& read = schedule_.read(l);
+    d_[at(l - 1)] = norm.xhat.data;
+    for_chunks(ctx, this->shape().tokens, [&](Index begin, Index end, Index chunk) {
+        const Bench b = bench(chunk);
+        for (Index n = begin; n < end; ++n) {
+            finish(n, l - 1);
+            if (l == read.first) open_group(n, l, b);
+            if (l > read.first || !read.fresh.empty()) merge(n, l, b);
+            norm.put(n, b.out);
+        }
+    });
+    const Index queries = read.last - l + 1;
+    this->template moved<T>(ctx, schedule_.read_rows(l) * c);
+    this->template moved<Real>(
+        ctx, (l == read.first ? 1 : read.last - l + 1) + 2 + std::ssize(read.fresh));
+    if (l == read.first) this->template moved<Real>(ctx, (std::ssize(read.old) + 1) * queries);
+}
+
+template void AttnRes<float>::do_read(const Context&, int, const PreNorm<float>&);
+template void AttnRes<double>::do_read(const Context&, int, const PreNorm<double>&);
+template void AttnRes<Bf16>::do_read(const Context&, int, const PreNorm<Bf16>&);
+
+}  // namespace plumb

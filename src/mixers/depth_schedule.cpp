@@ -1,0 +1,114 @@
+#include "mixers/depth_schedule.h"
+
+#include <algorithm>
+
+namespace plumb {
+
+DepthSchedule::DepthSchedule(int sublayers, int block_size)
+    : sublayers_(sublayers), block_size_(block_size) {
+    rank_sources();
+    const auto best = [&](auto&& plan, auto&& rows) {
+        int best_size = 1;
+        Index fewest = -1;
+        for (int size = 1; size <= kMaxGroup; ++size) {
+            plan(size);
+            const Index moved = rows();
+            if (fewest < 0 || moved < fewest) fewest = moved, best_size = size;
+        }
+        plan(best_size);
+    };
+    best([&](int size) { plan_reads(size); },
+         [&] {
+             Index rows = 0;
+             for (int l = 1; l <= sublayers_ + 1; ++l) rows += read_rows(l);
+             return rows;
+         });
+    best([&](int size) { plan_pulls(size); },
+         [&] {
+             Index rows = 0;
+             for (int i = 0; i <= sublayers_; ++i) rows += pull_rows(i);
+             return rows;
+         });
+}
+
+DepthSchedule::DepthSchedule(int sublayers, int block_size, int reads, int pulls)
+    : sublayers_(sublayers), block_size_(block_size) {
+    rank_sources();
+    plan_reads(reads);
+    plan_pulls(pulls);
+}
+
+int DepthSchedule::holder(int i, int l) const {
+    const int end = std::min((i + block_size_ - 1) / block_size_ * block_size_, sublayers_);
+    return std::min(end, l - 1);
+}
+
+void DepthSchedule::rank_sources() {
+    for (int i = 0, complete = 0; i <= sublayers_; ++i)
+        ranks_.push_back(i % block_size_ == 0 || i == sublayers_ ? complete++ : -1);
+}
+
+void DepthSchedule::plan_reads(int size) {
+    reads_.clear();
+    for (int l = 1; l <= sublayers_ + 1; ++l) {
+        Read read;
+        read.first = (l - 1) / size * size + 1;
+        read.last = std::min(read.first + size - 1, sublayers_ + 1);
+        for (int i = 0; i < l; ++i) {
+            const bool old = i < read.first && completes_block(i);
+            if (old && l == read.first) read.old.push_back(i);
+            if (!old && (completes_block(i) || i == l - 1)) read.fresh.push_back(i);
+        }
+        reads_.push_back(std::move(read));
+    }
+}
+
+void DepthSchedule::plan_pulls(int size) {
+    pulls_.assign(static_cast<std::size_t>(sublayers_ + 1), {});
+    places_.assign(pulls_.size(), -1);
+    std::vector<int> complete;  // newest first
+    for (int i = sublayers_; i >= 0; --i)
+        if (completes_block(i)) complete.push_back(i);
+    const int n = static_cast<int>(complete.size());
+    const auto source = [&](int k) { return complete[static_cast<std::size_t>(k)]; };
+    for (int k = 0; k < n; ++k) {
+        Pull& pull = pulls_[static_cast<std::size_t>(source(k))];
+        const int newest = k / size * size;
+        const int place = k >= size ? source(k - size) : -1;
+        pull.sources = {source(k)};
+        pull.last = sublayers_ + 1;
+        if (newest > 0) {  // the first group has no older D to share
+            if (k == newest)
+                for (int j = k + 1; j < std::min(k + size, n); ++j)
+                    pull.sources.push_back(source(j));
+            else
+                pull.last = source(newest), pull.adds = true;
+        }
+        const int next = k + 1 < n ? source(k + 1) : -1;
+        for (int i = source(k); i > next; --i) {  // and the block's partial sums
+            places_[static_cast<std::size_t>(i)] = place;
+            if (i < source(k)) pulls_[static_cast<std::size_t>(i)] = {{i}, i + 1, true};
+        }
+    }
+}
+
+// The newest source is read, or added to the sum before it; then the sources and mixes below.
+Index DepthSchedule::read_rows(int l) const {
+    const Read& r = read(l);
+    const int newest = l - 1;
+    Index rows = newest == 0 || starts_block(newest) ? 1 : 3;
+    const auto others = [&](const std::vector<int>& list) {
+        return std::ssize(list) - (!list.empty() && list.back() == newest);
+    };
+    if (l == r.first) rows += others(r.old) + (r.last - r.first) + (r.fresh.empty() ? 0 : 1);
+    if (l > r.first || !r.fresh.empty()) rows += 1 + others(r.fresh);
+    return rows;
+}
+
+// D_{i+1} is written, later D are read; sources are read, their gradients written or added to.
+Index DepthSchedule::pull_rows(int i) const {
+    const Pull& p = pull(i);
+    return (p.last - i) + 2 * std::ssize(p.sources) + (p.adds ? 1 : 0);
+}
+
+}  // namespace plumb

@@ -1,0 +1,123 @@
+// Vec<Real>: a register full of numbers (vector extensions of GCC and Clang: + - * / work), for
+// kernels that keep many running sums in registers, where the compiler does not find them alone.
+// Memory may be Real or Bf16; Bf16 widens on load and rounds on store.
+#pragma once
+
+#include "core/bf16.h"
+#include "core/view.h"
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+namespace plumb {
+
+#ifdef __AVX512F__
+inline constexpr std::size_t kVecBytes = 64;
+#else
+inline constexpr std::size_t kVecBytes = 32;
+#endif
+
+template <class Real>
+struct VecOf;
+template <>
+struct VecOf<float> {
+    typedef float type __attribute__((vector_size(kVecBytes)));
+};
+template <>
+struct VecOf<double> {
+    typedef double type __attribute__((vector_size(kVecBytes)));
+};
+template <class Real>
+using Vec = typename VecOf<Real>::type;
+
+template <class Real>
+inline constexpr int kVec = static_cast<int>(kVecBytes / sizeof(Real));
+
+// How many numbers of a Vec are in memory: Full, known at compile time, or an int, the first ones.
+// Those missing are zero after a load.
+template <class Real>
+using Full = std::integral_constant<int, kVec<Real>>;
+
+template <class Real, class Size>
+inline Vec<Real> load(const Real* p, Size size) {
+    Vec<Real> v{};
+    std::memcpy(&v, p, static_cast<std::size_t>(size) * sizeof(Real));
+    return v;
+}
+
+template <class Real, class Size>
+inline void store(Vec<Real> v, Real* p, Size size) {
+    std::memcpy(p, &v, static_cast<std::size_t>(size) * sizeof(Real));
+}
+
+namespace vec_detail {
+typedef std::uint16_t Halves __attribute__((vector_size(kVecBytes / 2)));
+typedef std::uint32_t Words __attribute__((vector_size(kVecBytes)));
+}  // namespace vec_detail
+
+template <class Real, class Size>
+inline Vec<float> load(const Bf16* p, Size size) {
+    vec_detail::Halves h{};
+    std::memcpy(&h, p, static_cast<std::size_t>(size) * sizeof(Bf16));
+    return reinterpret_cast<Vec<float>>(__builtin_convertvector(h, vec_detail::Words) << 16);
+}
+
+// As Bf16(float): to nearest even, a NaN stays a NaN.
+template <class Real, class Size>
+inline void store(Vec<float> v, Bf16* p, Size size) {
+    const auto u = reinterpret_cast<vec_detail::Words>(v);
+    const auto rounded = (u + 0x7fffU + ((u >> 16) & 1U)) >> 16;
+    const auto words = v == v ? rounded : (u >> 16) | 0x40U;
+    const auto h = __builtin_convertvector(words, vec_detail::Halves);
+    std::memcpy(static_cast<void*>(p), &h, static_cast<std::size_t>(size) * sizeof(Bf16));
+}
+
+// The value, in a register from here on: not loaded from memory again at each use.
+template <class V>
+inline V in_register(V v) {
+#ifdef __AVX512F__
+    asm("" : "+v"(v));
+#endif
+    return v;
+}
+
+// f(i, size) for every Vec of c numbers: i its first number, the last one perhaps not full, unless
+// `exact` promises that it is: without the partial case sums that f adds to stay in registers.
+template <class Real, bool exact, class F>
+[[gnu::always_inline]] inline void for_vecs(Index c, F&& f) {
+    Index i = 0;
+    for (; i + kVec<Real> <= c; i += kVec<Real>) f(i, Full<Real>{});
+    if constexpr (!exact)
+        if (i < c) f(i, static_cast<int>(c - i));
+}
+
+// Sums of neighbours: [a0+a1, a2+a3, ..., b0+b1, ...].
+template <class Real>
+inline Vec<Real> add_neighbours(Vec<Real> a, Vec<Real> b) {
+    return [&]<int... i>(std::integer_sequence<int, i...>) {
+        return __builtin_shufflevector(a, b, (2 * i)...) +
+               __builtin_shufflevector(a, b, (2 * i + 1)...);
+    }
+    (std::make_integer_sequence<int, kVec<Real>>());
+}
+
+// The sums over the lanes of n <= kVec vectors, in order, in the first n lanes.
+template <int n, class Real>
+[[gnu::always_inline]] inline Vec<Real> lane_sums(const Vec<Real>* v) {
+    static_assert(n <= kVec<Real>);
+    Vec<Real> sums[n];
+    for (int i = 0; i < n; ++i) sums[i] = v[i];
+    int left = n;
+#pragma GCC unroll 8
+    for (int lanes = kVec<Real>; lanes > 1; lanes /= 2) {
+#pragma GCC unroll 16
+        for (int i = 0; 2 * i < left; ++i)
+            sums[i] = add_neighbours<Real>(sums[2 * i], sums[std::min(2 * i + 1, left - 1)]);
+        left = (left + 1) / 2;
+    }
+    return sums[0];
+}
+
+}  // namespace plumb
