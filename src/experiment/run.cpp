@@ -39,6 +39,7 @@ private:
     void open();
     void restore();
     void restore_or_explain();
+    bool ended() const;
     void train_loop(const std::atomic<bool>& stop);
     double validation_loss();
     void evaluate_and_log(std::optional<StepResult> result, bool evaluate);
@@ -194,6 +195,14 @@ void Session::probe() {
     log_->matrix(step_, config_.mixer.name, summarise_matrix(model.mixer(), kMatrixSamples));
 }
 
+// After the last step, or when patience is at its end: a function of what a checkpoint keeps.
+bool Session::ended() const {
+    const TrainConfig& t = config_.train;
+    const bool impatient = t.patience > 0 && last_eval_ == step_ &&
+                           step_ - best_step_ >= t.patience * t.eval_every;
+    return step_ == t.steps || impatient;
+}
+
 void Session::train_loop(const std::atomic<bool>& stop) {
     const TrainConfig& t = config_.train;
     const auto due = [&](long every) { return every > 0 && step_ % every == 0; };
@@ -201,13 +210,14 @@ void Session::train_loop(const std::atomic<bool>& stop) {
         evaluate_and_log({}, true);
         if (config_.record.probe_every > 0) probe();
     }
-    while (step_ < t.steps) {
+    while (!ended()) {
         const auto before = Clock::now();
         const StepResult result = trainer_.step(options_.context, step_);
         time_s_ += seconds_since(before);
         ++step_;
-        const bool last = step_ == t.steps, evaluate = last || due(t.eval_every);
+        const bool evaluate = step_ == t.steps || due(t.eval_every);
         if (evaluate || due(t.log_every)) evaluate_and_log(result, evaluate);
+        const bool last = ended();
         if (due(config_.record.probe_every) || (last && config_.record.probe_every > 0)) probe();
         const bool stopping = stop.load() && !last;
         if (last || stopping || due(t.checkpoint_every)) checkpoint();
@@ -273,7 +283,7 @@ void Session::open() {
     if (start_.checkpoint) restore_or_explain();
     create_run_directory(options_.out, config_,
                          make_manifest({options_.command_line, device_name(options_.context.device),
-                                        "fp32", options_.context.threads, config_.train.seed,
+                                        config_.train.precision, options_.context.threads, config_.train.seed,
                                         plan_.data->describe(), fingerprint_}));
     // Without a checkpoint the run starts again, and so do its lines.
     const long kept = start_.checkpoint ? step_ : -1;
@@ -303,7 +313,7 @@ RunResult Session::run(const std::atomic<bool>& stop) {
         }
         throw;
     }
-    const bool done = step_ == config_.train.steps;
+    const bool done = ended();
     const std::string status = done ? "done" : "interrupted";
     finish(status);
     return {done ? RunOutcome::done : RunOutcome::interrupted, summary(status)};

@@ -73,6 +73,7 @@ private:
             line("standard at init", kIdentityLimit,
                  [&](CheckLine&) { return difference_to_standard(config_); });
         line("float - double", kFloatLimit, [&](CheckLine&) { return float_error(config_); });
+        line("bf16 - double", kBf16Limit, [&](CheckLine&) { return bf16_error(config_); });
         line("never moved", 0, [&](CheckLine& l) {
             const std::vector<std::string> names = unmoved_parameters(config_);
             l.note = fmt::format("{}", fmt::join(names, " "));

@@ -43,10 +43,10 @@ ModelConfig tiny_config(double norm_eps) {
     return m;
 }
 
-template <class Real>
-std::unique_ptr<Transformer<Real>> tiny_model(const MixerConfig& mixer, std::uint64_t seed,
-                                              const ModelConfig& model) {
-    auto m = std::make_unique<Transformer<Real>>(
+template <class T>
+std::unique_ptr<Transformer<T>> tiny_model(const MixerConfig& mixer, std::uint64_t seed,
+                                           const ModelConfig& model) {
+    auto m = std::make_unique<Transformer<T>>(
         TransformerShape{model, mixer, kTinyVocab, kTinyBatch, 2});
     m->allocate(seed);
     const CounterRng tokens(seed, "tiny/tokens"), targets(seed, "tiny/targets");
@@ -126,6 +126,28 @@ double float_error(const MixerConfig& mixer) {
     return worse(std::abs(got - want) / want, gradient_difference(*rounded, *exact, {}));
 }
 
+double bf16_error(const MixerConfig& mixer) {
+    ModelConfig config = tiny_config();
+    config.init_std = 0.1;
+    const auto exact = tiny_model<double>(mixer, 1, config);
+    const auto rounded = tiny_model<Bf16>(mixer, 1, config);
+    perturb(exact->params(), 0.05, 2);
+    perturb(rounded->params(), 0.05, 2);
+    const double want = pass(*exact), got = pass(*rounded);
+    double error = 0, size = 0;
+    for (Index k = 0; k < std::ssize(exact->params().specs()); ++k) {
+        const auto x = numbers(exact->params().grad({k}));
+        const auto y = numbers(rounded->params().grad({k}));
+        for (std::size_t i = 0; i < x.size(); ++i) {
+            const double d = x[i] - static_cast<double>(y[i]);
+            error += d * d, size += x[i] * x[i];
+        }
+    }
+    return worse(std::abs(got - want) / want, std::sqrt(error / size));
+}
+
+template std::unique_ptr<Transformer<Bf16>> tiny_model(const MixerConfig&, std::uint64_t,
+                                                       const ModelConfig&);
 template std::unique_ptr<Transformer<float>> tiny_model(const MixerConfig&, std::uint64_t,
                                                         const ModelConfig&);
 template std::unique_ptr<Transformer<double>> tiny_model(const MixerConfig&, std::uint64_t,

@@ -14,9 +14,9 @@ ModelConfig tiny_config(double norm_eps = 1e-10);
 inline constexpr Index kTinyVocab = 11, kTinyBatch = 2;
 
 // Allocated, with tokens and targets of `seed`; every fifth target is -1.
-template <class Real>
-std::unique_ptr<Transformer<Real>> tiny_model(const MixerConfig& mixer, std::uint64_t seed = 1,
-                                              const ModelConfig& model = tiny_config());
+template <class T>
+std::unique_ptr<Transformer<T>> tiny_model(const MixerConfig& mixer, std::uint64_t seed = 1,
+                                           const ModelConfig& model = tiny_config());
 
 // Largest difference of the logits and of each gradient tensor of the shared parameters between two
 // models after a forward and backward pass, relative to the largest entry in `b`.
@@ -37,5 +37,15 @@ std::vector<std::string> unmoved_parameters(const MixerConfig& mixer, int steps 
 // Loss and gradients of a perturbed model in float against the same in double, relative to the
 // largest entry of each tensor.
 double float_error(const MixerConfig& mixer);
+
+// The same in bf16 (weights near a usual initialisation): the worse of the loss, relative, and the
+// root mean square difference of all gradients over that of the gradients.
+double bf16_error(const MixerConfig& mixer);
+
+// A rounding to bf16 changes a number by 0.43 2^-8 of itself in the root mean square. A sublayer of
+// the tiny model stores six tensors in it forward (x, xhat, two inside, v, weights) and six
+// backward; a gradient sees forward's twice, as the point it is taken at and as a factor: 18
+// independent roundings for each of five sites, none amplified.
+inline constexpr double kBf16Limit = 0.43 * 9.4868 / 256;  // sqrt(18 * 5)
 
 }  // namespace plumb

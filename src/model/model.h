@@ -5,6 +5,7 @@
 #include "mixers/depth_mixer.h"
 #include "mixers/mixer_config.h"
 #include "model/model_config.h"
+#include "model/sublayer.h"
 #include "record/recorder.h"
 
 #include <memory>
@@ -32,7 +33,9 @@ public:
     virtual View<std::int32_t> targets() const = 0;
 
     // Mean cross-entropy in nats over the scored tokens. Logits stay readable until backward.
-    virtual double forward(const Context& ctx, Recorder<Real>* recorder = nullptr) = 0;
+    // model.dropout acts in passes with a key; backward then draws the same masks.
+    virtual double forward(const Context& ctx, Recorder<Real>* recorder = nullptr,
+                           std::optional<DropoutKey> key = {}) = 0;
     // Gradients of scale * loss are added to params().grads().
     virtual void backward(const Context& ctx, Real scale = Real(1),
                           Recorder<Real>* recorder = nullptr) = 0;
@@ -51,5 +54,14 @@ public:
 
     int sublayers() const { return static_cast<int>(config().sublayers()); }
 };
+
+// A Transformer that computes in float and stores activations as `precision` says: fp32 or bf16.
+std::unique_ptr<Model<float>> make_model(const TransformerShape& shape,
+                                         const std::string& precision);
+
+// Training FLOPs per token, forward and backward: 6 per weight of a matrix product (the embedding
+// is a lookup; mixer parameters count where they multiply a C-vector) plus causal attention, whose
+// T (T+1)/2 scores cost 12 H D each for scores and values.
+double train_flops_per_token(const ModelConfig& resolved, Index vocab, Index mixer_params);
 
 }  // namespace plumb

@@ -35,6 +35,8 @@ ModelConfig ModelConfig::resolved() const {
         throw UsageError(fmt::format("model.norm_eps={}: must lie in [0, 1)", m.norm_eps));
     if (!(m.init_std > 0.0))
         throw UsageError(fmt::format("model.init_std={}: must be positive", m.init_std));
+    if (!(m.dropout >= 0.0 && m.dropout < 1.0))
+        throw UsageError(fmt::format("model.dropout={}: must lie in [0, 1)", m.dropout));
     if (!(m.rope_base > 1.0))
         throw UsageError(fmt::format("model.rope_base={}: must exceed 1", m.rope_base));
     return m;

@@ -20,6 +20,7 @@ struct ModelConfig {
     double norm_eps = 1e-10;
     double init_std = 0.02;
     bool scale_output_init = true;
+    double dropout = 0.0;
 
     template <class V>
     void visit(V& v) {
@@ -39,6 +40,7 @@ struct ModelConfig {
         v("init_std", init_std, "standard deviation of initial weights");
         v("scale_output_init", scale_output_init,
           "output projections start 1/sqrt(2 layers) smaller");
+        v("dropout", dropout, "in training: embedding, attention weights, sublayer outputs");
     }
 
     // The zeros above resolved, and every extent checked. Throws UsageError naming the key.

@@ -1,29 +1,37 @@
 #include "model/sublayer.h"
 
-#include "ops/activation.h"
-#include "ops/matmul.h"
-
-#include <cmath>
+#include "model/weights.h"
+#include "ops/linear.h"
+#include "ops/reduce.h"
 
 namespace plumb {
 namespace {
 
-AttentionShape attention_shape(const SublayerShape& s) {
-    return {s.batch, s.model.context, s.model.heads, s.model.kv_heads, s.model.head_dim};
-}
+// A Linear and the parameter it multiplies by.
+template <class T>
+struct Projection {
+    using Real = RealOf<T>;
+    ParamId id;
+    Linear<T> linear;
 
-Index up_width(const ModelConfig& m) { return m.mlp == "swiglu" ? 2 * m.mlp_hidden : m.mlp_hidden; }
+    void declare(Plan& plan, const ParamStore<Real>& params, ParamId weight, Index tokens) {
+        id = weight;
+        const ParamSpec& w = params.specs()[static_cast<std::size_t>(id.index)];
+        linear.declare(plan, w.name, tokens, w.shape.extent(0), w.shape.extent(1));
+    }
+    void bind(const Arena& arena, ParamStore<Real>& params) {
+        linear.bind(arena, params.value(id), params.grad(id));
+    }
+};
 
-template <class Real>
-ParamId weight(ParamStore<Real>& params, const std::string& name, Index out, Index in, double std) {
-    return params.declare(
-        {.name = name, .shape = {{'O', out}, {'I', in}}, .init = Init::normal(std), .decay = true});
-}
-
-// 0.02 / sqrt(2 L_b) for projections that write to the residual connection (GPT-2).
-double output_std(const ModelConfig& m) {
-    const double depth = static_cast<double>(m.sublayers());
-    return m.init_std * (m.scale_output_init ? 1.0 / std::sqrt(depth) : 1.0);
+// v behind its mask, and the gradient in front of it.
+template <class T>
+View<const T> masked(const Context& ctx, const Workspace<T>& work, const Dropout& mask,
+                     View<const T> dv) {
+    if (!mask) return dv;
+    copy<T>(ctx, dv, work.dv);
+    dropout<T>(ctx, mask, work.dv);
+    return work.dv;
 }
 
 template <class T>
@@ -31,69 +39,77 @@ class Attention final : public Sublayer<T> {
 public:
     using Real = RealOf<T>;
 
-    Attention(std::string prefix, const SublayerShape& shape, Workspace<T>& work)
-        : prefix_(std::move(prefix)), shape_(shape), attn_(attention_shape(shape)), work_(work) {}
+    Attention(const std::string& prefix, const SublayerShape& shape, Workspace<T>& work)
+        : prefix_(prefix),
+          weights_site_(prefix + ".weights"),
+          shape_(shape),
+          attn_(attention_shape(shape.model, shape.batch)),
+          work_(work) {}
 
     void declare(Plan& plan, ParamStore<Real>& params) override {
         const ModelConfig& m = shape_.model;
         const Index n = shape_.tokens();
-        w_qkv_ = weight(params, prefix_ + ".qkv.weight", attn_.qkv_width(), m.width, m.init_std);
-        if (m.qk_norm)
-            for (ParamId* id : {&g_q_, &g_k_})
-                *id = params.declare(
-                    {.name = prefix_ + (id == &g_q_ ? ".q_norm" : ".k_norm") + ".gain",
-                     .shape = {{'D', m.head_dim}},
-                     .init = Init::constant(1.0)});
-        w_out_ = weight(params, prefix_ + ".out.weight", m.width, attn_.out_width(), output_std(m));
-        qkv_ = plan.declare<T>(prefix_ + ".qkv", {{'N', n}, {'Q', attn_.qkv_width()}},
-                                  Lifetime::saved);
-        out_ = plan.declare<T>(prefix_ + ".heads", {{'N', n}, {'Q', attn_.out_width()}},
-                                  Lifetime::saved);
-        lse_ = plan.declare<Real>(prefix_ + ".lse",
-                                  {{'B', shape_.batch}, {'H', m.heads}, {'T', m.context}},
-                                  Lifetime::saved);
-        if (m.qk_norm)
-            rstd_ = plan.declare<Real>(prefix_ + ".qk_rstd",
-                                       {{'N', n}, {'H', m.heads + m.kv_heads}}, Lifetime::saved);
+        const AttentionParams p = declare_attention(params, prefix_, m);
+        g_q_ = p.gain_q, g_k_ = p.gain_k;
+        qkv_proj_.declare(plan, params, p.qkv, n);
+        out_proj_.declare(plan, params, p.out, n);
+        const auto saved = [&](const char* name, Index width) {
+            return plan.declare<T>(prefix_ + name, {{'N', n}, {'Q', width}}, Lifetime::saved);
+        };
+        qkv_id_ = saved(".qkv", attn_.qkv_width());
+        out_id_ = saved(".heads", attn_.out_width());
+        lse_id_ = plan.declare<Real>(prefix_ + ".lse",
+                                     {{'B', shape_.batch}, {'H', m.heads}, {'T', m.context}},
+                                     Lifetime::saved);
     }
 
     void bind(const Arena& arena, ParamStore<Real>& params) override {
-        qkv = arena.view<T>(qkv_), out = arena.view<T>(out_), lse = arena.view<Real>(lse_);
-        wqkv = params.value(w_qkv_), dwqkv = params.grad(w_qkv_);
-        wout = params.value(w_out_), dwout = params.grad(w_out_);
+        qkv_proj_.bind(arena, params);
+        out_proj_.bind(arena, params);
+        qkv_ = arena.view<T>(qkv_id_), out_ = arena.view<T>(out_id_);
+        lse_ = arena.view<Real>(lse_id_);
         if (!shape_.model.qk_norm) return;
-        rstd = arena.view<Real>(rstd_);
-        gq = params.value(g_q_), dgq = params.grad(g_q_);
-        gk = params.value(g_k_), dgk = params.grad(g_k_);
+        gq_ = params.value(g_q_), dgq_ = params.grad(g_q_);
+        gk_ = params.value(g_k_), dgk_ = params.grad(g_k_);
+    }
+
+    void prepare(const Context& ctx) override {
+        qkv_proj_.linear.prepare(ctx);
+        out_proj_.linear.prepare(ctx);
     }
 
     void forward(const Context& ctx, View<const T> x, View<T> v) override {
-        linear<T>(ctx, x, wqkv, qkv);
-        attention<T>(ctx, attn_, qkv, gq, gk, static_cast<Real>(shape_.model.norm_eps), rstd,
-                        out, lse, work_.attention);
-        linear<T>(ctx, out, wout, v);
+        qkv_proj_.linear.forward(ctx, x, qkv_);
+        attention<T>(ctx, attn_, qkv_, gq_, gk_, eps(), out_, lse_, work_.attention,
+                     work_.dropout(weights_site_));
+        out_proj_.linear.forward(ctx, out_, v);
+        dropout<T>(ctx, work_.dropout(prefix_), v);
     }
 
-    void backward(const Context& ctx, View<const T> dv, View<const T> x,
-                  View<T> dx) override {
-        linear_backward<T>(ctx, dv, out, wout, work_.dattention, dwout);
-        attention_backward<T>(ctx, attn_, work_.dattention, qkv, gq, gk, rstd, out, lse,
-                                 work_.dqkv, dgq, dgk, work_.attention);
-        linear_backward<T>(ctx, work_.dqkv, x, wqkv, dx, dwqkv);
+    void backward(const Context& ctx, View<const T> dv, View<const T> x, View<T> dx) override {
+        const View<const T> dy = masked<T>(ctx, work_, work_.dropout(prefix_), dv);
+        out_proj_.linear.backward(ctx, dy, out_, work_.dattention);
+        attention_backward<T>(ctx, attn_, work_.dattention, qkv_, gq_, gk_, eps(), out_, lse_,
+                              work_.dqkv, dgq_, dgk_, work_.attention,
+                              work_.dropout(weights_site_));
+        qkv_proj_.linear.backward(ctx, work_.dqkv, x, dx);
     }
 
-    std::vector<ParamId> weights() const override { return {w_qkv_, w_out_}; }
+    std::vector<ParamId> weights() const override { return {qkv_proj_.id, out_proj_.id}; }
 
 private:
-    std::string prefix_;
+    Real eps() const { return static_cast<Real>(shape_.model.norm_eps); }
+
+    std::string prefix_, weights_site_;
     SublayerShape shape_;
     AttentionShape attn_;
     Workspace<T>& work_;
-    ParamId w_qkv_, g_q_, g_k_, w_out_;
-    TensorId qkv_, out_, lse_, rstd_;
-    View<T> qkv, out;      // (N, (H+2Hkv)D), (N, H D)
-    View<Real> lse, rstd;  // (B, H, T), (N, H+Hkv)
-    View<Real> wqkv, dwqkv, wout, dwout, gq, dgq, gk, dgk;
+    Projection<T> qkv_proj_, out_proj_;
+    ParamId g_q_, g_k_;
+    TensorId qkv_id_, out_id_, lse_id_;
+    View<T> qkv_, out_;                // (N, (H+2Hkv)D), (N, H D)
+    View<Real> lse_;                   // (B, H, T)
+    View<Real> gq_, dgq_, gk_, dgk_;  // (D)
 };
 
 template <class T>
@@ -101,54 +117,59 @@ class Mlp final : public Sublayer<T> {
 public:
     using Real = RealOf<T>;
 
-    Mlp(std::string prefix, const SublayerShape& shape, Workspace<T>& work)
-        : prefix_(std::move(prefix)),
+    Mlp(const std::string& prefix, const SublayerShape& shape, Workspace<T>& work)
+        : prefix_(prefix),
           shape_(shape),
           work_(work),
-          kind_(shape.model.mlp == "swiglu" ? Activation::swiglu : Activation::gelu) {}
+          kind_(activation_of(shape.model)) {}
 
     void declare(Plan& plan, ParamStore<Real>& params) override {
         const ModelConfig& m = shape_.model;
-        w_up_ = weight(params, prefix_ + ".up.weight", up_width(m), m.width, m.init_std);
-        w_down_ = weight(params, prefix_ + ".down.weight", m.width, m.mlp_hidden, output_std(m));
-        up_ = plan.declare<T>(prefix_ + ".up", {{'N', shape_.tokens()}, {'F', up_width(m)}},
-                                 Lifetime::saved);
+        const Index n = shape_.tokens();
+        const MlpParams p = declare_mlp(params, prefix_, m);
+        up_proj_.declare(plan, params, p.up, n);
+        down_proj_.declare(plan, params, p.down, n);
+        up_id_ =
+            plan.declare<T>(prefix_ + ".up", {{'N', n}, {'F', up_width(m)}}, Lifetime::saved);
     }
 
     void bind(const Arena& arena, ParamStore<Real>& params) override {
-        up = arena.view<T>(up_);
-        wup = params.value(w_up_), dwup = params.grad(w_up_);
-        wdown = params.value(w_down_), dwdown = params.grad(w_down_);
+        up_proj_.bind(arena, params);
+        down_proj_.bind(arena, params);
+        up_ = arena.view<T>(up_id_);
+    }
+
+    void prepare(const Context& ctx) override {
+        up_proj_.linear.prepare(ctx);
+        down_proj_.linear.prepare(ctx);
     }
 
     void forward(const Context& ctx, View<const T> x, View<T> v) override {
-        linear<T>(ctx, x, wup, up);
-        activation<T>(ctx, kind_, up, work_.act);
-        linear<T>(ctx, work_.act, wdown, v);
+        up_proj_.linear.forward(ctx, x, up_);
+        activation<T>(ctx, kind_, up_, work_.act);
+        down_proj_.linear.forward(ctx, work_.act, v);
+        dropout<T>(ctx, work_.dropout(prefix_), v);
     }
 
-    void backward(const Context& ctx, View<const T> dv, View<const T> x,
-                  View<T> dx) override {
-        // da = dv W; the weight's gradient needs a, which activation_backward computes again.
-        const Index n = dv.extent(0), c = dv.extent(1), f = work_.dact.extent(1);
-        gemm<Real>(ctx, Op::none, Op::none, n, f, c, Real(1), dv.data, c, wdown.data, f, Real(0),
-                   work_.dact.data, f);
-        activation_backward<T>(ctx, kind_, up, work_.dact, work_.dup, work_.act);
-        linear_backward<T>(ctx, dv, work_.act, wdown, {}, dwdown);
-        linear_backward<T>(ctx, work_.dup, x, wup, dx, dwup);
+    // The activation's output is made again from what went into it.
+    void backward(const Context& ctx, View<const T> dv, View<const T> x, View<T> dx) override {
+        const View<const T> dy = masked<T>(ctx, work_, work_.dropout(prefix_), dv);
+        down_proj_.linear.backward_input(ctx, dy, work_.dact);
+        activation_backward<T>(ctx, kind_, up_, work_.dact, work_.dup, work_.act);
+        down_proj_.linear.backward_weight(ctx, dy, work_.act);
+        up_proj_.linear.backward(ctx, work_.dup, x, dx);
     }
 
-    std::vector<ParamId> weights() const override { return {w_up_, w_down_}; }
+    std::vector<ParamId> weights() const override { return {up_proj_.id, down_proj_.id}; }
 
 private:
     std::string prefix_;
     SublayerShape shape_;
     Workspace<T>& work_;
     Activation kind_;
-    ParamId w_up_, w_down_;
-    TensorId up_;
-    View<T> up;  // (N, 2F or F)
-    View<Real> wup, dwup, wdown, dwdown;
+    Projection<T> up_proj_, down_proj_;
+    TensorId up_id_;
+    View<T> up_;  // (N, 2F or F)
 };
 
 }  // namespace
@@ -156,48 +177,58 @@ private:
 template <class T>
 void Workspace<T>::declare(Plan& plan) {
     const ModelConfig& m = shape_.model;
-    const AttentionShape a = attention_shape(shape_);
+    const AttentionShape a = attention_shape(m, shape_.batch);
     const Index n = shape_.tokens(), t = m.context;
-    const auto scratch = [&](const char* name, Shape shape) {
-        return plan.declare<T>(std::string("work.") + name, shape, Lifetime::scratch);
+    const auto scratch = [&](const char* name, Index width) {
+        return plan.declare<T>(std::string("work.") + name, {{'N', n}, {'Q', width}},
+                               Lifetime::scratch);
     };
-    scores_ = plan.declare<RealOf<T>>("work.scores", {{'P', shape_.threads}, {'2', 2}, {'R', kAttentionTile}, {'T', t}},
-                                      Lifetime::scratch);
-    cos_ = plan.declare<RealOf<T>>("work.cos", {{'T', t}, {'D', m.head_dim / 2}}, Lifetime::saved);
-    sin_ = plan.declare<RealOf<T>>("work.sin", {{'T', t}, {'D', m.head_dim / 2}}, Lifetime::saved);
-    qk_ = scratch("qk", {{'N', n}, {'Q', a.qk_width()}});
-    dqk_ = scratch("dqk", {{'N', n}, {'Q', a.qk_width()}});
-    dqkv_ = scratch("dqkv", {{'N', n}, {'Q', a.qkv_width()}});
-    dattention_ = scratch("dheads", {{'N', n}, {'Q', a.out_width()}});
-    act_ = scratch("act", {{'N', n}, {'F', m.mlp_hidden}});
-    dact_ = scratch("dact", {{'N', n}, {'F', m.mlp_hidden}});
-    dup_ = scratch("dup", {{'N', n}, {'F', up_width(m)}});
+    heads_ = plan.declare<Real>("work.heads", {{'P', shape_.threads}, {'S', attention_scratch(a)}},
+                                Lifetime::scratch);
+    dgain_ = plan.declare<Real>("work.qk_dgain",
+                                {{'B', a.batch}, {'H', a.kv_heads}, {'D', 2 * a.head_dim}},
+                                Lifetime::scratch);
+    cos_ = plan.declare<Real>("work.cos", {{'T', t}, {'D', m.head_dim / 2}}, Lifetime::saved);
+    sin_ = plan.declare<Real>("work.sin", {{'T', t}, {'D', m.head_dim / 2}}, Lifetime::saved);
+    dqkv_ = scratch("dqkv", a.qkv_width());
+    dattention_ = scratch("dheads", a.out_width());
+    act_ = scratch("act", m.mlp_hidden);
+    dact_ = scratch("dact", m.mlp_hidden);
+    dup_ = scratch("dup", up_width(m));
+    if (m.dropout > 0) dv_ = scratch("dv", m.width);
 }
 
 template <class T>
 void Workspace<T>::bind(const Arena& arena) {
-    using Real = RealOf<T>;
-    attention = {arena.view<Real>(scores_), arena.view<Real>(cos_), arena.view<Real>(sin_),
-                 arena.view<T>(qk_), arena.view<T>(dqk_)};
+    attention = {arena.view<Real>(cos_), arena.view<Real>(sin_), arena.view<Real>(heads_),
+                 arena.view<Real>(dgain_)};
     dqkv = arena.view<T>(dqkv_), dattention = arena.view<T>(dattention_);
     act = arena.view<T>(act_), dact = arena.view<T>(dact_), dup = arena.view<T>(dup_);
+    if (dv_) dv = arena.view<T>(dv_);
     rope_table(shape_.model.rope_base, attention.cos, attention.sin);
 }
 
 template <class T>
+Dropout Workspace<T>::dropout(std::string_view site) const {
+    if (!key || shape_.model.dropout == 0) return {};
+    return {shape_.model.dropout, key->seed, dropout_stream(key->pass, site)};
+}
+
+template <class T>
 std::unique_ptr<Sublayer<T>> make_sublayer(const std::string& kind, const std::string& prefix,
-                                              const SublayerShape& shape, Workspace<T>& work) {
+                                           const SublayerShape& shape, Workspace<T>& work) {
     if (kind == "attn") return std::make_unique<Attention<T>>(prefix, shape, work);
     require(kind == "mlp", "unknown sublayer kind " + kind);
     return std::make_unique<Mlp<T>>(prefix, shape, work);
 }
 
-#define PLUMB_INSTANTIATE(Real)                             \
-    template struct Workspace<Real>;                        \
-    template std::unique_ptr<Sublayer<Real>> make_sublayer( \
-        const std::string&, const std::string&, const SublayerShape&, Workspace<Real>&);
+#define PLUMB_INSTANTIATE(T)                             \
+    template struct Workspace<T>;                        \
+    template std::unique_ptr<Sublayer<T>> make_sublayer( \
+        const std::string&, const std::string&, const SublayerShape&, Workspace<T>&);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)
+PLUMB_INSTANTIATE(Bf16)
 #undef PLUMB_INSTANTIATE
 
 }  // namespace plumb

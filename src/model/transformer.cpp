@@ -1,20 +1,29 @@
 #include "model/transformer.h"
 
+#include "model/weights.h"
 #include "ops/cross_entropy.h"
 #include "ops/embedding.h"
-#include "ops/matmul.h"
 #include "ops/reduce.h"
-#include "ops/rms_norm.h"
 
 namespace plumb {
+namespace {
+
+constexpr const char* kEmbedSite = "embed";
+
+}  // namespace
 
 // ---- the walk ---------------------------------------------------------------------------------
 
 template <class T>
-double Transformer<T>::forward(const Context& ctx, Recorder<Real>* recorder) {
+double Transformer<T>::forward(const Context& ctx, Recorder<Real>* recorder,
+                               std::optional<DropoutKey> key) {
     recorder_ = recorder;
+    work_->key = key;
     const int last = this->sublayers();
+    for (const auto& sublayer : sublayers_) sublayer->prepare(ctx);
+    head_.prepare(ctx);
     embedding<T>(ctx, tokens_, embed_, mixer_->slot(0));
+    dropout<T>(ctx, work_->dropout(kEmbedSite), mixer_->slot(0));
     record(ctx, Quantity::output, 0, mixer_->slot(0));
     mixer_->begin(ctx);
     for (int l = 1; l <= last; ++l) {
@@ -24,7 +33,7 @@ double Transformer<T>::forward(const Context& ctx, Recorder<Real>* recorder) {
         record(ctx, Quantity::output, l, v);
         mixer_->write(ctx, l);
     }
-    linear<T>(ctx, normed(ctx, last + 1), head_, logits_);
+    head_.forward(ctx, normed(ctx, last + 1), logits_);
     return cross_entropy<Real>(ctx, logits_, targets_, losses_);
 }
 
@@ -32,9 +41,9 @@ template <class T>
 void Transformer<T>::backward(const Context& ctx, Real scale, Recorder<Real>* recorder) {
     recorder_ = recorder;
     const int last = this->sublayers();
-    cross_entropy_backward<Real>(ctx, logits_, targets_, scale);
+    cross_entropy_backward<T>(ctx, logits_, targets_, losses_, scale, dlogits_);
     apply_gain<T>(ctx, norm(last + 1).xhat, norm(last + 1).gain, x_);
-    linear_backward<T>(ctx, logits_, x_, head_, dx_, dhead_);
+    head_.backward(ctx, dlogits_, x_, dx_);
     norm_backward(ctx, last + 1);
     for (int l = last; l >= 1; --l) {
         const View<const T> dv = mixer_->write_backward(ctx, l);
@@ -43,8 +52,13 @@ void Transformer<T>::backward(const Context& ctx, Real scale, Recorder<Real>* re
         sublayers_[static_cast<std::size_t>(l - 1)]->backward(ctx, dv, x_, dx_);
         norm_backward(ctx, l);
     }
-    const View<const T> dv = mixer_->begin_backward(ctx);
+    View<const T> dv = mixer_->begin_backward(ctx);
     record(ctx, Quantity::doutput, 0, dv);
+    if (const Dropout mask = work_->dropout(kEmbedSite)) {
+        copy<T>(ctx, dv, work_->dv);
+        dropout<T>(ctx, mask, work_->dv);
+        dv = work_->dv;
+    }
     embedding_backward<T>(ctx, tokens_, dv, dembed_);
 }
 
@@ -92,19 +106,14 @@ Transformer<T>::Transformer(const TransformerShape& shape)
     const ModelConfig& m = shape_.model;
     const Index n = shape_.tokens(), c = m.width;
     require(vocab_ >= 1 && shape.batch >= 1 && shape.threads >= 1, "vocab, batch, threads >= 1");
-    const Shape token_shape{{'N', n}, {'C', c}}, table{{'V', vocab_}, {'C', c}};
-    const auto matrix = [&](const char* name) {
-        return params_.declare(
-            {.name = name, .shape = table, .init = Init::normal(m.init_std), .decay = true});
-    };
-    embed_id_ = matrix("embed.weight");
+    const Shape token_shape{{'N', n}, {'C', c}};
+    embed_id_ = declare_table(params_, "embed.weight", vocab_, m);
     work_ = std::make_unique<Workspace<T>>(shape_);
     work_->declare(plan_);
     for (int l = 1; l <= this->sublayers() + 1; ++l) {
         const std::string site = site_name(l, this->sublayers());
         norms_.push_back({});
-        norm(l).gain_id = params_.declare(
-            {.name = site + ".norm.gain", .shape = {{'C', c}}, .init = Init::constant(1.0)});
+        norm(l).gain_id = declare_norm(params_, site, m);
         norm(l).xhat_id = plan_.declare<T>(site + ".xhat", token_shape, Lifetime::saved);
         norm(l).rstd_id = plan_.declare<Real>(site + ".rstd", {{'N', n}}, Lifetime::saved);
         if (l > this->sublayers()) break;
@@ -112,7 +121,7 @@ Transformer<T>::Transformer(const TransformerShape& shape)
         sublayers_.push_back(make_sublayer<T>(kind, site, shape_, *work_));
         sublayers_.back()->declare(plan_, params_);
     }
-    head_id_ = m.tied_head ? embed_id_ : matrix("head.weight");
+    head_id_ = m.tied_head ? embed_id_ : declare_table(params_, "head.weight", vocab_, m);
     mixer_ = make_mixer<T>(shape.mixer, {this->sublayers(), n, c, m.norm_eps});
     mixer_->declare(plan_, params_);
     for (int l = 1; l <= this->sublayers() + 1; ++l)
@@ -123,6 +132,10 @@ Transformer<T>::Transformer(const TransformerShape& shape)
     dx_id_ = plan_.declare<T>("work.dx", token_shape, Lifetime::scratch);
     partial_id_ =
         plan_.declare<Real>("work.partial", {{'P', n_chunks(n)}, {'C', c}}, Lifetime::scratch);
+    head_.declare(plan_, m.tied_head ? "tied_head.weight" : "head.weight", n, vocab_, c);
+    if (kRounds)
+        dlogits_id_ =
+            plan_.declare<T>("work.dlogits", {{'N', n}, {'V', vocab_}}, Lifetime::scratch);
     logits_id_ = plan_.declare<Real>("logits", {{'N', n}, {'V', vocab_}}, Lifetime::saved);
     losses_id_ = plan_.declare<Real>("losses", {{'N', n}}, Lifetime::saved);
 }
@@ -143,10 +156,14 @@ void Transformer<T>::allocate(std::uint64_t seed) {
         n.eps = static_cast<Real>(shape_.model.norm_eps);
     }
     embed_ = params_.value(embed_id_), dembed_ = params_.grad(embed_id_);
-    head_ = params_.value(head_id_), dhead_ = params_.grad(head_id_);
+    head_.bind(*arena_, params_.value(head_id_), params_.grad(head_id_));
     tokens_ = arena_->view<std::int32_t>(tokens_id_);
     targets_ = arena_->view<std::int32_t>(targets_id_);
     logits_ = arena_->view<Real>(logits_id_), losses_ = arena_->view<Real>(losses_id_);
+    if constexpr (kRounds)
+        dlogits_ = arena_->view<T>(dlogits_id_);
+    else
+        dlogits_ = logits_;
 }
 
 template <class T>
@@ -169,7 +186,15 @@ double train_flops_per_token(const ModelConfig& m, Index vocab, Index mixer_para
     return 6 * weights + pairs;
 }
 
+std::unique_ptr<Model<float>> make_model(const TransformerShape& shape,
+                                         const std::string& precision) {
+    if (precision == "fp32") return std::make_unique<Transformer<float>>(shape);
+    if (precision == "bf16") return std::make_unique<Transformer<Bf16>>(shape);
+    throw UsageError(fmt::format("train.precision={}: use fp32 or bf16", precision));
+}
+
 template class Transformer<float>;
 template class Transformer<double>;
+template class Transformer<Bf16>;
 
 }  // namespace plumb

@@ -6,6 +6,7 @@
 #include "mixers/mixers.h"
 #include "model/model.h"
 #include "model/sublayer.h"
+#include "ops/linear.h"
 
 #include <memory>
 #include <optional>
@@ -24,7 +25,8 @@ public:
 
     View<std::int32_t> tokens() const override { return tokens_; }
     View<std::int32_t> targets() const override { return targets_; }
-    double forward(const Context& ctx, Recorder<Real>* recorder = nullptr) override;
+    double forward(const Context& ctx, Recorder<Real>* recorder = nullptr,
+                   std::optional<DropoutKey> key = {}) override;
     void backward(const Context& ctx, Real scale = Real(1),
                   Recorder<Real>* recorder = nullptr) override;
 
@@ -40,6 +42,8 @@ public:
     const Plan& plan() const override { return arena_ ? arena_->plan() : plan_; }
 
 private:
+    static constexpr bool kRounds = !std::is_same_v<T, Real>;
+
     // Pre-norm of sublayer l, or the final norm (l = L+1).
     struct Norm : PreNorm<T> {
         ParamId gain_id;
@@ -64,19 +68,17 @@ private:
     std::vector<std::unique_ptr<Sublayer<T>>> sublayers_;
     std::vector<Norm> norms_;
     ParamId embed_id_, head_id_;
-    TensorId tokens_id_, targets_id_, x_id_, dx_id_, partial_id_, logits_id_, losses_id_;
+    TensorId tokens_id_, targets_id_, x_id_, dx_id_, partial_id_, logits_id_, dlogits_id_,
+        losses_id_;
     View<std::int32_t> tokens_, targets_;       // (N)
-    View<Real> embed_, dembed_, head_, dhead_;  // (V, C)
+    View<Real> embed_, dembed_;                 // (V, C)
+    Linear<T> head_;
     View<T> x_, dx_;              // (N, C) normed input of a sublayer, and its gradient
     View<Real> partial_;          // (chunks, C)
     View<Real> logits_, losses_;  // (N, V), (N)
+    View<T> dlogits_;             // (N, V), the memory of logits_ if T is Real
     Recorder<Real>* recorder_ = nullptr;
     std::vector<Real> recorded_;  // what the recorder is shown
 };
-
-// Training FLOPs per token, forward and backward: 6 per weight of a matrix product (the embedding
-// is a lookup; mixer parameters count where they multiply a C-vector) plus causal attention, whose
-// T (T+1)/2 scores cost 12 H D each for scores and values.
-double train_flops_per_token(const ModelConfig& resolved, Index vocab, Index mixer_params);
 
 }  // namespace plumb

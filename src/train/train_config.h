@@ -25,6 +25,8 @@ struct TrainConfig {
     long log_every = 10;
     long checkpoint_every = 500;
     long keep_checkpoints = 2;
+    long patience = 0;
+    std::string precision = "fp32";
 
     template <class V>
     void visit(V& v) {
@@ -47,6 +49,9 @@ struct TrainConfig {
         v("log_every", log_every, "steps between lines of metrics.jsonl");
         v("checkpoint_every", checkpoint_every, "steps between checkpoints");
         v("keep_checkpoints", keep_checkpoints, "newest checkpoints kept");
+        v("patience", patience, "stop after this many validations without a new best (0: never)");
+        v("precision", precision, "bf16: activations and GEMM operands; weights stay float",
+          Choices{"fp32", "bf16"});
     }
 };
 

@@ -1,6 +1,5 @@
 #include "train/trainer.h"
 
-#include "ops/adamw.h"
 #include "ops/reduce.h"
 #include "train/schedule.h"
 
@@ -50,7 +49,7 @@ private:
 }  // namespace
 
 Trainer::Trainer(const TransformerShape& shape, const TrainConfig& train, const Dataset& data)
-    : model_(std::make_unique<Transformer<float>>(shape)),
+    : model_(make_model(shape, train.precision)),
       train_(train),
       data_(data),
       model_tokens_(shape.batch * model_->config().context) {}
@@ -58,6 +57,9 @@ Trainer::Trainer(const TransformerShape& shape, const TrainConfig& train, const 
 void Trainer::allocate() {
     model_->allocate(static_cast<std::uint64_t>(train_.seed));
     for (auto& m : moments_) m.assign(static_cast<std::size_t>(model_->params().flat_size()), 0.0f);
+    decay_ranges_.clear();
+    for (const ParamSpec& s : model_->params().specs())
+        decay_ranges_.push_back({s.offset + s.shape.count(), s.decay});
 }
 
 double Trainer::planned_bytes() const {
@@ -77,35 +79,36 @@ StepResult Trainer::step(const Context& ctx, long step) {
                       {'T', model_->config().context}};
     StepResult result{0, 0, learning_rate(train_, step)};
     for (long a = 0; a < train_.accumulate; ++a) {
-        data_.train_batch(static_cast<std::uint64_t>(train_.seed),
-                          static_cast<std::uint64_t>(step * train_.accumulate + a),
-                          {model_->tokens().data, batch, Device::cpu},
+        const DropoutKey key{static_cast<std::uint64_t>(train_.seed),
+                             static_cast<std::uint64_t>(step * train_.accumulate + a)};
+        data_.train_batch(key.seed, key.pass, {model_->tokens().data, batch, Device::cpu},
                           {model_->targets().data, batch, Device::cpu});
-        const double loss = model_->forward(ctx);
+        const double loss = model_->forward(ctx, nullptr, key);
         const double limit = kDivergedFactor * std::log(static_cast<double>(model_->vocab()) + 1);
         if (!(loss <= limit)) diverged(ctx, step, "loss", loss);
         result.loss += loss / static_cast<double>(train_.accumulate);
         model_->backward(ctx, 1.0f / static_cast<float>(train_.accumulate));
     }
-    // Slices start on 64-byte boundaries, so the flat array is whole rows of 16.
-    const View<const float> grads{
-        params.grads().data(), {{'P', params.flat_size() / 16}, {'C', 16}}, Device::cpu};
-    result.grad_norm = std::sqrt(total_dot<float>(ctx, grads, grads));
+    const View<const float> grads{params.grads().data(), {{'P', params.flat_size()}}, Device::cpu};
+    {
+        const Timed timed(ctx.profile, Part::optimizer);
+        result.grad_norm = std::sqrt(total_dot<float>(ctx, grads, grads));
+    }
     if (!std::isfinite(result.grad_norm)) diverged(ctx, step, "gradient norm", result.grad_norm);
     update(ctx, step, result.lr, result.grad_norm);
     return result;
 }
 
 void Trainer::update(const Context& ctx, long step, double lr, double grad_norm) {
-    AdamWStep s{lr, train_.beta1, train_.beta2, train_.adam_eps, 0.0, 1.0, step + 1};
+    AdamWStep s{lr,  train_.beta1, train_.beta2, train_.adam_eps, train_.weight_decay,
+                1.0, step + 1};
     if (train_.clip > 0 && grad_norm > train_.clip) s.grad_scale = train_.clip / grad_norm;
     ParamStore<float>& params = model_->params();
-    for (Index i = 0; i < std::ssize(params.specs()); ++i) {
-        const ParamId id{i};
-        s.weight_decay =
-            params.specs()[static_cast<std::size_t>(i)].decay ? train_.weight_decay : 0.0;
-        adamw<float>(ctx, s, params.value(id), params.grad(id), moment(id, 0), moment(id, 1));
-    }
+    const auto flat = [&](std::vector<float>& x) {
+        return View<float>{x.data(), {{'P', params.flat_size()}}, Device::cpu};
+    };
+    adamw<float>(ctx, s, flat(params.values()), flat(params.grads()), flat(moments_[0]),
+                 flat(moments_[1]), decay_ranges_);
 }
 
 double Trainer::evaluate(const Context& ctx) {

@@ -1,7 +1,8 @@
 // Trainer: model + data + optimizer, one step at a time. Knows nothing of files or terminals.
 #pragma once
 
-#include "model/transformer.h"
+#include "model/model.h"
+#include "ops/adamw.h"
 #include "train/dataset.h"
 #include "train/train_config.h"
 
@@ -54,6 +55,7 @@ private:
     const Dataset& data_;
     Index model_tokens_;
     std::vector<float> moments_[2];
+    std::vector<DecayRange> decay_ranges_;  // of the flat arrays
 };
 
 }  // namespace plumb

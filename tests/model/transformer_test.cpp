@@ -70,25 +70,66 @@ TEST_CASE("float follows double in the whole model", "[model]") {
     });
 }
 
+TEST_CASE("bf16 follows double in the whole model", "[model]") {
+    for_every_setting([](const MixerConfig& config, const MixerInfo&) {
+        const double error = bf16_error(config);
+        CHECK(error <= kBf16Limit);
+        CHECK(error >= 1e-4);  // bf16 it is
+    });
+}
+
+template <class T>
+std::vector<float> gradients_with(int threads, const MixerConfig& config,
+                                  const ModelConfig& shape) {
+    const Context ctx{Device::cpu, threads};
+    set_up_threads(ctx);
+    const auto model = tiny_model<T>(config, 1, shape);
+    perturb(model->params(), 0.1, 2);
+    model->forward(ctx, nullptr, DropoutKey{1, 2});
+    model->backward(ctx);
+    return model->params().grads();
+}
+
 TEST_CASE("one and two threads give the same bits in the whole model", "[model]") {
     ModelConfig shape = tiny_config();
     shape.width = 64;
     shape.context = 70;  // more than one tile of queries, and of tokens
+    shape.dropout = 0.1;
     for_every_setting([&](const MixerConfig& config, const MixerInfo&) {
-        std::vector<float> first;
-        for (const int threads : {1, 2}) {
-            const Context ctx{Device::cpu, threads};
-            set_up_threads(ctx);
-            const auto model = tiny_model<float>(config, 1, shape);
-            perturb(model->params(), 0.1, 2);
-            model->forward(ctx);
-            model->backward(ctx);
-            if (threads == 1)
-                first = model->params().grads();
-            else
-                CHECK((model->params().grads() == first));
-        }
+        CHECK((gradients_with<float>(1, config, shape) == gradients_with<float>(2, config, shape)));
+        CHECK((gradients_with<Bf16>(1, config, shape) == gradients_with<Bf16>(2, config, shape)));
     });
+}
+
+TEST_CASE("dropout draws by its key, and its gradients match central differences", "[model]") {
+    ModelConfig config = tiny_config(1e-6);
+    const auto plain = tiny_model<double>(mixer_config("attnres"), 1, config);
+    config.dropout = 0.3;
+    const auto model = tiny_model<double>(mixer_config("attnres"), 1, config);
+    auto& params = model->params();
+    perturb(params, 0.2, 2);
+    perturb(plain->params(), 0.2, 2);
+    CHECK(model->forward({}) == plain->forward({}));  // no key, nothing dropped
+    const DropoutKey key{1, 7};
+    const double loss = model->forward({}, nullptr, key);
+    CHECK(loss != plain->forward({}));
+    CHECK(model->forward({}, nullptr, DropoutKey{1, 8}) != loss);
+    CHECK(model->forward({}, nullptr, DropoutKey{2, 7}) != loss);
+    CHECK(model->forward({}, nullptr, key) == loss);
+    model->backward({});
+    for (const ParamSpec& spec : params.specs()) {
+        const ParamId id = params.find(spec.name);
+        const auto grad = numbers(params.grad(id)), value = numbers(params.value(id));
+        const std::size_t step = std::max<std::size_t>(1, grad.size() / 7);
+        std::vector<double> got, want;
+        for (std::size_t i = 0; i < grad.size(); i += step) {
+            got.push_back(grad[i]);
+            want.push_back(central_difference([&] { return model->forward({}, nullptr, key); },
+                                              value[i]));
+        }
+        INFO(spec.name);
+        CHECK(relative_error(std::span(got), std::span(want), 1e-4) <= 1e-7);
+    }
 }
 
 TEST_CASE("model gradients match central differences", "[model]") {

@@ -184,22 +184,30 @@ TEST_CASE("a step allocates nothing", "[train]") {
         WARN("skipped under AddressSanitizer");
         return;
     }
-    for (const MixerInfo& info : mixers()) {
-        TrainConfig train = tiny_train();
-        train.accumulate = 2;
-        TinyTrainer t = tiny_trainer(info.name, train);
-        t.step(0);
-        start_counting();
-        for (long s = 1; s < 4; ++s) t.step(s);
-        const Allocations a = stop_counting();
-        INFO(info.name << ": " << a.onednn << " by oneDNN; the first of ours at\n" << a.where);
-        CHECK(a.ours == 0);
-    }
+    for (const char* precision : {"fp32", "bf16"})
+        for (const MixerInfo& info : mixers()) {
+            TrainConfig train = tiny_train();
+            train.accumulate = 2;
+            train.precision = precision;
+            ModelConfig model = tiny_model_config();
+            model.dropout = 0.1;
+            TinyTrainer t = tiny_trainer(info.name, train, model);
+            t.step(0);
+            start_counting();
+            for (long s = 1; s < 4; ++s) t.step(s);
+            const Allocations a = stop_counting();
+            INFO(info.name << ": " << a.onednn << " by oneDNN; the first of ours at\n" << a.where);
+            CHECK(a.ours == 0);
+        }
 }
 
 TEST_CASE("a small model learns a Markov chain", "[train]") {
-    for (const char* mixer : {"standard", "attnres"}) {
+    for (const auto& [mixer, precision] : {std::pair{"standard", "fp32"},
+                                           {"attnres", "fp32"},
+                                           {"standard", "bf16"},
+                                           {"mhc", "bf16"}}) {
         TrainConfig train = tiny_train();
+        train.precision = precision;
         train.batch = 16;
         train.steps = 300;
         train.lr = 0.01;

@@ -1,0 +1,84 @@
+#include "model/weights.h"
+
+#include <cmath>
+
+namespace plumb {
+namespace {
+
+template <class Real>
+ParamId weight(ParamStore<Real>& params, const std::string& name, Index out, Index in, double std) {
+    return params.declare(
+        {.name = name, .shape = {{'O', out}, {'I', in}}, .init = Init::normal(std), .decay = true});
+}
+
+// 0.02 / sqrt(2 L_b) for projections that write to the residual connection (GPT-2).
+double output_std(const ModelConfig& m) {
+    const double depth = static_cast<double>(m.sublayers());
+    return m.init_std * (m.scale_output_init ? 1.0 / std::sqrt(depth) : 1.0);
+}
+
+}  // namespace
+
+template <class Real>
+AttentionParams declare_attention(ParamStore<Real>& params, const std::string& prefix,
+                                  const ModelConfig& m) {
+    const AttentionShape s = attention_shape(m, 1);
+    const auto gain = [&](const char* name) {
+        return m.qk_norm ? params.declare({.name = prefix + name,
+                                           .shape = {{'D', m.head_dim}},
+                                           .init = Init::constant(1.0)})
+                         : ParamId{};
+    };
+    AttentionParams p;
+    p.qkv = weight(params, prefix + ".qkv.weight", s.qkv_width(), m.width, m.init_std);
+    p.gain_q = gain(".q_norm.gain");
+    p.gain_k = gain(".k_norm.gain");
+    p.out = weight(params, prefix + ".out.weight", m.width, s.out_width(), output_std(m));
+    return p;
+}
+
+template <class Real>
+MlpParams declare_mlp(ParamStore<Real>& params, const std::string& prefix, const ModelConfig& m) {
+    MlpParams p;
+    p.up = weight(params, prefix + ".up.weight", up_width(m), m.width, m.init_std);
+    p.down = weight(params, prefix + ".down.weight", m.width, m.mlp_hidden, output_std(m));
+    return p;
+}
+
+template <class Real>
+ParamId declare_norm(ParamStore<Real>& params, const std::string& site, const ModelConfig& m) {
+    return params.declare({.name = site + ".norm.gain",
+                           .shape = {{'C', m.width}},
+                           .init = Init::constant(1.0)});
+}
+
+template <class Real>
+ParamId declare_table(ParamStore<Real>& params, const std::string& name, Index vocab,
+                      const ModelConfig& m) {
+    return params.declare({.name = name,
+                           .shape = {{'V', vocab}, {'C', m.width}},
+                           .init = Init::normal(m.init_std),
+                           .decay = true});
+}
+
+AttentionShape attention_shape(const ModelConfig& m, Index batch) {
+    return {batch, m.context, m.heads, m.kv_heads, m.head_dim};
+}
+
+Index up_width(const ModelConfig& m) { return m.mlp == "swiglu" ? 2 * m.mlp_hidden : m.mlp_hidden; }
+
+Activation activation_of(const ModelConfig& m) {
+    return m.mlp == "swiglu" ? Activation::swiglu : Activation::gelu;
+}
+
+#define PLUMB_INSTANTIATE(Real)                                                              \
+    template AttentionParams declare_attention(ParamStore<Real>&, const std::string&,        \
+                                               const ModelConfig&);                          \
+    template MlpParams declare_mlp(ParamStore<Real>&, const std::string&, const ModelConfig&); \
+    template ParamId declare_norm(ParamStore<Real>&, const std::string&, const ModelConfig&); \
+    template ParamId declare_table(ParamStore<Real>&, const std::string&, Index, const ModelConfig&);
+PLUMB_INSTANTIATE(float)
+PLUMB_INSTANTIATE(double)
+#undef PLUMB_INSTANTIATE
+
+}  // namespace plumb

@@ -1,0 +1,42 @@
+// The weights of a transformer by name, shape and initial value: declared here for training and for
+// decoding, so that a checkpoint of the one restores the other.
+#pragma once
+
+#include "core/params.h"
+#include "model/model_config.h"
+#include "ops/activation.h"
+#include "ops/attention.h"
+
+namespace plumb {
+
+// Configs below are resolved.
+
+struct AttentionParams {
+    ParamId qkv, out;        // ((H+2Hkv) D, C), (C, H D)
+    ParamId gain_q, gain_k;  // (D) with qk_norm, else none
+};
+struct MlpParams {
+    ParamId up, down;  // (2F or F, C), (C, F)
+};
+
+// prefix: "layer.3.mlp".
+template <class Real>
+AttentionParams declare_attention(ParamStore<Real>& params, const std::string& prefix,
+                                  const ModelConfig& model);
+template <class Real>
+MlpParams declare_mlp(ParamStore<Real>& params, const std::string& prefix,
+                      const ModelConfig& model);
+// Gain (C) of the norm at a site: "layer.3.mlp", "output".
+template <class Real>
+ParamId declare_norm(ParamStore<Real>& params, const std::string& site, const ModelConfig& model);
+// (V, C): "embed.weight", and "head.weight" where it is not the same.
+template <class Real>
+ParamId declare_table(ParamStore<Real>& params, const std::string& name, Index vocab,
+                      const ModelConfig& model);
+
+AttentionShape attention_shape(const ModelConfig& model, Index batch);
+// Columns of the up projection, and what is done with them.
+Index up_width(const ModelConfig& model);
+Activation activation_of(const ModelConfig& model);
+
+}  // namespace plumb
