@@ -1,5 +1,8 @@
 #include "catch.h"
+#include "experiment/config.h"
+#include "model/transformer.h"
 #include "support/run_program.h"
+#include "train/checkpoint.h"
 
 namespace fs = std::filesystem;
 using namespace plumb;
@@ -12,6 +15,38 @@ void check_answer(const std::vector<std::string>& args, int code, const std::str
     INFO(o.out);
     CHECK(o.code == code);
     CHECK_THAT(o.out, contains_text(mentions));
+}
+
+// What it printed, without the times.
+std::string text_of(const Outcome& o) {
+    CHECK_THAT(o.out, contains_text("tokens_per_second: "));
+    return o.out.substr(0, o.out.find("prompt_tokens: "));
+}
+
+// The likeliest continuation by whole forwards over what the help says the model sees.
+std::string likeliest(const fs::path& run, std::vector<std::int32_t> text, int n_tokens) {
+    const Config config = load_config(run / "config.toml", {}).config;
+    Transformer<float> model({config.model, config.mixer, 32, 1, 1});
+    model.allocate(1);
+    std::vector<TensorTarget> targets;
+    for (const ParamSpec& spec : model.params().specs())
+        targets.push_back(
+            TensorTarget::of(spec.name, model.params().value(model.params().find(spec.name))));
+    restore_tensors(load_checkpoint(newest_checkpoint(run).value()).model, targets);
+    const auto context = static_cast<std::size_t>(config.model.context);
+    std::fill_n(model.tokens().data, context, 0);
+    std::fill_n(model.targets().data, context, -1);
+    std::string out;
+    std::size_t seen = text.size();
+    for (int i = 0; i < n_tokens; ++i, ++seen) {
+        if (seen > context) seen = context / 2 + 1;
+        std::copy(text.end() - static_cast<std::ptrdiff_t>(seen), text.end(), model.tokens().data);
+        model.forward({});
+        const float* logits = model.logits().row(static_cast<Index>(seen) - 1);
+        text.push_back(static_cast<std::int32_t>(std::max_element(logits, logits + 32) - logits));
+        out += fmt::format(" {}", text.back());
+    }
+    return out;
 }
 
 }  // namespace
@@ -30,21 +65,51 @@ TEST_CASE("generate continues a prompt of numbers", "[cli]") {
     int token = -1, count = 0;
     for (; words >> token; ++count) CHECK((token >= 0 && token < 32));
     CHECK(count == 30);  // beyond the context of 16
-    CHECK(second.out == first.out);
+    CHECK(text_of(second) == text_of(first));
     std::vector<std::string> other = args;
     other.insert(other.end(), {"--seed", "2"});
-    CHECK(run_plumb(other).out != first.out);
+    CHECK(text_of(run_plumb(other)) != text_of(first));
 
     check_answer({"generate", run, "--prompt", "1 99"}, 2, "'99' is not a token");
     check_answer({"generate", run, "--prompt", ""}, 2, "--prompt is empty");
     check_answer({"generate", run, "--prompt", "1", "--tokens", "0"}, 2, "--tokens");
     check_answer({"generate", run, "--prompt", "1", "--temperature", "-1"}, 2, "--temperature");
+    check_answer({"generate", run, "--prompt", "1", "--samples", "0"}, 2, "--samples");
+    check_answer({"generate", run, "--prompt", "1", "--top-k", "-1"}, 2, "--top-k");
     CHECK(content(run) == before);
 
     spill(checkpoint_of(run, 20) / "model.safetensors", "short");
     check_answer({"generate", run, "--prompt", "1"}, 4, "model.safetensors");
     fs::remove_all(fs::path(run) / "checkpoints");
     check_answer({"generate", run, "--prompt", "1"}, 4, "no checkpoint yet");
+}
+
+TEST_CASE("generate at temperature 0 is the model's likeliest text", "[cli]") {
+    const TempFolder temp;
+    for (const char* mixer : {"standard", "attnres_block"}) {
+        const std::string run = temp / mixer;
+        REQUIRE(run_plumb(tiny_run(run, {fmt::format("mixer={}", mixer), "train.steps=100"})).code ==
+                0);
+        const std::string want = "3 1 4 |" + likeliest(run, {3, 1, 4}, 50) + "\n";
+        CHECK(text_of(run_plumb({"generate", run, "--prompt", "3 1 4", "--tokens", "50",
+                                 "--temperature", "0"})) == want);
+        CHECK(text_of(run_plumb({"generate", run, "--prompt", "3 1 4", "--tokens", "50", "--top-k",
+                                 "1"})) == want);
+    }
+}
+
+TEST_CASE("generate: sample i is the same text whatever the number of samples", "[cli]") {
+    const TempFolder temp;
+    const std::string run = temp / "run";
+    REQUIRE(run_plumb(tiny_run(run, {"mixer=attnres_block"})).code == 0);
+    const auto texts = [&](int samples) {
+        return text_of(run_plumb({"generate", run, "--prompt", "5 6", "--tokens", "40", "--samples",
+                                  std::to_string(samples)}));
+    };
+    const std::string one = texts(1), two = texts(2), five = texts(5);
+    CHECK(two.starts_with(one + "---\n5 6 | "));
+    CHECK(five.starts_with(two + "---\n5 6 | "));
+    CHECK(two != one + "---\n" + one);
 }
 
 TEST_CASE("generate says what is wrong with a folder", "[cli]") {
