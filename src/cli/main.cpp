@@ -1,6 +1,7 @@
 // plumb: one front door. Subcommands live in one file each; this page wires them and turns errors
 // into exit codes (interface.md): 0 ok, 1 a check failed, 2 usage, 3 diverged, 4 input/output,
 // 130 interrupted.
+#include "cli/bench_command.h"
 #include "cli/check_command.h"
 #include "cli/data_command.h"
 #include "cli/doctor_command.h"
@@ -48,6 +49,7 @@ int run(int argc, char** argv) {
     plumb::add_inspect_command(app);
     plumb::add_matrix_command(app);
     plumb::add_generate_command(app);
+    plumb::add_bench_command(app);
     plumb::add_doctor_command(app);
     if (argc < 2) {
         std::printf("%s", app.help().c_str());

@@ -1,0 +1,256 @@
+#!/usr/bin/python3
+"""Page and figures of results/speed from what `plumb bench --out` wrote.
+
+Reads every bench.json one folder below DIR and writes DIR/README.md, the figures (SVG, PDF, PNG)
+and one CSV of all rows. DIR/notes.md and DIR/peers.md (scripts/peers/run), where they are, become
+parts of the page.
+
+example:
+  scripts/speed_page.py results/speed
+"""
+
+import argparse
+import json
+import math
+import sys
+from itertools import groupby
+from pathlib import Path
+
+KINDS = ("compare", "depth", "context", "generate", "ops", "bandwidth")
+
+
+def read(folder):
+    """{kind: list} over all bench.json, and the machine part of the newest."""
+    merged, newest = {kind: [] for kind in KINDS}, {}
+    for path in sorted(folder.glob("*/bench.json")):
+        report = json.loads(path.read_text())
+        for kind in KINDS:
+            merged[kind] += report.get(kind, [])
+        if report["date"] >= newest.get("date", ""):
+            newest = report
+    return merged, newest
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+
+def table(titles, rows):
+    """Markdown; a title with ">" in front is aligned to the right."""
+    rule = ["---:" if t.startswith(">") else "---" for t in titles]
+    lines = [[t.lstrip(">") for t in titles], rule, *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
+
+
+def number(x, digits=1):
+    return "-" if x is None or math.isnan(x) else f"{x:.{digits}f}"
+
+
+def machine_line(report):
+    m, b, g = report["machine"], report["build"], report["git"]
+    dirty = " with local changes" if g["dirty"] else ""
+    return (
+        f"{m['cpu']} ({' '.join(m['isa'])}), {m['threads']} of {m['logical_cpus']} threads; "
+        f"{b['gemm']}, {b['compiler']}, `{b['flags'].strip()}`; commit {g['commit'][:12]}{dirty}; "
+        f"{report['date'][:10]}."
+    )
+
+
+def verdict(value, aim, at_most=True):
+    if math.isnan(aim):
+        return "-"
+    met = value <= aim if at_most else value >= aim
+    return f"{aim:g} {'met' if met else 'missed'}"
+
+
+def compare_table(shape):
+    from plumbplot import speed
+
+    rows = []
+    for m in shape["mixers"]:
+        o = {k: 100 * v for k, v in m["overhead"].items()}
+        rows.append(
+            [
+                m["label"],
+                number(1e3 * m["step_s"]["median"]),
+                f"{o['median']:+.1f} [{o['q1']:+.1f}, {o['q3']:+.1f}]",
+                verdict(o["median"], speed.target(m["label"], shape["precision"])),
+                f"{m['tokens_per_s']:,.0f}",
+                number(100 * m["gemm_share"]),
+                number(1e-6 * m["planned_bytes"]),
+                number(1e-6 * m["peak_bytes"] if m["peak_bytes"] else None),
+                number(m["moved_forward_d"]),
+                number(m["paper_forward_d"]),
+                number(m["moved_step_d"]),
+            ]
+        )
+    titles = ["mixer", ">ms/step", ">over, % [quartiles]", ">target", ">tokens/s", ">of GEMM, %"]
+    titles += [">plan, MB", ">peak, MB", ">moved fwd, d", ">paper, d", ">moved step, d"]
+    return table(titles, rows)
+
+
+def split_table(shape):
+    parts = list(shape["mixers"][0]["parts_s"])
+    rows = [
+        [m["label"], *(f"{1e3 * m['parts_s'][p]:.2f}" for p in parts)]
+        + [f"{1e3 * m['profiled_step_s']:.1f}"]
+        for m in shape["mixers"]
+    ]
+    return table(["ms", *(">" + p for p in parts), ">step"], rows)
+
+
+def growth_table(shapes, axis):
+    rows = []
+    for i, first in enumerate(shapes[0]["mixers"]):
+        for s in shapes:
+            m = s["mixers"][i]
+            moved = 1e-6 * m["moved_bytes"] if m["moved_bytes"] else None
+            rows.append(
+                [first["label"], s["shape"][axis], number(1e3 * m["step_s"]["median"])]
+                + [f"{100 * m['overhead']['median']:+.1f}", number(1e3 * m["parts_s"]["mixer"])]
+                + [number(moved), number(1e-6 * m["planned_bytes"])]
+            )
+    titles = ["mixer", ">blocks" if axis == "layers" else ">T", ">ms/step", ">over, %"]
+    return table(titles + [">mixer, ms", ">moved, MB", ">plan, MB"], rows)
+
+
+def op_table(ops):
+    rows = []
+    for m in ops:
+        gflops = 1e-9 * m["flops"] / m["seconds"] if m["flops"] else None
+        gbytes = 1e-9 * m["bytes"] / m["seconds"] if m["bytes"] else None
+        rows.append(
+            [m["op"], m["shape"], m["precision"], number(1e6 * m["seconds"]), number(gflops, 0)]
+            + [number(gbytes, 0), number(1e6 * m["floor_s"] if m["floor_s"] else None)]
+            + [m["bound"], number(m["times_floor"], 2)]
+        )
+    titles = ["op", "shape", "precision", ">us", ">GFLOP/s", ">GB/s", ">floor, us", "bound by"]
+    return table(titles + [">times floor"], rows)
+
+
+def generate_table(shapes):
+    rows = []
+    for s in shapes:
+        for m in s["mixers"]:
+            o = {k: 100 * v for k, v in m["overhead"].items()}
+            rows.append(
+                [s["shape"]["name"], s["shape"]["batch"], m["label"]]
+                + [number(1e3 * m["token_s"]["median"], 3)]
+                + [f"{o['median']:+.1f} [{o['q1']:+.1f}, {o['q3']:+.1f}]"]
+                + [verdict(o["median"], 2 if m["label"] == "attnres_block" else math.nan)]
+                + [f"{m['prefill_tokens_per_s']:,.0f}"]
+            )
+    titles = ["shape", ">batch", "mixer", ">ms/token", ">over, % [quartiles]", ">target"]
+    return table(titles + [">prefill, tokens/s"], rows)
+
+
+# ---- page ----------------------------------------------------------------------------------------
+
+LEGEND = """\
+over: step time over the baseline's, median of paired rounds; the baseline's own row is a second
+copy of it and shows the noise. of GEMM: flops of the model without its mixer / step time / rate of
+that model's matrix products measured alone beside it. plan: every byte a step needs; peak: growth
+of the process's resident set. moved: numbers of the storage type that the mixer's passes read and
+wrote per token and sublayer, counted, in multiples d of the width; paper: Table 1 of
+arXiv:2603.15031, forward.
+"""
+
+
+def by_shape(shapes):
+    key = lambda s: (s["shape"]["name"], s["precision"])  # noqa: E731
+    return [list(group) for _, group in groupby(sorted(shapes, key=key), key)]
+
+
+def draw(merged, out):
+    """Returns {section: [figure name]}."""
+    from plumbplot import speed, style
+
+    style.use()
+    figures = {"compare": [], "depth": [], "context": []}
+    if merged["compare"]:
+        speed.split(merged["compare"], out)
+        figures["compare"].append("split")
+        if speed.overhead(merged["compare"], out):
+            figures["compare"].append("overhead")
+    for kind, axis in (("depth", "layers"), ("context", "context")):
+        for group in by_shape(merged[kind]):
+            group.sort(key=lambda s: s["shape"][axis])
+            name = f"growth_{kind}_{group[0]['precision']}"
+            speed.growth(group, axis, out, name)
+            figures[kind].append(name)
+    return figures
+
+
+def page(merged, newest, figures, folder):
+    from plumbplot import speed
+
+    text = ["# CPU speed", "", machine_line(newest), ""]
+    text += ["Everything here comes from one command, `scripts/bench`.", ""]
+    if (folder / "notes.md").exists():
+        text += [(folder / "notes.md").read_text().strip(), ""]
+    show = lambda kind: [f"![{name}]({name}.png)\n" for name in figures[kind]]  # noqa: E731
+    if merged["compare"]:
+        text += ["## A training step", "", LEGEND, *show("compare")]
+    for s in merged["compare"]:
+        rate = f"matrix products alone {1e-9 * s['gemm_flops_per_s']:.0f} GFLOP/s"
+        share = 100 * s["mixers"][0]["gemm_share"]
+        aim = verdict(share, speed.SHARE_TARGETS[s["precision"]], at_most=False)
+        text += [f"### {speed.named(s)}, {s['rounds']} rounds of {s['steps']} steps", ""]
+        text += [f"{rate}; {s['mixers'][0]['label']} reaches {share:.0f} % (target {aim}).", ""]
+        text += [compare_table(s), split_table(s)]
+    for kind, axis in (("depth", "layers"), ("context", "context")):
+        if merged[kind]:
+            text += [f"## Cost against {kind}", "", *show(kind)]
+        for group in by_shape(merged[kind]):
+            group.sort(key=lambda s: s["shape"][axis])
+            text += [f"### {group[0]['precision']}", "", growth_table(group, axis)]
+    if merged["generate"]:
+        first = merged["generate"][0]
+        text += ["## Generating", "", f"The last {first['steps']} tokens before T, float, rounds "]
+        text[-1] += f"as above ({first['rounds']})."
+        text += ["", generate_table(merged["generate"])]
+    if merged["ops"]:
+        rates = ", ".join(
+            f"{b['bytes'] / 2**20:.3g} MiB: {1e-9 * b['bytes_per_s']:.0f} GB/s"
+            for b in merged["bandwidth"]
+        )
+        text += ["## Every op alone", "", f"Memory bandwidth by working set: {rates}.", ""]
+        text += [op_table(merged["ops"])]
+    if (folder / "peers.md").exists():
+        text += ["## PyTorch and JAX", "", (folder / "peers.md").read_text().strip(), ""]
+    return "\n".join(text).rstrip() + "\n"
+
+
+def all_rows(folder, out):
+    """The bench.csv of every folder below as one file."""
+    lines = []
+    for path in sorted(folder.glob("*/bench.csv")):
+        own = path.read_text().splitlines()
+        lines += own if not lines else own[1:]
+    if lines:
+        out.write_text("\n".join(lines) + "\n")
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(
+        prog="speed_page.py", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    folder = parser.parse_args(argv).folder
+    merged, newest = read(folder)
+    if not newest:
+        print(
+            f"speed_page.py: no bench.json one folder below {folder}; make one with: "
+            f"plumb bench --out {folder}/compare",
+            file=sys.stderr,
+        )
+        return 4
+    figures = draw(merged, folder)
+    (folder / "README.md").write_text(page(merged, newest, figures, folder))
+    all_rows(folder, folder / "speed.csv")
+    print(f"wrote: {folder / 'README.md'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+// What `plumb bench` found, as tables (terminal, Markdown), CSV and JSON.
+#pragma once
+
+#include "experiment/decode_bench.h"
+#include "experiment/micro_bench.h"
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+#include <vector>
+
+namespace plumb {
+
+struct BenchReport {
+    nlohmann::ordered_json machine;  // manifest without host and data
+    std::vector<ShapeBench> compare, depth, context;
+    std::vector<Bandwidth> bandwidths;  // with ops
+    std::vector<MicroBench> ops;
+    std::vector<DecodeBench> generate;
+};
+
+// The machine part, for `command_line`.
+nlohmann::ordered_json bench_machine(const std::vector<std::string>& command_line, int threads);
+
+// A heading, titles (">" in front: right-aligned) and rows of cells.
+struct TextTable {
+    std::string heading;
+    std::vector<std::string> titles;
+    std::vector<std::vector<std::string>> rows;
+};
+std::vector<TextTable> bench_tables(const BenchReport& report);
+
+// One line on the machine.
+std::string bench_machine_line(const BenchReport& report);
+// What the columns mean.
+inline constexpr const char* kBenchLegend =
+    R"(over: step time over the baseline's, median of paired rounds [quartiles]; the baseline's own
+row is a second copy of it, so it shows the noise. of GEMM: flops of the model without its
+mixer / step time / rate of its matrix products alone. moved: numbers of the storage type
+per token and sublayer, in multiples of the width; paper: its Table 1, forward. The split is
+of a profiled step: mixer includes the pre-norm, rest is what no part claims. floor: flops
+at the best matrix-product rate or bytes at the bandwidth for that much memory, whichever
+takes longer.
+)";
+
+std::string bench_markdown(const BenchReport& report);
+nlohmann::ordered_json bench_json(const BenchReport& report);
+// One line a mixer, shape, precision and kind (compare, depth, context).
+std::string bench_csv(const BenchReport& report);
+std::string ops_csv(const BenchReport& report);
+std::string generate_csv(const BenchReport& report);
+
+}  // namespace plumb

@@ -1,0 +1,301 @@
+#include "experiment/micro_bench.h"
+
+#include "experiment/bench.h"
+#include "experiment/mixer_walk.h"
+#include "model/model.h"
+#include "ops/activation.h"
+#include "ops/adamw.h"
+#include "ops/attention.h"
+#include "ops/cross_entropy.h"
+#include "ops/embedding.h"
+#include "ops/reduce.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace plumb {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Median over at least 5 calls and kSeconds of them, after one that does not count.
+template <class F>
+double median_seconds(F&& call) {
+    constexpr double kSeconds = 0.05;
+    constexpr std::size_t kCalls = 5;
+    call();
+    std::vector<double> times;
+    const auto start = Clock::now();
+    while (times.size() < kCalls || since(start) < kSeconds) {
+        const auto before = Clock::now();
+        call();
+        times.push_back(since(before));
+    }
+    return spread(times).median;
+}
+
+// Numbers in [-1, 1] in memory of their own.
+template <class T>
+class Buffer {
+public:
+    explicit Buffer(Shape shape) : shape_(shape), data_(static_cast<std::size_t>(shape.count())) {
+        for (std::size_t i = 0; i < data_.size(); ++i)
+            data_[i] = static_cast<T>(std::sin(static_cast<float>(i % 4099)));
+    }
+    operator View<T>() { return view(); }
+    operator View<const T>() { return view(); }
+    View<T> view() { return {data_.data(), shape_, Device::cpu}; }
+
+private:
+    Shape shape_;
+    std::vector<T> data_;
+};
+
+}  // namespace
+
+// ---- floors ------------------------------------------------------------------------------------
+
+void set_floor(MicroBench& m, double best_flops_per_s, const std::vector<Bandwidth>& bandwidths,
+               double working_set) {
+    if (m.flops <= 0 && m.bytes <= 0) return;
+    const double compute = m.flops / best_flops_per_s,
+                 memory = m.bytes / rate_for(bandwidths, working_set);
+    m.floor = std::max(compute, memory);
+    m.bound = compute > memory ? "flops" : "bytes";
+}
+
+// ---- ops ---------------------------------------------------------------------------------------
+
+namespace {
+
+template <class T>
+class Ops {
+public:
+    using Real = RealOf<T>;
+
+    Ops(const BenchShape& shape, const Config& config, const Context& ctx,
+        const std::string& precision, const std::vector<Bandwidth>& bandwidths)
+        : shape_(shape),
+          model_(config.model.resolved()),
+          batch_(config.train.batch),
+          n_(batch_ * model_.context),
+          ctx_(ctx),
+          precision_(precision),
+          bandwidths_(bandwidths) {}
+
+    void products();
+    void attention_ops();
+    void activation_ops();
+    void head_ops();
+    void norm_ops();
+    void optimizer_ops(Index n_params);
+    void mixer_ops(const BenchMixer& mixer, const MixerConfig& config);
+
+    std::vector<MicroBench> rows;
+
+private:
+    void add(const std::string& op, double seconds, double flops, double bytes, double best,
+             double working_set = 0) {
+        MicroBench m{shape_.name, precision_, op, seconds, flops, bytes, 0, ""};
+        set_floor(m, best, bandwidths_, working_set > 0 ? working_set : bytes);
+        rows.push_back(std::move(m));
+    }
+    // An op that only streams over memory.
+    template <class F>
+    void stream(const std::string& op, double bytes, F&& call, double working_set = 0) {
+        add(op, median_seconds(call), 0, bytes, best_float_, working_set);
+    }
+    double rows_of(Index width) const { return static_cast<double>(n_ * width); }
+
+    BenchShape shape_;
+    ModelConfig model_;
+    Index batch_, n_;
+    Context ctx_;
+    std::string precision_;
+    std::vector<Bandwidth> bandwidths_;
+    double best_ = 0, best_float_ = 0;  // FLOP/s of the fastest product, and in float
+};
+
+double best_rate(const std::vector<GemmTime>& times) {
+    double best = 0;
+    for (const GemmTime& g : times)
+        best = std::max(best, g.flops() / std::min({g.forward, g.dx, g.dw}));
+    return best;
+}
+
+template <class T>
+void Ops<T>::products() {
+    constexpr int kRepeats = 15;
+    const auto times = measure_gemms(ctx_, model_, kBenchVocab, n_, precision_, kRepeats);
+    best_ = best_float_ = best_rate(times);
+    if (precision_ != "fp32")
+        best_float_ = best_rate(measure_gemms(ctx_, model_, kBenchVocab, n_, "fp32", kRepeats));
+    for (const GemmTime& g : times) {
+        const double x = rows_of(g.in) * sizeof(T), y = rows_of(g.out) * sizeof(T);
+        const double w = static_cast<double>(g.out * g.in);
+        add("gemm " + g.name + " forward", g.forward, g.flops(), x + y + w * sizeof(T), best_);
+        add("gemm " + g.name + " dx", g.dx, g.flops(), x + y + w * sizeof(T), best_);
+        add("gemm " + g.name + " dw", g.dw, g.flops(), x + y + 2 * w * sizeof(Real), best_);
+    }
+}
+
+template <class T>
+void Ops<T>::attention_ops() {
+    const AttentionShape s{batch_, model_.context, model_.heads, model_.kv_heads, model_.head_dim};
+    const Index t = s.context, half = s.head_dim / 2;
+    Buffer<T> qkv({{'N', n_}, {'Q', s.qkv_width()}}), dqkv({{'N', n_}, {'Q', s.qkv_width()}});
+    Buffer<T> out({{'N', n_}, {'Q', s.out_width()}}), dout({{'N', n_}, {'Q', s.out_width()}});
+    Buffer<Real> lse({{'B', batch_}, {'H', s.heads}, {'T', t}});
+    Buffer<Real> scratch({{'P', ctx_.threads}, {'S', attention_scratch(s)}});
+    Buffer<Real> cos({{'T', t}, {'D', half}}), sin({{'T', t}, {'D', half}});
+    rope_table<Real>(model_.rope_base, cos, sin);
+    const AttentionWorkspace<Real> work{cos, sin, scratch, {}};
+    const double forward =
+        median_seconds([&] { attention<T>(ctx_, s, qkv, {}, {}, Real(0), out, lse, work); });
+    const double backward = median_seconds([&] {
+        attention_backward<T>(ctx_, s, dout, qkv, {}, {}, Real(0), out, lse, dqkv, {}, {}, work);
+    });
+    // A query meets t+1 keys. Forward: scores, values; backward: scores again, dP, dQ, dK, dV.
+    const double pair = 2.0 * static_cast<double>(s.out_width());
+    const double pairs = rows_of(1) * static_cast<double>(t + 1) / 2;
+    const double io = rows_of(s.qkv_width() + s.out_width()) * sizeof(T);
+    add("attention forward", forward, 2 * pair * pairs, io, best_float_);
+    add("attention backward", backward, 5 * pair * pairs, 2 * io, best_float_);
+}
+
+template <class T>
+void Ops<T>::activation_ops() {
+    const bool swiglu = model_.mlp == "swiglu";
+    const Activation kind = swiglu ? Activation::swiglu : Activation::gelu;
+    const Index f = model_.mlp_hidden, wide = swiglu ? 2 * f : f;
+    Buffer<T> up({{'N', n_}, {'F', wide}}), dup({{'N', n_}, {'F', wide}});
+    Buffer<T> a({{'N', n_}, {'F', f}}), da({{'N', n_}, {'F', f}});
+    stream("activation forward", rows_of(wide + f) * sizeof(T),
+           [&] { activation<T>(ctx_, kind, up, a); });
+    stream("activation backward", rows_of(2 * wide + 2 * f) * sizeof(T),
+           [&] { activation_backward<T>(ctx_, kind, up, da, dup, a); });
+}
+
+// Loss and embedding.
+template <class T>
+void Ops<T>::head_ops() {
+    const Index v = kBenchVocab, c = model_.width;
+    Buffer<Real> logits({{'N', n_}, {'V', v}}), losses({{'N', n_}}), table({{'V', v}, {'C', c}});
+    Buffer<T> x({{'N', n_}, {'C', c}}), dlogits({{'N', n_}, {'V', v}});
+    std::vector<std::int32_t> ids(static_cast<std::size_t>(n_));
+    for (Index i = 0; i < n_; ++i)
+        ids[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(7919 * i % v);
+    const View<const std::int32_t> tokens{ids.data(), {{'N', n_}}, Device::cpu};
+    stream("cross-entropy forward", rows_of(v) * sizeof(Real),
+           [&] { cross_entropy<Real>(ctx_, logits, tokens, losses); });
+    stream("cross-entropy backward", rows_of(v) * (sizeof(Real) + sizeof(T)),
+           [&] { cross_entropy_backward<T>(ctx_, logits, tokens, losses, Real(1), dlogits); });
+    stream("embedding forward", rows_of(c) * (sizeof(Real) + sizeof(T)),
+           [&] { embedding<T>(ctx_, tokens, table, x); });
+    stream("embedding backward", rows_of(c) * (2 * sizeof(Real) + sizeof(T)),
+           [&] { embedding_backward<T>(ctx_, tokens, x, table); });
+}
+
+template <class T>
+void Ops<T>::norm_ops() {
+    const Index c = model_.width, chunks = n_chunks(n_);
+    Buffer<Real> h({{'N', n_}, {'C', c}}), rstd({{'N', n_}}), gain({{'C', c}});
+    Buffer<Real> dgain({{'P', chunks}, {'C', c}}), d({{'P', chunks}, {'C', c}});
+    Buffer<T> xhat({{'N', n_}, {'C', c}}), x({{'N', n_}, {'C', c}}), dx({{'N', n_}, {'C', c}});
+    const PreNorm<T> norm{xhat, rstd, gain, x, static_cast<Real>(model_.norm_eps), dx, dgain};
+    const Real* rows_in = h.view().data;
+    stream("pre-norm forward", rows_of(c) * (sizeof(Real) + 2 * sizeof(T)),
+           [&] { for_tokens(ctx_, n_, [&](Index n) { norm.put(n, rows_in + n * c); }); });
+    const View<Real> row = d;
+    stream("pre-norm backward", rows_of(c) * 2 * sizeof(T), [&] {
+        for_tokens(ctx_, n_, [&](Index n) { norm.gradient(n, row.row(n / kTokenChunk)); });
+    });
+}
+
+template <class T>
+void Ops<T>::optimizer_ops(Index n_params) {
+    constexpr Index kRow = 16;  // the flat arrays are whole rows of 16
+    const Shape shape{{'P', (n_params + kRow - 1) / kRow}, {'C', kRow}};
+    Buffer<Real> w(shape), g(shape), m(shape), v(shape);
+    for (Index i = 0; i < shape.count(); ++i) v.view().data[i] = Real(1);
+    const double bytes = static_cast<double>(shape.count()) * sizeof(Real);
+    stream("gradient norm", bytes, [&] { total_dot<Real>(ctx_, g, g); });
+    const AdamWStep step{1e-3, 0.9, 0.95, 1e-8, 0.1, 1.0, 10};
+    stream(
+        "adamw", 7 * bytes, [&] { adamw<Real>(ctx_, step, w, g, m, v); }, 4 * bytes);
+}
+
+template <class T>
+void Ops<T>::mixer_ops(const BenchMixer& mixer, const MixerConfig& config) {
+    const auto sublayers = static_cast<int>(model_.sublayers());
+    MixerWalk<T> walk(make_mixer<T>(config, {sublayers, n_, model_.width, model_.norm_eps}), ctx_);
+    constexpr int kWalks = 6;
+    std::vector<double> seconds[2];
+    double bytes[2]{};
+    for (int i = 0; i < kWalks; ++i) {
+        Profile parts[2];
+        walk.run(parts[0], parts[1]);
+        for (int k : {0, 1}) {
+            if (i > 0)
+                seconds[k].push_back(parts[k].seconds[static_cast<std::size_t>(Part::mixer)]);
+            bytes[k] = parts[k].mixer_bytes;
+        }
+    }
+    // The norms' part: xhat and x written, xhat and dx read, at L + 1 sites.
+    const double norms = 2 * rows_of(model_.width) * sizeof(T) * (sublayers + 1);
+    for (int k : {0, 1})
+        add(fmt::format("mixer {} {}", mixer.label, k == 0 ? "forward" : "backward"),
+            spread(seconds[k]).median / sublayers, 0,
+            bytes[k] > 0 ? (bytes[k] + norms) / sublayers : 0, best_float_, walk.working_set);
+}
+
+template <class T>
+std::vector<MicroBench> run(Ops<T> ops, const std::vector<BenchMixer>& mixers,
+                            const std::vector<Config>& configs,
+                            const std::function<void(double, const std::string&)>& progress) {
+    const auto say = [&](double fraction, const std::string& what) {
+        if (progress) progress(fraction, "ops: " + what);
+    };
+    constexpr double kMixers = 0.4;  // the fraction of the work before them
+    say(0, "matrix products");
+    ops.products();
+    say(kMixers / 2, "attention");
+    ops.attention_ops();
+    ops.activation_ops();
+    ops.head_ops();
+    ops.norm_ops();
+    const Config& c = configs.front();
+    ops.optimizer_ops(
+        make_model({c.model, c.mixer, kBenchVocab, c.train.batch}, "fp32")->params().n_params());
+    for (std::size_t i = 0; i < mixers.size(); ++i) {
+        say(kMixers + (1 - kMixers) * static_cast<double>(i) / static_cast<double>(mixers.size()),
+            "mixer " + mixers[i].label);
+        ops.mixer_ops(mixers[i], configs[i].mixer);
+    }
+    return std::move(ops.rows);
+}
+
+}  // namespace
+
+std::vector<MicroBench> micro_bench(
+    const BenchShape& shape, const std::vector<BenchMixer>& mixers,
+    const std::vector<std::string>& overrides, const Context& ctx, const std::string& precision,
+    const std::vector<Bandwidth>& bandwidths,
+    const std::function<void(double, const std::string&)>& progress) {
+    check_bench_overrides(mixers, overrides);
+    std::vector<std::string> settings = overrides;
+    if (precision != "fp32") settings.push_back("train.precision=" + precision);
+    std::vector<Config> configs;
+    for (const BenchMixer& m : mixers) configs.push_back(bench_config(shape, m, settings));
+    set_up_threads(ctx);
+    const Config& c = configs.front();
+    if (precision == "bf16")
+        return run(Ops<Bf16>(shape, c, ctx, precision, bandwidths), mixers, configs, progress);
+    return run(Ops<float>(shape, c, ctx, precision, bandwidths), mixers, configs, progress);
+}
+
+}  // namespace plumb
