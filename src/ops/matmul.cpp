@@ -90,32 +90,6 @@ void gemm(const Context& ctx, Op op_a, Op op_b, Index m, Index n, Index k, Real 
     });
 }
 
-template <class Real>
-void linear(const Context& ctx, View<const Real> x, View<const Real> w, View<Real> y) {
-    const Index n = x.extent(0), in = w.extent(1), out = w.extent(0);
-    require(x.extent(1) == in && y.extent(0) == n && y.extent(1) == out, [&] {
-        return fmt::format("linear: x {}, w {}, y {}", x.shape.text(), w.shape.text(),
-                           y.shape.text());
-    });
-    gemm(ctx, Op::none, Op::transpose, n, out, in, Real(1), x.data, in, w.data, in, Real(0), y.data,
-         out);
-}
-
-template <class Real>
-void linear_backward(const Context& ctx, View<const Real> dy, View<const Real> x,
-                     View<const Real> w, View<Real> dx, View<Real> dw) {
-    const Index n = dy.extent(0), in = w.extent(1), out = w.extent(0);
-    require(dy.extent(1) == out && x.extent(1) == in && dw.shape == w.shape, [&] {
-        return fmt::format("linear_backward: dy {}, x {}, w {}", dy.shape.text(), x.shape.text(),
-                           w.shape.text());
-    });
-    if (dx)
-        gemm(ctx, Op::none, Op::none, n, in, out, Real(1), dy.data, out, w.data, in, Real(0),
-             dx.data, in);
-    gemm(ctx, Op::transpose, Op::none, out, in, n, Real(1), dy.data, out, x.data, in, Real(1),
-         dw.data, in);
-}
-
 const char* gemm_backend() {
 #ifdef PLUMB_HAVE_ONEDNN
     static const std::string text = [] {
@@ -129,14 +103,9 @@ const char* gemm_backend() {
     return text.c_str();
 }
 
-#define PLUMB_INSTANTIATE(Real)                                                               \
-    template void gemm(const Context&, Op, Op, Index, Index, Index, Real, const Real*, Index, \
-                       const Real*, Index, Real, Real*, Index);                               \
-    template void linear(const Context&, View<const Real>, View<const Real>, View<Real>);     \
-    template void linear_backward(const Context&, View<const Real>, View<const Real>,         \
-                                  View<const Real>, View<Real>, View<Real>);
-PLUMB_INSTANTIATE(float)
-PLUMB_INSTANTIATE(double)
-#undef PLUMB_INSTANTIATE
+template void gemm(const Context&, Op, Op, Index, Index, Index, float, const float*, Index,
+                   const float*, Index, float, float*, Index);
+template void gemm(const Context&, Op, Op, Index, Index, Index, double, const double*, Index,
+                   const double*, Index, double, double*, Index);
 
 }  // namespace plumb

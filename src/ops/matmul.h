@@ -20,15 +20,6 @@ template <class Real>
 void gemm(const Context& ctx, Op op_a, Op op_b, Index m, Index n, Index k, Real alpha,
           const Real* a, Index lda, const Real* b, Index ldb, Real beta, Real* c, Index ldc);
 
-// y (N, Out) = x (N, In) W^T, W (Out, In). Overwrites y.
-template <class Real>
-void linear(const Context& ctx, View<const Real> x, View<const Real> w, View<Real> y);
-
-// dx (N, In) = dy W (overwrites; skipped when dx is empty); dw (Out, In) += dy^T x.
-template <class Real>
-void linear_backward(const Context& ctx, View<const Real> dy, View<const Real> x,
-                     View<const Real> w, View<Real> dx, View<Real> dw);
-
 // Name and version of the float backend, for `plumb doctor` and the manifest.
 const char* gemm_backend();
 

@@ -85,34 +85,3 @@ TEMPLATE_TEST_CASE("gemm gives the same bits for any number of threads", "[ops]"
                 }
             }
 }
-
-TEST_CASE("linear and its gradients", "[ops]") {
-    const Index n = 5, in = 7, out = 3;
-    Array<double> x({{'N', n}, {'C', in}}, "x"), w({{'O', out}, {'C', in}}, "w");
-    Array<double> dy({{'N', n}, {'O', out}}, "dy"), y({{'N', n}, {'O', out}}, 9.0);
-    Array<double> dx({{'N', n}, {'C', in}}, 9.0), dw({{'O', out}, {'C', in}}, 1.0);
-    const Context ctx;
-    linear<double>(ctx, x, w, y);
-    linear_backward<double>(ctx, dy, x, w, dx, dw);
-    for (Index i = 0; i < n; ++i)
-        for (Index o = 0; o < out; ++o) {
-            double sum = 0;
-            for (Index c = 0; c < in; ++c) sum += x.row(i)[c] * w.row(o)[c];
-            CHECK(std::abs(y.row(i)[o] - sum) <= 1e-13);
-        }
-    for (Index c = 0; c < in; ++c) {
-        for (Index i = 0; i < n; ++i) {
-            double sum = 0;
-            for (Index o = 0; o < out; ++o) sum += dy.row(i)[o] * w.row(o)[c];
-            CHECK(std::abs(dx.row(i)[c] - sum) <= 1e-13);
-        }
-        for (Index o = 0; o < out; ++o) {
-            double sum = 1.0;  // adds to what is there
-            for (Index i = 0; i < n; ++i) sum += dy.row(i)[o] * x.row(i)[c];
-            CHECK(std::abs(dw.row(o)[c] - sum) <= 1e-13);
-        }
-    }
-    const Array<double> before = dw;
-    linear_backward<double>(ctx, dy, x, w, {}, dw);  // no dx wanted
-    CHECK(dw[0] != before[0]);
-}
