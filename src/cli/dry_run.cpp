@@ -3,7 +3,6 @@
 #include "cli/terminal.h"
 #include "core/text.h"
 #include "experiment/run.h"
-#include "ops/gemm_rate.h"
 
 #include <cstdio>
 
@@ -68,9 +67,7 @@ void print_dry_run(const LoadedConfig& loaded, const Context& context, bool by_t
     print_parameters(trainer.model().params());
     print_memory(trainer, by_tensor);
     set_up_threads(context);
-    const ModelConfig& m = trainer.model().config();
-    const double rate = measure_gemm_rate(context, loaded.config.train.batch * m.context,
-                                          4 * m.width, m.width, 0.2);
+    const double rate = training_gemm_rate(context, loaded.config, 0.2);
     const double tokens =
         static_cast<double>(trainer.tokens_per_step() * loaded.config.train.steps);
     const double seconds = tokens * plan.flops_per_token / (kAssumedShare * rate);

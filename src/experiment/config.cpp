@@ -198,6 +198,7 @@ const std::vector<Range>& ranges() {
         {"train.log_every", 1, kInf},
         {"train.checkpoint_every", 1, kInf},
         {"train.keep_checkpoints", 1, kInf},
+        {"train.patience", 0, kInf},
         {"data.task_vocab", 2, kInf},
         {"data.task_pairs", 1, kInf},
         {"data.task_hops", 1, kInf},

@@ -275,9 +275,7 @@ std::vector<std::pair<std::string, std::string>> Session::settings() const {
 
 void Session::open() {
     set_up_threads(options_.context);
-    const ModelConfig& m = trainer_.model().config();
-    gemm_rate_ = measure_gemm_rate(options_.context, config_.train.batch * m.context, 4 * m.width,
-                                   m.width, 0.1);
+    gemm_rate_ = training_gemm_rate(options_.context, config_, 0.1);
     trainer_.allocate();
     fingerprint_ = plan_.data->fingerprint();
     if (start_.checkpoint) restore_or_explain();
@@ -320,6 +318,14 @@ RunResult Session::run(const std::atomic<bool>& stop) {
 }
 
 }  // namespace
+
+double training_gemm_rate(const Context& ctx, const Config& config, double seconds) {
+    const ModelConfig m = config.model.resolved();
+    const Index n = config.train.batch * m.context;
+    return config.train.precision == "bf16"
+               ? measure_gemm_rate<Bf16>(ctx, n, 4 * m.width, m.width, seconds)
+               : measure_gemm_rate(ctx, n, 4 * m.width, m.width, seconds);
+}
 
 RunPlan plan_run(const Config& config, const Context& context) {
     require_data(config);

@@ -26,7 +26,7 @@ struct RunProgress {
     double loss, grad_norm, lr;
     std::optional<double> val_loss;
     double tok_per_s;
-    double gemm_share;  // of the GEMM rate measured at the start of the run
+    double gemm_share;  // of the GEMM rate of its precision, measured at the start of the run
     double eta_s;
 };
 
@@ -58,5 +58,8 @@ struct RunPlan {
     Index params = 0, mixer_params = 0;
 };
 RunPlan plan_run(const Config& config, const Context& context);
+
+// FLOP/s of a matrix product of this model's size in the run's precision, measured for `seconds`.
+double training_gemm_rate(const Context& ctx, const Config& config, double seconds);
 
 }  // namespace plumb

@@ -149,6 +149,36 @@ TEST_CASE("the final bytes follow from config and seed alone", "[run]") {
     CHECK(slurp(temp / "quiet/depth.jsonl").empty());
 }
 
+TEST_CASE("a run out of patience is done, and bf16 resumes to the bytes of an unbroken run", "[run]") {
+    const TempFolder temp;
+    // A rate this small changes no weight, so that no validation is better than the first.
+    const auto stuck = tiny_run(temp / "stuck", {"train.lr=1e-30", "train.weight_decay=0",
+                                                 "train.eval_every=5", "train.patience=2"});
+    REQUIRE(run_plumb(stuck).code == 0);
+    CHECK(slurp(temp / "stuck/STATUS") == "done\n");
+    const auto summary = nlohmann::json::parse(slurp(temp / "stuck/summary.json"));
+    CHECK(summary.at("steps") == 10);
+    CHECK(summary.at("best_step") == 0);
+    auto again = stuck;
+    again.insert(again.end(), {"--resume", "auto"});
+    CHECK_THAT(run_plumb(again).out, contains_text("is done already"));
+
+    const std::vector<std::string> bf16{"--precision", "bf16", "model.dropout=0.1",
+                                        "train.checkpoint_every=10"};
+    REQUIRE(run_plumb(tiny_run(temp / "whole", bf16)).code == 0);
+    REQUIRE(run_plumb(tiny_run(temp / "broken", bf16)).code == 0);
+    REQUIRE(fs::exists(checkpoint_of(temp / "broken", 10)));
+    REQUIRE(fs::remove_all(checkpoint_of(temp / "broken", 20)) > 0);
+    spill(temp / "broken/STATUS", "running\n");
+    auto resume = tiny_run(temp / "broken", bf16);
+    resume.insert(resume.end(), {"--resume", "must"});
+    const Outcome resumed = run_plumb(resume);
+    INFO(resumed.out);
+    REQUIRE(resumed.code == 0);
+    CHECK(content(checkpoint_of(temp / "broken", 20)) ==
+          content(checkpoint_of(temp / "whole", 20)));
+}
+
 TEST_CASE("a run that diverges says where, and keeps its last checkpoint", "[run]") {
     const TempFolder temp;
     const fs::path run = temp / "run";
