@@ -98,6 +98,8 @@ private:
     void finish(Index n, int i) const;
     void open_group(Index n, int l, const Bench& bench) const;
     void merge(Index n, int l, const Bench& bench) const;
+    void fetch_read(Index n, int l, const PreNorm<T>& norm) const;
+    void fetch_pull(Index n, int l, const PreNorm<T>& norm) const;
     void pull(Index n, Index tile_token, int l, const Bench& bench) const;
     void store_gradient(Index n, int i, bool newest, Real along, Real* out) const;
     void queries_backward();

@@ -57,8 +57,26 @@ void AttnRes<T>::store_gradient(Index n, int i, bool newest, Real along, Real* o
     const T* x = source_[at(i)].row(n);
     T* dp = place(i).row(n);
 #pragma omp simd
-    for (Index j = 0; j < c; ++j) dp[j] = out[j] -= along * static_cast<Real>(x[j]);
+    for (Index j = 0; j < c; ++j) out[j] -= along * static_cast<Real>(x[j]);
+    if (newest)
+        copy_row(out, dp, c);  // F_i's backward reads it next
+    else
+        stream_row(out, dp, c);
     if (kRounds && newest && carry_) std::copy_n(out, c, carry_.row(n));
+}
+
+// Asks for what read_backward(l) touches of token n, but for rows that store_gradient streams.
+template <class T>
+[[gnu::always_inline]] inline void AttnRes<T>::fetch_pull(Index n, int l,
+                                                          const PreNorm<T>& norm) const {
+    const Index c = this->shape().channels;
+    const DepthSchedule::Pull& pull = schedule_.pull(l - 1);
+    prefetch_write(norm.xhat.row(n), c);
+    prefetch_read(norm.dx.row(n), c);
+    for (const int i : pull.sources) prefetch_read(source_[at(i)].row(n), c);
+    for (int reader = l + 1; reader <= pull.last; ++reader)
+        prefetch_read(d_[at(reader - 1)] + n * c, c);
+    prefetch_write(place(l - 1).row(n), c);
 }
 
 template <class T>
@@ -72,6 +90,7 @@ void AttnRes<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& n
         for (Index tile = begin; tile < end; tile += kTile) {
             const Index count = std::min(kTile, end - tile);
             for (Index n = tile; n < tile + count; ++n) {
+                if (n + 1 < end) fetch_pull(n + 1, l, norm);
                 delta_.row(n)[l - 1] = norm.gradient(n, b.d);
                 copy_row(b.d, norm.xhat.row(n), c);
                 pull(n, n - tile, l, b);
@@ -83,6 +102,7 @@ void AttnRes<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& n
                 readers, count * n_sources, [&](Index k) { return source[k]; }, b.t, 1, width(), c,
                 b.du + (l - 1) * c, c, true);
         }
+        end_stream();
     });
     const bool carries = kRounds && carry_;
     this->template moved<T>(ctx, (schedule_.pull_rows(l - 1) - (carries && plan.adds)) * c);

@@ -74,7 +74,7 @@ void AttnRes<T>::open_group(Index n, int l, const Bench& bench) const {
         for (Index q = 0; q < kStep; ++q) bench.t[k * kStep + q] *= sum[q];
     mix_rows<T>(queries, n_old, row, bench.t, 1, kStep, c, bench.out, c);
     for (Index q = read.fresh.empty() ? 1 : 0; q < queries; ++q)
-        copy_row(bench.out + q * c, mix(l + static_cast<int>(q)).row(n), c);
+        stream_row(bench.out + q * c, mix(l + static_cast<int>(q)).row(n), c);
 }
 
 // h_l from the mix of the old sources, whose logit is its log-sum-exp, and the fresh ones.
@@ -101,6 +101,21 @@ void AttnRes<T>::merge(Index n, int l, const Bench& bench) const {
     mix_rows<T>(1, count, row, w, 0, 1, c, bench.out, c);
 }
 
+// Asks for what read(l) touches of token n, but for the mixes that open_group streams.
+template <class T>
+[[gnu::always_inline]] inline void AttnRes<T>::fetch_read(Index n, int l,
+                                                          const PreNorm<T>& norm) const {
+    const Index c = this->shape().channels;
+    const std::vector<const T*>&old = old_[at(l - 1)], &fresh = fresh_[at(l - 1)];
+    prefetch_write(source_[at(l - 1)].row(n), c);
+    if (l > 1 && !schedule_.starts_block(l - 1)) prefetch_read(source_[at(l - 2)].row(n), c);
+    for (const T* rows : old) prefetch_read(rows + n * c, c);
+    for (std::size_t k = old.empty() ? 0 : 1; k < fresh.size(); ++k)
+        prefetch_read(fresh[k] + n * c, c);
+    prefetch_write(norm.xhat.row(n), c);
+    if (norm.x) prefetch_write(norm.x.row(n), c);
+}
+
 template <class T>
 void AttnRes<T>::do_read(const Context& ctx, int l, const PreNorm<T>& norm) {
     const Index c = this->shape().channels;
@@ -109,11 +124,13 @@ void AttnRes<T>::do_read(const Context& ctx, int l, const PreNorm<T>& norm) {
     for_chunks(ctx, this->shape().tokens, [&](Index begin, Index end, Index chunk) {
         const Bench b = bench(chunk);
         for (Index n = begin; n < end; ++n) {
+            if (n + 1 < end) fetch_read(n + 1, l, norm);
             finish(n, l - 1);
             if (l == read.first) open_group(n, l, b);
             if (l > read.first || !read.fresh.empty()) merge(n, l, b);
             norm.put(n, b.out);
         }
+        end_stream();
     });
     const Index queries = read.last - l + 1;
     this->template moved<T>(ctx, schedule_.read_rows(l) * c);

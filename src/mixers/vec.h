@@ -11,6 +11,10 @@
 #include <type_traits>
 #include <utility>
 
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
 namespace plumb {
 
 #ifdef __AVX512F__
@@ -18,6 +22,8 @@ inline constexpr std::size_t kVecBytes = 64;
 #else
 inline constexpr std::size_t kVecBytes = 32;
 #endif
+
+inline constexpr Index kLineBytes = 64;  // of a cache
 
 template <class Real>
 struct VecOf;
@@ -67,11 +73,42 @@ inline Vec<float> load(const Bf16* p, Size size) {
 // As Bf16(float): to nearest even, a NaN stays a NaN.
 template <class Real, class Size>
 inline void store(Vec<float> v, Bf16* p, Size size) {
+#ifdef __AVX512BF16__
+    const auto h = _mm512_cvtneps_pbh(v);  // subnormals become 0
+#else
     const auto u = reinterpret_cast<vec_detail::Words>(v);
     const auto rounded = (u + 0x7fffU + ((u >> 16) & 1U)) >> 16;
     const auto words = v == v ? rounded : (u >> 16) | 0x40U;
     const auto h = __builtin_convertvector(words, vec_detail::Halves);
+#endif
     std::memcpy(static_cast<void*>(p), &h, static_cast<std::size_t>(size) * sizeof(Bf16));
+}
+
+// Full stores past the caches to memory that stream_aligned() accepts.
+template <class Real, class T>
+inline bool stream_aligned(const T* p) {
+    return reinterpret_cast<std::uintptr_t>(p) % (kVec<Real> * sizeof(T)) == 0;
+}
+inline void stream(Vec<float> v, float* p) {
+#ifdef __AVX512F__
+    _mm512_stream_ps(p, v);
+#else
+    store<float>(v, p, Full<float>{});
+#endif
+}
+inline void stream(Vec<double> v, double* p) { store<double>(v, p, Full<double>{}); }
+inline void stream(Vec<float> v, Bf16* p) {
+#ifdef __AVX512BF16__
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(p),
+                        reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v)));
+#else
+    store<float>(v, p, Full<float>{});
+#endif
+}
+inline void end_stream() {
+#ifdef __AVX512F__
+    _mm_sfence();
+#endif
 }
 
 // The value, in a register from here on: not loaded from memory again at each use.
