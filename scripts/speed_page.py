@@ -146,9 +146,9 @@ def generate_table(shapes):
 # ---- page ----------------------------------------------------------------------------------------
 
 LEGEND = """\
-over: step time over the baseline's, median of paired rounds; the baseline's own row is a second
-copy of it and shows the noise. of GEMM: flops of the model without its mixer / step time / rate of
-that model's matrix products measured alone beside it. plan: every byte a step needs; peak: growth
+over: step time over the mean of the baseline's before and after it, median of the rounds; the
+baseline's own row is a second copy of it and shows the noise. of GEMM: flops of the model without
+its mixer / step time / rate of that model's matrix products measured alone in the same round. plan: every byte a step needs; peak: growth
 of the process's resident set. moved: numbers of the storage type that the mixer's passes read and
 wrote per token and sublayer, counted, in multiples d of the width; paper: Table 1 of
 arXiv:2603.15031, forward.

@@ -181,9 +181,11 @@ void add_bench_command(CLI::App& app) {
     cmd->add_option("--threads", o->threads, "threads (default: all cores)")
         ->check(CLI::Range(1, 1024));
     cmd->add_option("--rounds", o->rounds, "rounds of baseline and mixer (default: 9)")
-        ->check(CLI::Range(1, 10000));
+        ->check(CLI::Range(1, 10000))
+        ->take_last();
     cmd->add_option("--steps", o->steps, "timed steps of each in a round (default: 2)")
-        ->check(CLI::Range(1, 10000));
+        ->check(CLI::Range(1, 10000))
+        ->take_last();
     cmd->add_flag("--ops", o->ops, "every op alone and its floor, instead of whole steps");
     cmd->add_option("--depth", o->depths, "cost against depth, e.g. 6,12,24,48 blocks")
         ->delimiter(',')

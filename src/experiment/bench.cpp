@@ -124,22 +124,32 @@ struct Race {
     const ShapeBench& shape;
     const Dataset& data;
     Racer& baseline;
+    Index gemm_tokens;   // of a micro-batch
     double done, share;  // of the whole work: before this race, and its own
 
     void progress(double fraction, const std::string& what) const {
         if (options.progress) options.progress(done + share * fraction, what);
     }
+    // Baseline, mixer, matrix products, baseline, ...: a step against the mean of the baseline's
+    // before and after it, so that a drift of the machine cancels.
     void rounds(Racer& racer, MixerBench& row) const {
-        std::vector<double> own;
+        constexpr int kGemmRepeats = 3;
+        const ModelConfig& model = racer.trainer().model().config();
+        std::vector<double> own, rates;
+        double before = baseline.median_step(options.steps);
         for (int r = 0; r < options.rounds; ++r) {
             progress(0.1 + 0.8 * r / options.rounds,
                      fmt::format("{} {}: {}, round {} of {}", shape.shape.name, shape.precision,
                                  row.mixer.label, r + 1, options.rounds));
-            const double base = baseline.median_step(options.steps);
             own.push_back(racer.median_step(options.steps));
-            row.ratios.push_back(own.back() / base);
+            rates.push_back(gemm_rate(measure_gemms(options.context, model, shape.vocab,
+                                                    gemm_tokens, shape.precision, kGemmRepeats)));
+            const double after = baseline.median_step(options.steps);
+            row.ratios.push_back(2 * own.back() / (before + after));
+            before = after;
         }
         row.step = spread(own);
+        row.gemm_rate = spread(rates).median;
         row.overhead = spread(row.ratios);
         for (double* x : {&row.overhead.median, &row.overhead.low, &row.overhead.high}) *x -= 1;
     }
@@ -154,11 +164,8 @@ MixerBench Race::run(const BenchMixer& mixer, const Config& config) const {
     const auto before = memory_use();
     Racer racer(config, data, options.context);
     if (const auto after = memory_use()) row.peak_bytes = after->peak - before->now;
-    constexpr int kGemmRepeats = 7, kProfiled = 3;
-    row.gemm_rate = gemm_rate(measure_gemms(options.context, racer.trainer().model().config(),
-                                            shape.vocab, shape.tokens / config.train.accumulate,
-                                            shape.precision, kGemmRepeats));
     rounds(racer, row);
+    constexpr int kProfiled = 3;
     row.parts = racer.profiled_step(std::max(kProfiled, options.rounds / 2));
     count_bytes(racer, row, config, shape.precision == "bf16" ? sizeof(Bf16) : sizeof(float));
     row.tokens_per_s = static_cast<double>(shape.tokens) / row.step.median;
@@ -202,8 +209,8 @@ ShapeBench bench_shape(const BenchShape& shape, const std::vector<BenchMixer>& m
     const double share = 1.0 / static_cast<double>(mixers.size());
     for (std::size_t i = 0; i < mixers.size(); ++i)
         out.rows.push_back(
-            Race{options, out, data, baseline, share * static_cast<double>(i), share}.run(
-                mixers[i], configs[i]));
+            Race{options, out, data, baseline, micro_batch, share * static_cast<double>(i), share}
+                .run(mixers[i], configs[i]));
     return out;
 }
 

@@ -39,10 +39,10 @@ struct BenchOptions {
 struct MixerBench {
     BenchMixer mixer;
     Spread step;                 // seconds of a step; a round's figure is its median
-    std::vector<double> ratios;  // step / the baseline's, round by round
+    std::vector<double> ratios;  // step / mean of the baseline's before and after, by round
     Spread overhead;             // of the ratios, less 1
     double tokens_per_s = 0;
-    double gemm_rate = 0;   // FLOP/s of the model's own products alone, measured beside the rounds
+    double gemm_rate = 0;   // FLOP/s of the model's own products alone, measured in every round
     double gemm_share = 0;  // flops per token of the model without its mixer * tokens/s / gemm_rate
     StepParts parts;        // of profiled steps, which are not the timed ones
     double planned_bytes = 0, peak_bytes = 0;  // peak: growth of the process, 0 if not known

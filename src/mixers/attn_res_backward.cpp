@@ -77,6 +77,11 @@ template <class T>
     for (int reader = l + 1; reader <= pull.last; ++reader)
         prefetch_read(d_[at(reader - 1)] + n * c, c);
     prefetch_write(place(l - 1).row(n), c);
+    for (int first = l; first <= pull.last; first = schedule_.read(first).last + 1)
+        for (const int i : pull.sources) __builtin_prefetch(logit(n, i, first));
+    prefetch_read(lse_.row(n) + (l - 1), pull.last - l + 1);
+    prefetch_read(delta_.row(n) + (l - 1), pull.last - l + 1);
+    __builtin_prefetch(rstd_.row(n) + pull.sources.back());
 }
 
 template <class T>

@@ -114,6 +114,13 @@ template <class T>
         prefetch_read(fresh[k] + n * c, c);
     prefetch_write(norm.xhat.row(n), c);
     if (norm.x) prefetch_write(norm.x.row(n), c);
+    const GroupLogits& g = groups_[at(l - 1)];
+    if (l == g.first)
+        prefetch_write(logit(n, 0, l), g.n_rows * g.queries);
+    else
+        for (const int i : schedule_.read(l).fresh) prefetch_write(logit(n, i, l), 1);
+    prefetch_write(lse_.row(n) + (l - 1), 1);
+    prefetch_write(rstd_.row(n) + (l - 1), 1);
 }
 
 template <class T>
