@@ -7,8 +7,9 @@
 
 namespace plumb {
 
-// Bytes per second of a[i] = b[i] + s c[i] over three arrays of `bytes` together, all counted once,
-// best of several passes.
+// Bytes per second of a[i] = b[i] + s a[i] over two arrays of `bytes` together, two reads and a
+// write counted, best of several passes. In place: a write to memory that was not read costs a read
+// that nobody counts.
 double measure_bandwidth(const Context& ctx, double bytes);
 
 struct Bandwidth {

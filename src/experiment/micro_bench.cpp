@@ -258,7 +258,7 @@ std::vector<MicroBench> run(Ops<T> ops, const std::vector<BenchMixer>& mixers,
                             const std::vector<Config>& configs,
                             const std::function<void(double, const std::string&)>& progress) {
     const auto say = [&](double fraction, const std::string& what) {
-        if (progress) progress(fraction, "ops: " + what);
+        progress(fraction, "ops: " + what);
     };
     constexpr double kMixers = 0.4;  // the fraction of the work before them
     say(0, "matrix products");
@@ -279,6 +279,28 @@ std::vector<MicroBench> run(Ops<T> ops, const std::vector<BenchMixer>& mixers,
     return std::move(ops.rows);
 }
 
+// All ops kSweeps times, the fastest of each: a disturbance of a second spoils one sweep's figures
+// of the ops at work.
+template <class T>
+std::vector<MicroBench> sweeps(const Ops<T>& ops, const std::vector<BenchMixer>& mixers,
+                               const std::vector<Config>& configs,
+                               const std::function<void(double, const std::string&)>& progress) {
+    constexpr int kSweeps = 3;
+    std::vector<MicroBench> best;
+    for (int sweep = 0; sweep < kSweeps; ++sweep) {
+        const auto part = [&](double fraction, const std::string& what) {
+            if (progress) progress((sweep + fraction) / kSweeps, what);
+        };
+        const std::vector<MicroBench> rows = run(ops, mixers, configs, part);
+        if (sweep == 0) best = rows;
+        for (std::size_t i = 0; i < rows.size(); ++i) {
+            best[i].seconds = std::min(best[i].seconds, rows[i].seconds);
+            best[i].floor = std::min(best[i].floor, rows[i].floor);
+        }
+    }
+    return best;
+}
+
 }  // namespace
 
 std::vector<MicroBench> micro_bench(
@@ -294,8 +316,8 @@ std::vector<MicroBench> micro_bench(
     set_up_threads(ctx);
     const Config& c = configs.front();
     if (precision == "bf16")
-        return run(Ops<Bf16>(shape, c, ctx, precision, bandwidths), mixers, configs, progress);
-    return run(Ops<float>(shape, c, ctx, precision, bandwidths), mixers, configs, progress);
+        return sweeps(Ops<Bf16>(shape, c, ctx, precision, bandwidths), mixers, configs, progress);
+    return sweeps(Ops<float>(shape, c, ctx, precision, bandwidths), mixers, configs, progress);
 }
 
 }  // namespace plumb

@@ -14,10 +14,10 @@ namespace plumb {
 
 struct MicroBench {
     std::string shape, precision, op;  // "gemm up dw", "attention backward", "mixer mhc forward"
-    double seconds = 0;                // one call; for a mixer, one sublayer
-    double flops = 0, bytes = 0;       // bytes: read and written once. 0: not counted
-    double floor = 0;                  // seconds; 0: not known
-    std::string bound;                 // "flops" or "bytes"
+    double seconds = 0;  // one call, median, of the best of three sweeps; a mixer: one sublayer
+    double flops = 0, bytes = 0;  // bytes: read and written once. 0: not counted
+    double floor = 0;             // seconds; 0: not known
+    std::string bound;            // "flops" or "bytes"
 };
 
 // What `seconds` takes at least. Sets floor and bound.
