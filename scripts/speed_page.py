@@ -20,15 +20,17 @@ KINDS = ("compare", "depth", "context", "generate", "ops", "bandwidth")
 
 
 def read(folder):
-    """{kind: list} over all bench.json, and the machine part of the newest."""
-    merged, newest = {kind: [] for kind in KINDS}, {}
+    """{kind: list} over all bench.json, the newest of them, and {commit: [folder]}."""
+    merged, newest, commits = {kind: [] for kind in KINDS}, {}, {}
     for path in sorted(folder.glob("*/bench.json")):
         report = json.loads(path.read_text())
         for kind in KINDS:
             merged[kind] += report.get(kind, [])
         if report["date"] >= newest.get("date", ""):
             newest = report
-    return merged, newest
+        dirty = " with local changes" if report["git"]["dirty"] else ""
+        commits.setdefault(report["git"]["commit"][:12] + dirty, []).append(path.parent.name)
+    return merged, newest, commits
 
 
 # ---- tables --------------------------------------------------------------------------------------
@@ -45,12 +47,12 @@ def number(x, digits=1):
     return "-" if x is None or math.isnan(x) else f"{x:.{digits}f}"
 
 
-def machine_line(report):
-    m, b, g = report["machine"], report["build"], report["git"]
-    dirty = " with local changes" if g["dirty"] else ""
+def machine_line(report, commits):
+    m, b = report["machine"], report["build"]
+    made = ", ".join(f"{c} ({', '.join(parts)})" for c, parts in commits.items())
     return (
         f"{m['cpu']} ({' '.join(m['isa'])}), {m['threads']} of {m['logical_cpus']} threads; "
-        f"{b['gemm']}, {b['compiler']}, `{b['flags'].strip()}`; commit {g['commit'][:12]}{dirty}; "
+        f"{b['gemm']}, {b['compiler']}, `{b['flags'].strip()}`; commit {made}; "
         f"{report['date'][:10]}."
     )
 
@@ -180,10 +182,10 @@ def draw(merged, out):
     return figures
 
 
-def page(merged, newest, figures, folder):
+def page(merged, newest, commits, figures, folder):
     from plumbplot import speed
 
-    text = ["# CPU speed", "", machine_line(newest), ""]
+    text = ["# CPU speed", "", machine_line(newest, commits), ""]
     text += ["Everything here comes from one command, `scripts/bench`.", ""]
     if (folder / "notes.md").exists():
         text += [(folder / "notes.md").read_text().strip(), ""]
@@ -237,7 +239,7 @@ def main(argv=None):
     )
     parser.add_argument("folder", type=Path, metavar="DIR")
     folder = parser.parse_args(argv).folder
-    merged, newest = read(folder)
+    merged, newest, commits = read(folder)
     if not newest:
         print(
             f"speed_page.py: no bench.json one folder below {folder}; make one with: "
@@ -246,7 +248,7 @@ def main(argv=None):
         )
         return 4
     figures = draw(merged, folder)
-    (folder / "README.md").write_text(page(merged, newest, figures, folder))
+    (folder / "README.md").write_text(page(merged, newest, commits, figures, folder))
     all_rows(folder, folder / "speed.csv")
     print(f"wrote: {folder / 'README.md'}")
     return 0
