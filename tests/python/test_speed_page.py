@@ -91,13 +91,17 @@ class SpeedPage(unittest.TestCase):
 
     def test_page_and_figures(self):
         fill(self.folder)
+        ops = self.folder / "ops" / "bench.json"
+        later = json.loads(ops.read_text()) | {"git": {"commit": "f" * 40, "dirty": True}}
+        ops.write_text(json.dumps(later))
         (self.folder / "peers.md").write_text("| torch eager | 123 |\n")
         (self.folder / "notes.md").write_text("Where the time goes.\n")
         code, _, err = call(self.folder)
         self.assertEqual((code, err), (0, ""))
         text = (self.folder / "README.md").read_text()
         for words in (
-            "commit 0123456789ab;",
+            "commit 0123456789ab (compare, context, depth, generate), "
+            "ffffffffffff with local changes (ops);",
             "Where the time goes.",
             "| highway | 357.0 | +2.0 [+1.0, +4.0] | 3 met |",
             "| mhc | 497.0 | +42.0 [+41.0, +44.0] | 20 missed |",
