@@ -140,6 +140,9 @@ void Loader::read(const fs::path& path, std::vector<fs::path>& chain) {
 
 void Loader::override_value(const std::string& text) {
     const std::size_t equals = text.find('=');
+    if (equals == std::string::npos && text.ends_with(".toml"))
+        throw UsageError(
+            fmt::format("command line: settings files are named with -c; try '-c {}'", text));
     if (equals == std::string::npos || equals == 0)
         throw UsageError(fmt::format(
             "command line: expected key=value, for example train.steps=200, not '{}'", text));

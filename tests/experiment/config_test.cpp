@@ -61,6 +61,7 @@ TEST_CASE("an unknown key names the place and the nearest key") {
     write_file(folder / "b.toml", "steps = 6\n");
     CHECK(contains(refusal(folder / "b.toml", {}), "'train.steps'"));
     CHECK(contains(refusal("", {"train.steps"}), "key=value"));
+    CHECK(contains(refusal("", {"runs/a.toml"}), "-c runs/a.toml"));
 }
 
 TEST_CASE("a wrong type is an error with its place") {
