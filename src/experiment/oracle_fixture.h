@@ -21,10 +21,10 @@ std::filesystem::path find_fixtures();
 TransformerShape fixture_shape(const SafetensorsFile& file);
 
 struct OracleErrors {
-    double loss;      // relative
-    double matrix;    // M: worst row of a token, relative to the row's largest entry
-    // Worst tensor, relative to the largest entry of the same parameter in any layer: the gradient of
-    // one gate is a sum whose terms may cancel, and only its terms say what rounding does to it.
+    double loss;    // relative
+    double matrix;  // M: worst row of a token, relative to the row's largest entry
+    // Worst tensor, relative to the largest entry of the same parameter in any layer: the gradient
+    // of one gate is a sum whose terms may cancel, and only its terms say what rounding does to it.
     double gradient;
 };
 
