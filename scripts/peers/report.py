@@ -19,7 +19,7 @@ def machine(o):
 
     try:
         version = subprocess.run([str(o.plumb), "--version"], capture_output=True, text=True)
-        plumb = version.stdout.strip().splitlines()[0]
+        plumb = version.stdout.split()[-1]  # "plumb 0.1.0"
     except (OSError, IndexError):
         plumb = "not found"
     flags = first("/proc/cpuinfo", "flags").split()
@@ -80,7 +80,7 @@ def markdown(result):
              "turns; Plumb: mean of before and after."]  # fmt: skip
     for shape, precision in dict.fromkeys((r["shape"], r["precision"]) for r in rows):
         own = [r for r in rows if (r["shape"], r["precision"]) == (shape, precision)]
-        parts += [f"## Shape {shape}, {precision}", table(own)]
+        parts += [f"### Shape {shape}, {precision}", table(own)]
     drifts = [abs(r["drift"]) for r in rows if "drift" in r]
     if drifts:
         parts.append(f"Largest drift of Plumb between before and after: {100 * max(drifts):.1f} %.")
