@@ -1,5 +1,5 @@
 // Losses and every gradient of the model, with every mixer, against an independent PyTorch float64
-// implementation (scripts/oracle). Double must match to 1e-10; float to a multiple of its epsilon.
+// implementation (scripts/oracle). Double must match to 1e-10, gradients of either to 1000 epsilon.
 #include "catch.h"
 #include "experiment/oracle_fixture.h"
 
@@ -15,7 +15,7 @@ TEST_CASE("double matches the PyTorch oracle to 1e-10", "[oracle]") {
         const OracleErrors error = oracle_errors<double>(SafetensorsFile::open(path));
         CHECK(error.loss <= 1e-12);
         CHECK(error.matrix <= 1e-10);
-        CHECK(error.gradient <= 1e-10);
+        CHECK(error.gradient <= 1e3 * std::numeric_limits<double>::epsilon());
     }
 }
 
