@@ -16,7 +16,7 @@ constexpr double kFloatEps = std::numeric_limits<float>::epsilon();
 // adds up to L+1 products of up to 3 L factors; a float gradient has a few hundred roundings, and
 // sums of mixed sign lose a digit more.
 constexpr double kGradientLimit = 1e-7, kMatrixLimit = 1e-13, kIdentityLimit = 1e-11,
-                 kOracleLimit = 1e-10, kFloatLimit = 1e3 * kFloatEps;
+                 kOracleLimit = 1e-12, kFloatLimit = 1e3 * kFloatEps;
 
 class Checker {
 public:
