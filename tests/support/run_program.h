@@ -37,6 +37,9 @@ struct Launch {
     rlim_t largest_file = RLIM_INFINITY;  // bytes; writes beyond it fail as on a full disk
 };
 
+// The built program.
+const char* program_path();
+
 inline std::string slurp(const std::filesystem::path& path) {
     std::ostringstream text;
     text << std::ifstream(path, std::ios::binary).rdbuf();
@@ -64,7 +67,7 @@ inline void spill(const std::filesystem::path& path, const std::string& text) {
     std::vector<char*> argv{const_cast<char*>("plumb")};
     for (const std::string& a : args) argv.push_back(const_cast<char*>(a.c_str()));
     argv.push_back(nullptr);
-    ::execv(PLUMB_BINARY, argv.data());
+    ::execv(program_path(), argv.data());
     ::_exit(127);
 }
 
