@@ -1,20 +1,30 @@
 #!/usr/bin/python3
 """Figures and tables from Plumb run folders.
 
-Reads one or many run folders (or folders of runs; seeds of one label are averaged) and writes every
-figure as SVG, PDF and PNG with the CSV behind it, and results.csv / results.md.
+Reads one or many run folders (or folders of runs) and writes every figure as SVG and PNG with the
+CSV behind it, and results.csv / results.md. Runs whose configs differ in the seed alone are one
+variant; unfinished, diverged and damaged runs are named and left out.
 
 examples:
   scripts/figures.py runs/demo -o results/demo
   scripts/figures.py runs/standard runs/attnres_block -o figs --title "12 blocks, 256 wide"
-  scripts/figures.py runs/sweep -o figs --baseline highway --reference paper-figures.json
+  scripts/figures.py runs/sweep -o figs --baseline highway --without freeze
 """
 
 import argparse
+import functools
 import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
+
+
+def pattern(text):
+    try:
+        return re.compile(text)
+    except re.error as e:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a regular expression: {e}") from e
 
 
 def arguments(argv):
@@ -37,7 +47,18 @@ def arguments(argv):
         "--baseline",
         default="standard",
         metavar="LABEL",
-        help="label the differences are taken to (standard)",
+        help="variant, or mixer, the differences are taken to (standard)",
+    )
+    parser.add_argument(
+        "--without",
+        metavar="REGEX",
+        type=pattern,
+        help="variants to leave out: those whose label has this in it",
+    )
+    parser.add_argument(
+        "--figures",
+        metavar="NAME,...",
+        help="write these alone; `table` is results.csv and results.md",
     )
     parser.add_argument(
         "--reference",
@@ -52,48 +73,80 @@ def missing_packages():
     return [p for p in ("numpy", "scipy", "matplotlib") if importlib.util.find_spec(p) is None]
 
 
-def draw_all(options, experiment):
-    """Writes every figure there is data for; returns (files, [(figure, why skipped)])."""
-    from plumbplot import dilution, gradients, loss_curves, matrix, norm_over_training, reference
-    from plumbplot.data import Skip
+def figure_jobs(options, experiment):
+    """{name: a call that writes the figure and returns its files}, in the order of writing."""
+    from plumbplot import (
+        bookkeeping,
+        forest,
+        loss_curves,
+        magnitudes,
+        matrix,
+        over_training,
+        profiles,
+        reference,
+    )
 
-    jobs = [
-        (m.NAME, m.make, ()) for m in (loss_curves, dilution, gradients, matrix, norm_over_training)
-    ]
+    modules = (loss_curves, forest, matrix, over_training, magnitudes, bookkeeping)
+    jobs = {m.NAME: functools.partial(m.make, experiment, options.out) for m in modules}
+    for name in profiles.FIGURES:
+        jobs[name] = functools.partial(profiles.make, name, experiment, options.out)
     if options.reference:
-        jobs.append((reference.NAME, reference.make, (options.reference,)))
+        make = functools.partial(reference.make, experiment, options.out, options.reference)
+        jobs[reference.NAME] = make
+    return jobs
+
+
+def asked(options):
+    """Names given to --figures, [] without."""
+    return options.figures.split(",") if options.figures else []
+
+
+def draw_all(options, experiment):
+    """Writes every figure asked for that has data; returns (files, [(figure, why skipped)])."""
+    from plumbplot.files import Skip, UsageError
+
+    jobs = figure_jobs(options, experiment)
+    wanted = asked(options) or list(jobs)
+    for name in wanted:
+        if name not in (*jobs, "table"):
+            raise UsageError(f"--figures {name}: there are {', '.join(jobs)}, table")
     files, skipped = [], []
-    for name, make, more in jobs:
+    for name in (n for n in wanted if n != "table"):
         try:
-            files += make(experiment, options.out, *more)
+            files += jobs[name]()
         except Skip as reason:
             skipped.append((name, str(reason)))
     return files, skipped
 
 
 def run(options):
-    from plumbplot import data, style, table
+    from plumbplot import files, groups, style, table
 
-    experiment = data.load(options.runs, options.baseline, options.title)
-    if options.baseline != "standard" and experiment.baseline is None:
-        raise data.UsageError(
-            f"--baseline {options.baseline} is not among the labels: {', '.join(experiment.groups)}"
+    experiment = groups.load(options.runs, options.baseline, options.title)
+    if options.without:
+        experiment = experiment.without(options.without)
+    if options.baseline != "standard" and not experiment.has(options.baseline):
+        raise files.UsageError(
+            f"--baseline {options.baseline} is no variant here; there are: "
+            + ", ".join(experiment.variants)
         )
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         style.use()
-        files, skipped = draw_all(options, experiment)
+        written, skipped = draw_all(options, experiment)
         results = table.results(experiment)
-        files += table.write(experiment, results, options.out)
+        if "table" in asked(options) or not asked(options):
+            written += table.write(experiment, results, options.out)
     except OSError as e:
-        raise data.InputError(
+        raise files.InputError(
             f"cannot write {e.filename or options.out}: {e.strerror}; choose another folder with -o"
         ) from e
     print(
         table.text(experiment, results),
         table.EXPLANATION,
+        *(f"left out {line}" for line in experiment.left_out()),
         *(f"skipped {name}: {reason}" for name, reason in skipped),
-        *(f"wrote: {file}" for file in files),
+        *(f"wrote: {file}" for file in written),
         sep="\n",
         flush=True,
     )
@@ -109,17 +162,17 @@ def main(argv=None):
             file=sys.stderr,
         )
         return 4
-    from plumbplot.data import InputError, UsageError
+    from plumbplot.files import InputError, UsageError, printable
 
     try:
         run(options)
     except BrokenPipeError:  # the reader, `head` say, has gone: every file is written by then
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except UsageError as e:
-        print(f"figures.py: {e}", file=sys.stderr)
+        print(f"figures.py: {printable(e)}", file=sys.stderr)
         return 2
     except InputError as e:
-        print(f"figures.py: {e}", file=sys.stderr)
+        print(f"figures.py: {printable(e)}", file=sys.stderr)
         return 4
     return 0
 

@@ -1,9 +1,8 @@
 #!/usr/bin/python3
 """Page and figures of results/speed from what `plumb bench --out` wrote.
 
-Reads every bench.json one folder below DIR and writes DIR/README.md, the figures (SVG, PDF, PNG)
-and one CSV of all rows. DIR/notes.md and DIR/peers.md (scripts/peers/run), where they are, become
-parts of the page.
+Reads every bench.json one folder below DIR and writes DIR/README.md, the figures (SVG, PNG)
+and one CSV of all rows. DIR/notes.md, where it is, becomes a part of the page.
 
 example:
   scripts/speed_page.py results/speed
@@ -90,39 +89,16 @@ def compare_table(shape):
     return table(titles, rows)
 
 
-def split_table(shape):
-    parts = list(shape["mixers"][0]["parts_s"])
-    rows = [
-        [m["label"], *(f"{1e3 * m['parts_s'][p]:.2f}" for p in parts)]
-        + [f"{1e3 * m['profiled_step_s']:.1f}"]
-        for m in shape["mixers"]
-    ]
-    return table(["ms", *(">" + p for p in parts), ">step"], rows)
-
-
-def growth_table(shapes, axis):
+def op_table(ops, most=6):
+    """The ops farthest above their bound, of those that have one."""
     rows = []
-    for i, first in enumerate(shapes[0]["mixers"]):
-        for s in shapes:
-            m = s["mixers"][i]
-            moved = 1e-6 * m["moved_bytes"] if m["moved_bytes"] else None
-            rows.append(
-                [first["label"], s["shape"][axis], number(1e3 * m["step_s"]["median"])]
-                + [f"{100 * m['overhead']['median']:+.1f}", number(1e3 * m["parts_s"]["mixer"])]
-                + [number(moved), number(1e-6 * m["planned_bytes"])]
-            )
-    titles = ["mixer", ">blocks" if axis == "layers" else ">T", ">ms/step", ">over, %"]
-    return table(titles + [">mixer, ms", ">moved, MB", ">plan, MB"], rows)
-
-
-def op_table(ops):
-    rows = []
-    for m in ops:
+    bounded = [m for m in ops if m["floor_s"]]
+    for m in sorted(bounded, key=lambda m: -m["times_floor"])[:most]:
         gflops = 1e-9 * m["flops"] / m["seconds"] if m["flops"] else None
         gbytes = 1e-9 * m["bytes"] / m["seconds"] if m["bytes"] else None
         rows.append(
             [m["op"], m["shape"], m["precision"], number(1e6 * m["seconds"]), number(gflops, 0)]
-            + [number(gbytes, 0), number(1e6 * m["floor_s"] if m["floor_s"] else None)]
+            + [number(gbytes, 0), number(1e6 * m["floor_s"])]
             + [m["bound"], number(m["times_floor"], 2)]
         )
     titles = ["op", "shape", "precision", ">us", ">GFLOP/s", ">GB/s", ">floor, us", "bound by"]
@@ -148,12 +124,11 @@ def generate_table(shapes):
 # ---- page ----------------------------------------------------------------------------------------
 
 LEGEND = """\
-over: step time over the mean of the baseline's before and after it, median of the rounds; the
-baseline's own row is a second copy of it and shows the noise. of GEMM: flops of the model without
-its mixer / step time / rate of that model's matrix products measured alone in the same round. plan: every byte a step needs; peak: growth
-of the process's resident set. moved: numbers of the storage type that the mixer's passes read and
-wrote per token and sublayer, counted, in multiples d of the width; paper: Table 1 of
-arXiv:2603.15031, forward.
+over: step time over the mean of the baseline's before and after it, median of the rounds; the baseline's own row is a second
+copy of it and shows the noise. of GEMM: flops of the model without its mixer / step time / rate of that model's matrix products
+measured alone in the same round. plan: every byte a step needs; peak: growth of the process's resident set. moved: numbers of
+the storage type that the mixer's passes read and wrote per token and sublayer, counted, in multiples d of the width; paper:
+Table 1 of arXiv:2603.15031, forward. Split by part, sources of every number: speed.csv.
 """
 
 
@@ -186,25 +161,22 @@ def page(merged, newest, commits, figures, folder):
     from plumbplot import speed
 
     text = ["# CPU speed", "", machine_line(newest, commits), ""]
-    text += ["Everything here comes from one command, `scripts/bench`.", ""]
+    text += ["Everything here comes from one command, `scripts/bench`."]
     if (folder / "notes.md").exists():
         text += [(folder / "notes.md").read_text().strip(), ""]
-    show = lambda kind: [f"![{name}]({name}.png)\n" for name in figures[kind]]  # noqa: E731
+    show = lambda kind: ["\n".join(f"![{n}]({n}.png)" for n in figures[kind]), ""]  # noqa: E731
     if merged["compare"]:
         text += ["## A training step", "", LEGEND, *show("compare")]
     for s in merged["compare"]:
         rate = f"matrix products alone {1e-9 * s['gemm_flops_per_s']:.0f} GFLOP/s"
         share = 100 * s["mixers"][0]["gemm_share"]
         aim = verdict(share, speed.SHARE_TARGETS[s["precision"]], at_most=False)
-        text += [f"### {speed.named(s)}, {s['rounds']} rounds of {s['steps']} steps", ""]
+        text += [f"### {speed.named(s)}, {s['rounds']} rounds of {s['steps']} steps"]
         text += [f"{rate}; {s['mixers'][0]['label']} reaches {share:.0f} % (target {aim}).", ""]
-        text += [compare_table(s), split_table(s)]
-    for kind, axis in (("depth", "layers"), ("context", "context")):
+        text += [compare_table(s)]
+    for kind in ("depth", "context"):
         if merged[kind]:
-            text += [f"## Cost against {kind}", "", *show(kind)]
-        for group in by_shape(merged[kind]):
-            group.sort(key=lambda s: s["shape"][axis])
-            text += [f"### {group[0]['precision']}", "", growth_table(group, axis)]
+            text += [f"## Cost against {kind}", "", f"Numbers: {kind}/bench.csv.", "", *show(kind)]
     if merged["generate"]:
         first = merged["generate"][0]
         text += ["## Generating", "", f"The last {first['steps']} tokens before T, float, rounds "]
@@ -215,10 +187,9 @@ def page(merged, newest, commits, figures, folder):
             f"{b['bytes'] / 2**20:.3g} MiB: {1e-9 * b['bytes_per_s']:.0f} GB/s"
             for b in merged["bandwidth"]
         )
-        text += ["## Every op alone", "", f"Memory bandwidth by working set: {rates}.", ""]
+        text += ["## Every op alone", "", f"Memory bandwidth by working set: {rates}."]
+        text += ["The ops farthest above their bound; all of them: ops/ops.csv.", ""]
         text += [op_table(merged["ops"])]
-    if (folder / "peers.md").exists():
-        text += ["## PyTorch and JAX", "", (folder / "peers.md").read_text().strip(), ""]
     return "\n".join(text).rstrip() + "\n"
 
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Writes tests/fixtures/*.safetensors (format: README.md beside this file) after checking itself.
-`--check` writes nothing and compares with the committed files instead."""
+"""Writes tests/fixtures/*.safetensors and interventions.json (format: README.md beside this file)
+after checking itself. `--check` writes nothing and compares with the committed files instead;
+`--interventions` writes only interventions.json, from the committed fixtures."""
 
 import json
 import math
@@ -18,6 +19,7 @@ except ImportError:
              "then run it with /usr/bin/python3")
 
 sys.dont_write_bytecode = True
+import interventions
 import model
 from mixers import n_sublayers
 
@@ -283,10 +285,44 @@ def compare(path, tensors, metadata):
     expect("committed file", error, 1e-11)
 
 
+def intervened_losses(name):
+    """Losses of a committed fixture, one by one for interventions.CASES."""
+    tensors, metadata = load(FOLDER / f"{name}.safetensors")
+    cfg = model.config(json.loads(metadata["config"]))
+    p = {key[6:]: torch.tensor(x) for key, x in tensors.items() if key.startswith("param/")}
+    tokens, targets = torch.tensor(tensors["tokens"]), torch.tensor(tensors["targets"])
+
+    def loss(**what):
+        logits = model.forward(cfg, p, tokens, **interventions.parse(cfg, **what))[0]
+        return model.loss(logits, targets).item()
+
+    expect(f"{name}: no intervention", abs(loss() - float(metadata["loss"])), 1e-12)
+    expect(f"{name}: gains of 1", abs(loss(gain=["1=1", "2=1"]) - loss()), 0)
+    expect(f"{name}: a swap back", abs(loss(swap=["1,3", "1,3"]) - loss()), 0)
+    return [loss(**case) for case in interventions.CASES]
+
+
+def write_or_compare_interventions(check):
+    path = FOLDER / "interventions.json"
+    losses = {name: intervened_losses(name) for name in FIXTURES}
+    if check:
+        stored = json.loads(path.read_text())
+        if stored["cases"] != interventions.CASES or stored["losses"].keys() != losses.keys():
+            sys.exit(f"{path}: other cases; run make_fixtures.py --interventions")
+        expect("interventions.json", max(abs(a - b) for name in losses for a, b in
+                                         zip(losses[name], stored["losses"][name])), 1e-11)
+        return
+    rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in losses.items())
+    path.write_text(f'{{"cases": {json.dumps(interventions.CASES)},\n"losses": {{\n{rows}}}}}\n')
+    print(f"  wrote {path.name}")
+
+
 def main():
-    if sys.argv[1:] not in ([], ["--check"]):
-        sys.exit("usage: make_fixtures.py [--check]")
+    if sys.argv[1:] not in ([], ["--check"], ["--interventions"]):
+        sys.exit("usage: make_fixtures.py [--check | --interventions]")
     torch.set_num_threads(1)
+    if sys.argv[1:] == ["--interventions"]:
+        return write_or_compare_interventions(False)
     check_identities()
     for name in FIXTURES:
         print(name)
@@ -298,6 +334,7 @@ def main():
             FOLDER.mkdir(parents=True, exist_ok=True)
             save(path, tensors, metadata)
             print(f"  wrote {path.name}, {path.stat().st_size} bytes")
+    write_or_compare_interventions(bool(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -92,22 +92,56 @@ def mlp(cfg, p, at, x):
     return y @ p[at + ".down.weight"].T
 
 
-def forward(cfg, p, tokens):
-    """tokens -> logits (B, T, V), reads [h_1..h_{L+1}], outputs [v_0..v_L], each (B, T, C)."""
+def forward(cfg, p, tokens, gain={}, order={}, mask={}):
+    """tokens -> logits (B, T, V), reads [h_1..h_{L+1}], outputs [v_0..v_L], each (B, T, C).
+
+    Interventions: gain {l: factor on v_l}, order {l: sublayer that runs at site l, with its pre-norm},
+    mask {l: sources whose M[l, i] is 0 in what read l hands on}; see masked_read.
+    """
     L, eps = n_sublayers(cfg), cfg["model.norm_eps"]
     mixer = MIXERS[cfg["mixer.name"]](cfg, p)
-    v = [p["embed.weight"][tokens]]
+    v = [p["embed.weight"][tokens] * gain.get(0, 1)]
     mixer.start(v[0])
+
+    def read(l):
+        h = mixer.read(l)
+        return masked_read(cfg, p, v, l, mask[l]) if mask.get(l) else h
+
     h = []
     for l in range(1, L + 1):
-        at = site(cfg, l)
-        h.append(mixer.read(l))
+        h.append(read(l))
+        n = order.get(l, l)
+        at = site(cfg, n)
         x = rms_norm(h[-1], eps, p[at + ".norm.gain"])
-        v.append((attention if l % 2 == 1 else mlp)(cfg, p, at, x))
+        v.append((attention if n % 2 == 1 else mlp)(cfg, p, at, x) * gain.get(l, 1))
         mixer.write(l, v[-1])
-    h.append(mixer.read(L + 1))
+    h.append(read(L + 1))
     head = p["embed.weight"] if cfg["model.tied_head"] else p["head.weight"]
     return rms_norm(h[-1], eps, p["output.norm.gain"]) @ head.T, h, v
+
+
+def masked_read(cfg, p, v, l, masked):
+    """h_l without the sources `masked`: sum of M[l, i] v_i over those left, M as it is without the
+    mask; divided by their sum if the row is an average (no weight below 0, sum 1)."""
+    M = matrix_row(cfg, p, [x.detach() for x in v], l)
+    left = [i for i in range(l) if i not in masked]
+    h = sum(M[i] * v[i].detach() for i in left)
+    average = (torch.stack(M).amin((0, -1), keepdim=False) >= 0)[..., None] & \
+        ((sum(M) - 1).abs() <= 1e-4)
+    return torch.where(average, h / sum(M[i] for i in left), h)
+
+
+def matrix_row(cfg, p, v, l):
+    """M[l, i], i < l, each (B, T, C), by walking again over v_0 .. v_{l-1} with frozen weights."""
+    leaves = [x.detach().requires_grad_() for x in v[:l]]
+    with torch.enable_grad():
+        mixer = MIXERS[cfg["mixer.name"]](cfg, p, freeze=lambda w: w.detach())
+        mixer.start(leaves[0])
+        for k in range(1, l):
+            mixer.read(k)
+            mixer.write(k, leaves[k])
+        grads = torch.autograd.grad(mixer.read(l).sum(), leaves, allow_unused=True)
+    return [torch.zeros_like(x) if g is None else g for g, x in zip(grads, leaves)]
 
 
 def loss(logits, targets):

@@ -2,13 +2,13 @@
 
 import math
 
-import matplotlib.pyplot as plt
 import numpy as np
 
-from . import stats, style
-from .data import Skip, healthy
+from . import caption, layout, stats, style
+from .files import Skip
 
 NAME = "loss_curves"
+FROM = 0.1  # part of the tokens from which curves are drawn: the first steps would flatten the rest
 
 
 def shared(runs, metric):
@@ -35,235 +35,137 @@ def smooth(y, width):
     return (total[right] - total[left]) / (right - left)
 
 
-def differences(runs, baseline_runs):
+def differences(variant, base):
     """(steps, tokens, mean, half width, n pairs) of val loss minus the baseline's per evaluation
-    step, over seeds both have.
+    step, over seeds both have; None without any.
     """
-    base = {r.seed: r for r in baseline_runs}
-    pairs = [(r, base[r.seed]) for r in runs if r.seed in base]
-    usable = {
-        id(r)
-        for pair in pairs
-        for r in pair
-        if r.status != "diverged" and len(r.series("val/loss")[0])
-    }
-    pairs = [pair for pair in pairs if all(id(r) in usable for r in pair)]
+    pairs = [(r, base.seeds[k]) for k, r in variant.seeds.items() if k in base.seeds]
+    pairs = [p for p in pairs if all(len(r.series("val/loss")[0]) for r in p)]
     steps, tokens, values = shared([run for pair in pairs for run in pair], "val/loss")
     if not len(steps):
         return None
     summary = [stats.interval(column) for column in (values[0::2] - values[1::2]).T]
-    return (
-        steps,
-        tokens,
-        np.array([s[0] for s in summary]),
-        np.array([s[1] for s in summary]),
-        len(pairs),
-    )
+    return steps, tokens, *np.array(summary).T, len(pairs)
 
 
-def in_units(tokens):
-    """(scaled tokens, unit) with the unit chosen from the largest."""
-    largest = max((float(t[-1]) for t in tokens if len(t)), default=1.0)
-    scale, unit = next(
-        (p for p in ((1e9, "billion "), (1e6, "million "), (1e3, "thousand ")) if largest >= p[0]),
-        (1.0, ""),
-    )
-    return scale, unit
+def all_differences(experiment):
+    """{label: differences()} of the variants that have a baseline."""
+    found = {}
+    for label in experiment.groups:
+        base = experiment.baseline_of(label)
+        if base:
+            curve = differences(experiment.variants[label], experiment.variants[base])
+            if curve:
+                found[label] = curve
+    return found
 
 
-def draw_losses(ax, experiment, look, scale):
-    ends, finals, first = [], [], []
-    for label, runs in experiment.groups.items():
-        color = look[label].color
-        if not any(r.status != "diverged" for r in runs):
-            last = max(
-                (r.series("train/loss")[1][-1] for r in runs if len(r.series("train/loss")[0])),
-                default=None,
-            )
-            if last is not None:
-                ends.append((last / scale, math.inf, f"{label} (diverged)", color))
-            continue
-        _, train_tokens, train = shared(healthy(runs), "train/loss")
-        if len(train_tokens):
-            ax.plot(
-                train_tokens / scale,
-                smooth(train.mean(axis=0), max(3, len(train_tokens) // 40)),
-                color=color,
-                lw=0.5,
-                alpha=0.55,
-            )
-        _, tokens, values = shared(healthy(runs), "val/loss")
-        if len(tokens):
-            mean = values.mean(axis=0)
-            ax.fill_between(
-                tokens / scale,
-                values.min(axis=0),
-                values.max(axis=0),
-                color=color,
-                alpha=0.18,
-                lw=0,
-            )
-            ax.plot(
-                tokens / scale,
-                mean,
-                color=color,
-                ls=look[label].dash,
-                marker=look[label].marker,
-                markevery=0.13,
-                ms=3.5,
-            )
-        else:
-            tokens, mean = train_tokens, train.mean(axis=0) if len(train) else np.array([])
-        if len(tokens):
-            ends.append((tokens[-1] / scale, mean[-1], label, color))
-            finals.append(mean.min())
-            first.append(mean[min(len(mean) - 1, max(1, len(mean) // 10))])
-    if not finals:
-        raise Skip("no run that did not diverge has losses, or the seeds of a mixer share no step")
-    low, high = min(finals), max(first)
-    ax.set_ylim(low - 0.06 * (high - low) - 1e-3, high + 0.06 * (high - low) + 1e-3)
-    ax.set_xlim(left=0, right=max(e[0] for e in ends) * 1.01)
-    draw_diverged(ax, experiment, look, scale)
-    return [(x, min(y, ax.get_ylim()[1]), label, color) for x, y, label, color in ends]
+def in_units(largest):
+    """(scale, unit) of tokens, chosen from the largest."""
+    units = ((1e9, "billion "), (1e6, "million "), (1e3, "thousand "))
+    return next((u for u in units if largest >= u[0]), (1.0, ""))
 
 
-def draw_diverged(ax, experiment, look, scale):
-    """Each diverged run's training loss, dotted, with a cross at its end or where it leaves the
-    panel.
-    """
-    top = ax.get_ylim()[1]
-    for run in experiment.runs:
-        _, tokens, loss = run.series("train/loss")
-        if run.status == "diverged" and len(tokens):
-            color = look[run.label].color
-            ax.plot(tokens / scale, loss, color=color, lw=0.9, ls=":")
-            ax.plot(
-                tokens[-1] / scale, min(loss[-1], top), marker="x", color=color, ms=6, clip_on=False
-            )
+def band(ax, x, mean, half, color):
+    if np.isfinite(half).any():
+        ax.fill_between(x, mean - half, mean + half, color=color, alpha=0.15, lw=0)
 
 
-def draw_differences(ax, experiment, look, scale):
-    ends, settled, banded = (
-        [],
-        [0.0],
-        [0.0],
-    )  # limits: all late means, and their bands as far as that leaves means legible
-    ax.axhline(0, color=look[experiment.baseline].color, lw=1.2)
-    for label, runs in experiment.groups.items():
-        curve = (
-            None
-            if label == experiment.baseline
-            else differences(runs, experiment.groups[experiment.baseline])
-        )
-        if curve is None:
-            continue
-        _, tokens, mean, half, n = curve
-        band = (
-            half if n >= 3 else np.zeros_like(half)
-        )  # with two pairs t is 12.7: the band would hide every line
-        ax.fill_between(
-            tokens / scale, mean - band, mean + band, color=look[label].color, alpha=0.13, lw=0
-        )
-        ax.plot(
-            tokens / scale,
-            mean,
-            color=look[label].color,
-            ls=look[label].dash,
-            marker=look[label].marker,
-            markevery=0.13,
-            ms=3.5,
-        )
-        ends.append((tokens[-1] / scale, mean[-1], label, look[label].color))
-        late = slice(len(mean) // 4, None)
-        settled += [mean[late].min(), mean[late].max()]
-        banded += [(mean - band)[late].min(), (mean + band)[late].max()]
-    low, high = min(settled), max(settled)
-    spread = high - low or 0.01
-    ax.set_ylim(
-        max(min(banded), low - spread) - 0.05 * spread,
-        min(max(banded), high + spread) + 0.05 * spread,
-    )
-    ends.append(
-        (max(e[0] for e in ends), 0.0, experiment.baseline, look[experiment.baseline].color)
-    )
-    return ends
+def draw_losses(ax, groups, look, scale, start):
+    for label, runs in groups.items():
+        kind = look[label]
+        _, tokens, train = shared(runs, "train/loss")
+        late = tokens >= start
+        if late.any():
+            y = smooth(train.mean(axis=0), max(3, len(tokens) // 40))
+            ax.plot(tokens[late] / scale, y[late], color=kind.color, lw=0.5, alpha=0.55)
+        _, tokens, values = shared(runs, "val/loss")
+        late = tokens >= start
+        if late.any():
+            mean, half, _ = stats.band(list(values))
+            x, mean, half = tokens[late] / scale, mean[late], half[late]
+            band(ax, x, mean, half, kind.color)
+            style_of = {"color": kind.color, "ls": kind.dash, "marker": kind.marker, "ms": 3.5}
+            ax.plot(x, mean, markevery=max(1, len(x) // 8), **style_of)
+
+
+def draw_differences(ax, curves, look, scale, start):
+    ax.axhline(0, color="#222222", lw=0.9)
+    for label, (_, tokens, mean, half, n) in curves.items():
+        late = tokens >= start
+        x, mean, half = tokens[late] / scale, mean[late], half[late]
+        kind = look[label]
+        if n > 2:
+            band(ax, x, mean, half, kind.color)
+        style_of = {"color": kind.color, "ls": kind.dash, "marker": kind.marker, "ms": 3.5}
+        ax.plot(x, mean, markevery=max(1, len(x) // 8), **style_of)
 
 
 def rows(experiment):
-    for run in experiment.runs:
+    for run, label in ((r, k) for k, runs in experiment.groups.items() for r in runs):
         for split in ("train", "val"):
             for step, tokens, loss in zip(*run.series(f"{split}/loss")):
-                yield run.label, run.seed, split, int(step), (
-                    int(tokens) if math.isfinite(tokens) else ""
-                ), loss
+                shown = int(tokens) if math.isfinite(tokens) else ""
+                yield label, run.seed, split, int(step), shown, f"{loss:.17g}"
 
 
-def difference_rows(experiment):
-    for label, runs in experiment.groups.items():
-        curve = (
-            differences(runs, experiment.groups[experiment.baseline])
-            if label != experiment.baseline
-            else None
-        )
-        for step, tokens, mean, half in zip(*curve[:4]) if curve else ():
-            yield label, experiment.baseline, int(step), int(tokens), mean, mean - half, mean + half
+def difference_rows(experiment, curves):
+    for label, (steps, tokens, mean, half, n) in curves.items():
+        base = experiment.baseline_of(label)
+        for s, t, m, h in zip(steps, tokens, mean, half):
+            yield label, base, int(s), int(t), m, m - h, m + h, n
+
+
+DIFFERENCE_HEADER = (
+    "label",
+    "baseline",
+    "step",
+    "tokens",
+    "mean_difference_nats",
+    "low_95",
+    "high_95",
+    "n_pairs",
+)
 
 
 def make(experiment, out):
-    if not any(
-        len(run.series(f"{split}/loss")[0]) for run in experiment.runs for split in ("val", "train")
-    ):
-        raise Skip("no run has losses in metrics.jsonl")
-    look = style.looks(experiment.groups)
-    scale, unit = in_units(
-        [run.series("train/loss")[1] for run in experiment.runs]
-        + [run.series("val/loss")[1] for run in experiment.runs]
-    )
-    base = experiment.groups.get(experiment.baseline, [])
-    compared = [
-        k
+    groups = {
+        k: runs
         for k, runs in experiment.groups.items()
-        if base and k != experiment.baseline and differences(runs, base)
-    ]
-    fig, axes = plt.subplots(
-        2 if compared else 1,
-        1,
-        figsize=(style.WIDTH, 6.4 if compared else 3.6),
-        sharex=True,
-        squeeze=False,
+        if any(len(r.series(f"{split}/loss")[0]) for r in runs for split in ("val", "train"))
+    }
+    if not groups:
+        raise Skip("no finished run has losses in metrics.jsonl")
+    look = style.looks(experiment.groups)
+    ends = [r.series(f"{s}/loss")[1] for g in groups.values() for r in g for s in ("train", "val")]
+    largest = max(float(t[-1]) for t in ends if len(t))
+    scale, unit = in_units(largest)
+    curves = all_differences(experiment)
+    page = layout.Page(
+        experiment,
+        "loss during training",
+        caption.of(
+            groups,
+            "thick: validation; thin: training, smoothed",
+            f"from {100 * FROM:.0f} % of the tokens on",
+        ),
+        5.2 if curves else 2.9,
+        layout.key_handles(look, groups),
     )
-    ax = axes[0, 0]
-    style.end_labels(ax, draw_losses(ax, experiment, look, scale))
-    ax.set_ylabel("loss (nats per token)")
-    ax.set_title("validation (thick; band: lowest to highest seed), training (thin, smoothed)")
-    if compared:
-        style.end_labels(axes[1, 0], draw_differences(axes[1, 0], experiment, look, scale))
-        axes[1, 0].set_ylabel(f"difference to {experiment.baseline} (nats)")
-        axes[1, 0].set_title(
-            f"validation loss minus {experiment.baseline}'s by seed; lower is better "
-            "(band: 95 % t interval, n > 2)"
-        )
-    axes[-1, 0].set_xlabel(f"{unit}tokens")
-    style.heading(fig, experiment, "loss during training")
-    files = style.save(fig, out, NAME)
-    files.append(
-        style.write_csv(
-            out / f"{NAME}.csv",
-            ("label", "seed", "split", "step", "tokens", "loss_nats"),
-            rows(experiment),
-        )
-    )
-    if compared:
-        header = (
-            "label",
-            "baseline",
-            "step",
-            "tokens",
-            "mean_difference_nats",
-            "low_95",
-            "high_95",
-        )
-        files.append(
-            style.write_csv(out / f"{NAME}_difference.csv", header, difference_rows(experiment))
-        )
+    axes = page.panels(2 if curves else 1, 1, sharex=True)[:, 0]
+    draw_losses(axes[0], groups, look, scale, FROM * largest)
+    layout.y_label(axes[0], "loss (nats per token)", 2.2)
+    if curves:
+        draw_differences(axes[1], curves, look, scale, FROM * largest)
+        bases = {experiment.baseline_of(k) for k in curves}
+        against = f"minus {bases.pop()}" if len(bases) == 1 else "minus the baseline"
+        layout.y_label(axes[1], "difference (nats per token)", 2.2)
+        layout.title(axes[1], f"validation loss {against}, paired by seed; below 0 is better", 6.2)
+    axes[-1].set_xlabel(f"{unit}tokens")
+    files = page.save(out, NAME)
+    header = ("label", "seed", "split", "step", "tokens", "loss_nats")
+    files.append(style.write_csv(out / f"{NAME}.csv", header, rows(experiment)))
+    if curves:
+        path = out / f"{NAME}_difference.csv"
+        files.append(style.write_csv(path, DIFFERENCE_HEADER, difference_rows(experiment, curves)))
     return files

@@ -1,145 +1,161 @@
-"""The depth-mixing matrix M as heatmaps, pre-attention and pre-MLP rows apart (cf. Fig. 8)."""
+"""What each read takes from its sources, as heat maps: pre-attention rows, pre-MLP rows and the
+output row apart (cf. Fig. 8), shares instead of raw weights, one colour scale for all variants.
+"""
 
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import pyplot as plt
 from matplotlib.colors import LinearSegmentedColormap
 
-from . import style
-from .data import Skip
+from . import caption, layout, style
+from .files import Skip
 
 NAME = "matrix"
-LIGHT_TO_DARK = LinearSegmentedColormap.from_list(
+LOW, HIGH = 0.0, 0.3  # of the colour scale; beyond it the ends' colours
+HEIGHT = 1.45  # inches of a variant
+SHARES = LinearSegmentedColormap.from_list(
     "plumb", plt.get_cmap("magma_r")(np.linspace(0, 0.82, 256))
 )
+SHARES.set_under("#9ECAE1")  # a source that points against the read
+
+
+def share_of(run):
+    """(L+1, L+1) share of source i in read l, rows l = 1..L+1: as measured, <M[l,i] v_i, h_l> /
+    <h_l, h_l>; of runs that have none |M[l,i]| rms(v_i) over its sum. None without either.
+    """
+    exact = run.matrix("share")
+    if exact is not None:
+        return exact
+    mean, out = run.matrix("mean"), run.by_depth("out_rms")
+    if mean is None or out is None or len(out) != len(mean) + 1:
+        return None
+    cheap = np.abs(mean) * np.nan_to_num(out[:-1])
+    total = cheap.sum(axis=1, keepdims=True)
+    return cheap / np.where(total > 0, total, 1)
 
 
 def panels(m):
-    """M (L+1, L+1), row r = l-1 -> (pre-attention rows with the output row last, pre-MLP rows),
-    sources the row cannot see as NaN. Row k-1 of a panel is transformer block k.
+    """m (L+1, L+1), row r = l-1 -> (pre-attention rows, pre-MLP rows, output row), sources the row
+    cannot see as NaN. Row k-1 of the first two is transformer block k.
     """
     seen = np.where(np.tril(np.ones_like(m, dtype=bool)), m, np.nan)
-    n_sublayers = len(m) - 1
-    attention, mlp, output = seen[0:n_sublayers:2], seen[1:n_sublayers:2], seen[n_sublayers:]
-    return np.concatenate([attention, output]), mlp
+    last = len(m) - 1
+    return seen[0:last:2], seen[1:last:2], seen[last:]
 
 
-def scale_of(m):
-    """(colour map, low, high): sequential from 0 to the largest entry; diverging about 0 once an
-    entry is really negative.
-    """
-    entries = m[np.tril_indices(len(m))]
-    high = max(float(entries.max()), 1e-12)
-    if entries.min() < -0.01 * high:
-        high = float(np.abs(entries).max())
-        return plt.get_cmap("RdBu_r"), -high, high
-    return LIGHT_TO_DARK, 0.0, high
+def source_ticks(n, most):
+    step = max(1, -(-n // most))
+    ticks = list(range(0, n, step))
+    return ticks, ["e" if i == 0 else str(i) for i in ticks]
 
 
-def draw(ax, panel, limits, n_blocks, has_output):
-    cmap, low, high = limits
-    columns = np.arange(panel.shape[1] + 1) - 0.5
+def draw_rows(ax, panel):
+    n_blocks, n_sources = panel.shape
     image = ax.pcolormesh(
-        columns,
+        np.arange(n_sources + 1) - 0.5,
         np.arange(n_blocks + 1) + 0.5,
-        np.ma.masked_invalid(panel[:n_blocks]),
-        cmap=cmap,
-        vmin=low,
-        vmax=high,
+        np.ma.masked_invalid(panel),
+        cmap=SHARES,
+        vmin=LOW,
+        vmax=HIGH,
         rasterized=True,
     )
-    stride = max(1, n_blocks // 6)
-    ticks = list(range(stride, n_blocks + 1, stride))
-    names = [str(k) for k in ticks]
-    if has_output:
-        ax.pcolormesh(
-            columns,
-            [n_blocks + 0.8, n_blocks + 1.8],
-            np.ma.masked_invalid(panel[n_blocks:]),
-            cmap=cmap,
-            vmin=low,
-            vmax=high,
-            rasterized=True,
-        )
-        ticks, names = [t for t in ticks if t < n_blocks] + [n_blocks + 1.3], names[
-            : sum(t < n_blocks for t in ticks)
-        ] + ["out"]
-    ax.set_yticks(ticks, names)
-    ax.set_ylim(n_blocks + 1.9, 0.4)
-    step = max(1, round(panel.shape[1] / 12))
-    ax.set_xticks(
-        range(0, panel.shape[1], step),
-        ["e" if i == 0 else str(i) for i in range(0, panel.shape[1], step)],
-    )
-    ax.tick_params(length=2)
-    ax.grid(False)
-    outline(ax, panel, n_blocks)
-    for side in ax.spines.values():
-        side.set_visible(False)
+    stride = max(1, n_blocks // 4)
+    ticks = range(stride, n_blocks + 1, stride)
+    ax.set_yticks(ticks, map(str, ticks))
+    ax.set_ylim(n_blocks + 0.5, 0.5)
+    ax.set_xticks(*source_ticks(n_sources, 9))
+    outline(ax, panel)
     return image
 
 
-def outline(ax, panel, n_blocks):
+def draw_output(ax, row):
+    ax.pcolormesh(
+        [0, 1],
+        np.arange(row.shape[1] + 1) - 0.5,
+        row.T,
+        cmap=SHARES,
+        vmin=LOW,
+        vmax=HIGH,
+        rasterized=True,
+    )
+    ax.set_ylim(row.shape[1] - 0.5, -0.5)
+    ax.set_yticks(*source_ticks(row.shape[1], 6))
+    ax.set_xticks([])
+
+
+def outline(ax, panel):
     """A staircase round the sources each row can see: blank beyond it, whatever the colour of 0."""
-    widths = np.isfinite(panel[:n_blocks]).sum(axis=1) - 0.5
-    x, y = np.repeat(widths, 2), np.repeat(np.arange(n_blocks + 1) + 0.5, 2)[1:-1]
+    widths = np.isfinite(panel).sum(axis=1) - 0.5
+    x, y = np.repeat(widths, 2), np.repeat(np.arange(len(panel) + 1) + 0.5, 2)[1:-1]
     ax.plot(
         [-0.5, *x, -0.5, -0.5],
-        [0.5, *y, n_blocks + 0.5, 0.5],
+        [0.5, *y, len(panel) + 0.5, 0.5],
         color="#999999",
         lw=0.5,
         clip_on=False,
     )
-    if len(panel) > n_blocks:
-        right = panel.shape[1] - 0.5
-        ax.plot(
-            [-0.5, right, right, -0.5, -0.5],
-            n_blocks + np.array([0.8, 0.8, 1.8, 1.8, 0.8]),
-            color="#999999",
-            lw=0.5,
-        )
 
 
 def rows(found):
     for label, runs in found.items():
-        for run, step, m in runs:
-            for r in range(len(m)):
-                site = (
-                    "output" if r == len(m) - 1 else f"layer.{r // 2}.{'mlp' if r % 2 else 'attn'}"
-                )
+        for run, share in runs:
+            weight = run.matrix("mean")
+            for r in range(len(share)):
+                last = r == len(share) - 1
+                site = "output" if last else f"layer.{r // 2}.{'mlp' if r % 2 else 'attn'}"
                 for i in range(r + 1):
-                    yield label, run.seed, step, r + 1, site, i, m[r, i]
+                    numbers = f"{share[r, i]:.5g}", f"{weight[r, i]:.5g}"
+                    yield label, run.seed, r + 1, site, i, *numbers
+
+
+def draw_variant(axes, label, color, runs):
+    share = np.mean([s for _, s in runs], axis=0)
+    attention, mlp, output = panels(share)
+    image = draw_rows(axes[0], attention)
+    draw_rows(axes[1], mlp)
+    draw_output(axes[2], output)
+    layout.title(axes[0], label, 2.9, color=color, size=8)
+    axes[0].set_ylabel("block")
+    for ax in axes:
+        ax.tick_params(length=2)
+        ax.grid(False)
+        for side in ax.spines.values():
+            side.set_visible(False)
+    return image
 
 
 def make(experiment, out):
     found = {
-        k: [(run, *run.matrix()) for run in runs if run.matrix()]
+        k: [(r, s) for r in runs if (s := share_of(r)) is not None]
         for k, runs in experiment.groups.items()
     }
     found = {k: v for k, v in found.items() if v}
     if not found:
-        raise Skip("no run has matrix/step_*.safetensors; train with record.probe_every=100")
+        raise Skip("no finished run has shares of sources; train with record.probe_every=100")
     look = style.looks(experiment.groups)
-    fig, axes = plt.subplots(
-        len(found), 2, figsize=(style.WIDTH, 0.9 + 1.28 * len(found)), squeeze=False
+    groups = {k: experiment.groups[k] for k in found}
+    exact = all(r.matrix("share") is not None for v in found.values() for r, _ in v)
+    what = "<M v_i, h> / <h, h>"
+    if not exact:
+        what += ", where that was not measured |M| rms(v_i) over its sum"
+    titles = sum(len(layout.wrapped(k, 8, 2.9)) - 1 for k in found) * 0.15
+    page = layout.Page(
+        experiment,
+        "share of each source in each read, mean over seeds",
+        caption.of(groups, f"share: {what}").replace(f"; {caption.BANDS}", ""),
+        HEIGHT * len(found) + titles + 0.75,
     )
-    for i, (row, (label, runs)) in enumerate(zip(axes, found.items())):
-        run, step, m = runs[0]
-        limits = scale_of(m)
-        for ax, panel, kind in zip(
-            row, panels(m), ("pre-attention rows, output row", "pre-MLP rows")
-        ):
-            image = draw(ax, panel, limits, len(m) // 2, "attention" in kind)
-            if i == 0:
-                ax.set_title(kind, loc="right")
-        row[0].set_title(label, color=look[label].color)
-        row[0].set_ylabel("block")
-        fig.colorbar(image, ax=row, aspect=9, pad=0.01).ax.tick_params(length=2)
-    for ax in axes[-1]:
-        ax.set_xlabel("source: e embedding, odd attention, even MLP outputs")
-    seeds = sorted({v[0][0].seed for v in found.values()})
-    shown = f"seed {seeds[0]}" if len(seeds) == 1 else "first seed"
-    style.heading(
-        fig, experiment, f"depth-mixing matrix M (raw weights, {shown}, one colour scale per mixer)"
+    axes = page.panels(len(found), 3, width_ratios=(1, 1, 0.09))
+    for row, (label, runs) in zip(axes, found.items()):
+        image = draw_variant(row, label, look[label].color, runs)
+    for ax, kind in zip(axes[0], (None, "pre-MLP rows", "out")):
+        if kind:
+            ax.set_title(kind, loc="right" if kind != "out" else "center", fontsize=8)
+    axes[-1, 0].set_xlabel("source of pre-attention rows (e embedding)")
+    axes[-1, 1].set_xlabel("source of pre-MLP rows (odd: attention, even: MLP)")
+    bar = page.figure.colorbar(
+        image, ax=axes, location="bottom", extend="both", aspect=50, shrink=0.6, pad=0.02
     )
-    header = ("label", "seed", "step", "sublayer", "site", "source", "weight")
-    return style.save(fig, out, NAME) + [style.write_csv(out / f"{NAME}.csv", header, rows(found))]
+    bar.set_label("share of the read")
+    header = ("label", "seed", "sublayer", "site", "source", "share", "weight")
+    return page.save(out, NAME) + [style.write_csv(out / f"{NAME}.csv", header, rows(found))]

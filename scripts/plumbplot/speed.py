@@ -19,7 +19,7 @@ PARTS = {
     "optimizer": ("optimizer", "#6B9E78"),
     "rest": ("rest", "#CCCCCC"),
 }
-# Issue's figures to reach, % over `standard`: float, bf16.
+# Aims set beforehand, % over `standard`: float, bf16.
 TARGETS = {
     "highway": (3, 5),
     "denseformer": (5, 8),

@@ -1,4 +1,4 @@
-"""The statistics of the table: t intervals, paired differences, Holm's correction, and the two
+"""The statistics of table and figures: t intervals, paired differences, Holm's correction, and the
 figures of a depth profile.
 """
 
@@ -52,6 +52,29 @@ def uniformity(profile):
     if len(x) == 0 or not np.isfinite(x).all() or x.mean() <= 0:
         return math.nan
     return float(np.exp(np.log(x).mean()) / x.mean()) if (x > 0).all() else 0.0
+
+
+def log_slope(profile):
+    """Least-squares slope of ln(profile) against depth, per sublayer: 0 when nothing decays."""
+    x = np.asarray(profile, dtype=float)
+    if len(x) < 2 or not np.isfinite(x).all() or (x <= 0).any():
+        return math.nan
+    return float(np.polyfit(np.arange(len(x)), np.log(x), 1)[0])
+
+
+def band(arrays):
+    """Arrays of one shape, one a seed, None for none -> (mean, half width of the 95 % t interval,
+    n), or None without any. Half widths are NaN for one seed.
+    """
+    stack = np.array([a for a in arrays if a is not None])
+    n = len(stack)
+    if not n:
+        return None
+    mean = stack.mean(axis=0)
+    if n == 1:
+        return mean, np.full_like(mean, math.nan), 1
+    t = scipy_stats.t.ppf(0.975, n - 1)
+    return mean, t * stack.std(axis=0, ddof=1) / math.sqrt(n), n
 
 
 def variation(profile):

@@ -45,21 +45,19 @@ FURTHER = [
 
 
 def looks(groups):
-    """{label: Look}. A label named as a mixer has its look; the first variant of a mixer whose look
-    is free takes it; the rest take further looks, in order.
+    """{label: Look} for label -> runs. A label named as a mixer has its look; the first variant of
+    a mixer whose look is free takes it; the rest take further looks in order, then those of mixers
+    that are not here.
     """
     chosen = {label: LOOKS[label] for label in groups if label in LOOKS}
-    spare = 0
     for label, runs in groups.items():
-        if label in chosen:
-            continue
         own = LOOKS.get(runs[0].mixer)
-        if own is not None and own not in chosen.values():
+        if label not in chosen and own is not None and own not in chosen.values():
             chosen[label] = own
-        else:
-            chosen[label] = FURTHER[spare % len(FURTHER)]
-            spare += 1
-    return chosen
+    free = FURTHER + [look for look in LOOKS.values() if look not in chosen.values()]
+    rest = [label for label in groups if label not in chosen]
+    chosen.update({label: free[i % len(free)] for i, label in enumerate(rest)})
+    return {label: chosen[label] for label in groups}
 
 
 def use():
@@ -86,7 +84,6 @@ def use():
             "legend.frameon": False,
             "figure.dpi": 100,
             "savefig.dpi": DPI,
-            "pdf.fonttype": 42,
             "svg.hashsalt": "plumb",
             "figure.constrained_layout.use": True,
         }
@@ -94,9 +91,9 @@ def use():
 
 
 def save(fig, out, name):
-    """SVG, PDF and PNG, without dates, so that the same runs give the same bytes."""
+    """SVG and PNG, without dates, so that the same runs give the same bytes."""
     files = []
-    for kind, meta in (("svg", {"Date": None}), ("pdf", {"CreationDate": None}), ("png", {})):
+    for kind, meta in (("svg", {"Date": None}), ("png", {})):
         files.append(out / f"{name}.{kind}")
         fig.savefig(files[-1], metadata=meta)
     plt.close(fig)
@@ -105,7 +102,7 @@ def save(fig, out, name):
 
 def cell(value):
     if isinstance(value, (float, np.floating)):
-        return "" if np.isnan(value) else f"{value:.8g}"
+        return "" if np.isnan(value) else f"{value:.9g}"
     return value
 
 
@@ -115,10 +112,6 @@ def write_csv(path, header, rows):
         writer.writerow(header)
         writer.writerows([cell(v) for v in row] for row in rows)
     return path
-
-
-def heading(fig, experiment, text):
-    fig.suptitle(f"{experiment.title}: {text}" if experiment.title else text, x=0.01, ha="left")
 
 
 def log_axis(axis, low, high):
@@ -146,7 +139,7 @@ def log_ticks(axis, low, high):
         axis.set_minor_formatter(NullFormatter())
 
 
-def depth_axis(ax, n_sublayers, label=True, n_ticks=12):
+def depth_axis(ax, n_sublayers, label=True, n_ticks=10):
     """x = sublayer depth; every second transformer block shaded, ticks numbered by transformer
     block, `e` the embedding, `o` the output (depth L+1).
     """
@@ -166,56 +159,3 @@ def depth_axis(ax, n_sublayers, label=True, n_ticks=12):
     ax.grid(False, axis="x")
     if label:
         ax.set_xlabel("transformer block (e embedding, o output)")
-
-
-def end_labels(ax, ends, gap=0.062):
-    """Names lines at their right end. ends: [(x, y, text, color)] in data units; pushed apart to
-    `gap` of the axes' height.
-    """
-    to_axes = ax.transData + ax.transAxes.inverted()
-    spots = sorted(
-        ([to_axes.transform((x, y))[1], x, y, text, color] for x, y, text, color in ends),
-        key=lambda s: s[0],
-    )
-    spots = [[min(max(own, 0.0), 1.0), *rest] for own, *rest in spots]
-    heights = [s[0] for s in spots]
-    for _ in range(200):
-        moved = False
-        for i in range(len(heights) - 1):
-            lack = gap - (heights[i + 1] - heights[i])
-            if lack > 1e-6:
-                heights[i] -= lack / 2
-                heights[i + 1] += lack / 2
-                moved = True
-        shift = max(0.0, -heights[0]) - max(0.0, heights[-1] - 1.0)
-        heights = [h + shift for h in heights]
-        if not moved:
-            break
-    for height, (own, x, y, text, color) in zip(heights, spots):
-        at = to_axes.transform((x, y))
-        ax.plot(
-            [at[0] + 0.005, 1.03, 1.05],
-            [own, height, height],
-            transform=ax.transAxes,
-            color=color,
-            lw=0.6,
-            clip_on=False,
-        )
-        ax.text(1.06, height, text, transform=ax.transAxes, color=color, va="center", ha="left")
-
-
-def legend(axes, labels, look, more=()):
-    """The mixers' key in a row of empty axes; more: handles after them."""
-    for ax in axes:
-        ax.set_axis_off()
-    handles = [
-        plt.Line2D([], [], color=look[k].color, ls=look[k].dash, marker=look[k].marker, label=k)
-        for k in labels
-    ] + list(more)
-    axes[0].figure.legend(
-        handles=handles,
-        loc="lower center",
-        ncol=min(len(handles), 4),
-        handlelength=3.6,
-        columnspacing=1.5,
-    )

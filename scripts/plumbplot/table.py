@@ -1,9 +1,9 @@
-"""The table of results: one row per label, as CSV, Markdown and terminal text."""
+"""The table of results: one row per variant, as CSV, Markdown and terminal text."""
 
 import math
+import re
 
-from . import gradients, stats, style
-from .data import healthy, number
+from . import stats, style
 
 HEADER = (
     "label",
@@ -21,19 +21,20 @@ HEADER = (
     "n_pairs",
     "p",
     "p_holm",
-    "growth_ratio",
-    "gradient_uniformity",
+    "gradient_log_slope",
     "gradient_variation",
+    "gradient_uniformity",
     "tok_per_s",
     "n_diverged",
     "n_unfinished",
+    "n_damaged",
     "note",
 )
 
 
-def losses(runs, name):
-    """{seed: final_val_loss or best_val_loss} of the finished runs that have a finite one."""
-    found = {r.seed: number(r.summary.get(name)) for r in runs if r.status == "finished"}
+def losses(variant, name):
+    """{seeds: final_val_loss or best_val_loss} of the finished runs that have a finite one."""
+    found = {k: r.summary.get(name, math.nan) for k, r in variant.seeds.items()}
     return {seed: x for seed, x in found.items() if math.isfinite(x)}
 
 
@@ -42,60 +43,54 @@ def mean_of(values):
     return sum(values) / len(values) if values else math.nan
 
 
-def growth(run):
-    """stream_rms[L] / stream_rms[1] at the last probe."""
-    profile = run.by_depth("stream_rms")
-    return math.nan if profile is None or not profile[1] > 0 else float(profile[-2] / profile[1])
+def gradient_figures(run):
+    """(log-slope per sublayer, CV, U) of rms dLoss/dv over l = 1..L at the last probe, or NaNs."""
+    profile = run.by_depth("dout_rms")
+    if profile is None:
+        return math.nan, math.nan, math.nan
+    inner = profile[1:-1]
+    return stats.log_slope(inner), stats.variation(inner), stats.uniformity(inner)
 
 
-def speed(run):
-    return number(
-        run.summary.get(
-            "tok_per_s", next((r.get("tok_per_s") for r in reversed(run.metrics.values())), None)
-        )
+def row_of(variant, base):
+    """{column: value}, without p_holm; base: the variant it is compared with, or None."""
+    final, best = losses(variant, "final_val_loss"), losses(variant, "best_val_loss")
+    every = variant.runs + variant.left_out
+    row = {
+        "label": variant.label,
+        "mixer": variant.mixer,
+        "n_seeds": len(final),
+        "params": next((r.summary["params"] for r in every if "params" in r.summary), math.nan),
+        "baseline": base.label if base else "",
+    }
+    row["final_val_loss"], row["final_val_loss_half_95"] = stats.interval(list(final.values()))
+    row["best_val_loss"], row["best_val_loss_half_95"] = stats.interval(list(best.values()))
+    difference, half, row["p"], row["n_pairs"] = (
+        stats.paired(final, losses(base, "final_val_loss")) if base else (math.nan,) * 3 + (0,)
     )
+    row.update(
+        difference=difference,
+        difference_low_95=difference - half,
+        difference_high_95=difference + half,
+    )
+    figures = zip(*map(gradient_figures, variant.runs)) if variant.runs else ((), (), ())
+    names = ("gradient_log_slope", "gradient_variation", "gradient_uniformity")
+    row.update({name: mean_of(values) for name, values in zip(names, figures)})
+    row["tok_per_s"] = mean_of(r.summary.get("tok_per_s", math.nan) for r in variant.runs)
+    for status in ("diverged", "unfinished", "damaged"):
+        row[f"n_{status}"] = sum(r.status == status for r in variant.left_out)
+    row["note"] = note(row)
+    return row
 
 
 def results(experiment):
-    """List of {column of HEADER: value}. Diverged and unfinished runs are counted and left out of
-    the losses.
+    """List of {column of HEADER: value}, one a variant. Runs that are not finished are counted and
+    left out of everything else.
     """
-    base = (
-        losses(experiment.groups[experiment.baseline], "final_val_loss")
-        if experiment.baseline
-        else {}
-    )
     table = []
-    for label, runs in experiment.groups.items():
-        final, best = losses(runs, "final_val_loss"), losses(runs, "best_val_loss")
-        row = {
-            "label": label,
-            "mixer": runs[0].mixer,
-            "n_seeds": len(final),
-            "params": next((r.summary["params"] for r in runs if "params" in r.summary), math.nan),
-            "baseline": experiment.baseline or "",
-        }
-        row["final_val_loss"], row["final_val_loss_half_95"] = stats.interval(list(final.values()))
-        row["best_val_loss"], row["best_val_loss_half_95"] = stats.interval(list(best.values()))
-        difference, half, row["p"], row["n_pairs"] = (
-            (math.nan, math.nan, math.nan, 0)
-            if label == experiment.baseline
-            else stats.paired(final, base)
-        )
-        row.update(
-            difference=difference,
-            difference_low_95=difference - half,
-            difference_high_95=difference + half,
-        )
-        row["growth_ratio"] = mean_of(growth(r) for r in healthy(runs))
-        row["gradient_uniformity"], row["gradient_variation"] = gradients.group_figures(
-            healthy(runs)
-        )
-        row["tok_per_s"] = mean_of(speed(r) for r in runs)
-        row["n_diverged"] = sum(r.status == "diverged" for r in runs)
-        row["n_unfinished"] = sum(r.status == "unfinished" for r in runs)
-        row["note"] = note(row)
-        table.append(row)
+    for label, variant in experiment.variants.items():
+        base = experiment.baseline_of(label)
+        table.append(row_of(variant, experiment.variants[base] if base else None))
     for row, p in zip(table, stats.holm([row["p"] for row in table])):
         row["p_holm"] = p
     return table
@@ -103,7 +98,9 @@ def results(experiment):
 
 def note(row):
     words = ["n<3"] if row["n_seeds"] < 3 else []
-    words += [f"{row[f'n_{k}']} {k}" for k in ("diverged", "unfinished") if row[f"n_{k}"]]
+    words += [
+        f"{row[f'n_{k}']} {k}" for k in ("diverged", "unfinished", "damaged") if row[f"n_{k}"]
+    ]
     return ", ".join(words)
 
 
@@ -117,6 +114,10 @@ def p_text(p):
     return "-" if math.isnan(p) else "<0.0001" if p < 1e-4 else f"{p:.4f}"
 
 
+def count_text(x):
+    return "-" if math.isnan(x) else f"{x:,.0f}"
+
+
 def shown(row):
     """The row's cells as text, in the order of `titles`."""
     low = row["difference"] - row["difference_low_95"]
@@ -124,33 +125,29 @@ def shown(row):
     return (
         row["label"],
         str(row["n_seeds"]),
-        "-" if math.isnan(row["params"]) else f"{row['params']:,}",
+        count_text(row["params"]),
         with_half(row["final_val_loss"], row["final_val_loss_half_95"]),
-        with_half(row["best_val_loss"], row["best_val_loss_half_95"]),
         difference if difference == "-" or row["difference"] < 0 else "+" + difference,
         p_text(row["p"]),
         p_text(row["p_holm"]),
-        *(
-            "-" if math.isnan(x) else f"{x:.2f}"
-            for x in (row["growth_ratio"], row["gradient_uniformity"], row["gradient_variation"])
-        ),
-        "-" if math.isnan(row["tok_per_s"]) else f"{row['tok_per_s']:,.0f}",
+        with_half(row["gradient_log_slope"], math.nan, 3),
+        with_half(row["gradient_variation"], math.nan, 2),
+        count_text(row["tok_per_s"]),
         row["note"],
     )
 
 
 def titles(experiment):
+    bases = {experiment.baseline_of(k) for k in experiment.variants} - {None}
     return (
-        "mixer",
+        "variant",
         "n",
         "parameters",
         "final val loss",
-        "best val loss",
-        f"minus {experiment.baseline or 'baseline'}",
+        f"minus {bases.pop()}" if len(bases) == 1 else "minus baseline",
         "p",
         "p (Holm)",
-        "growth",
-        "grad U",
+        "grad slope",
         "grad CV",
         "tokens/s",
         "note",
@@ -159,8 +156,7 @@ def titles(experiment):
 
 EXPLANATION = (
     "n: finished seeds. ±: half of the 95 % t interval. minus: final val loss, paired by seed. "
-    "growth: stream rms after the last sublayer / after the first. grad U, CV: uniformity and "
-    "variation of dLoss/dv over depth (U 1 = uniform)."
+    "grad slope: slope of ln rms dLoss/dv per sublayer, 0 is even; CV: its std / mean over depth."
 )
 
 
@@ -176,13 +172,24 @@ def text(experiment, table):
     )
 
 
+def in_markdown(text):
+    """Text that Markdown and the HTML made of it show as it is, in a cell of a table too."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|~$#!])", r"\\\1", text)
+
+
 def markdown(experiment, table):
     head = titles(experiment)
-    lines = [head, ["---"] + ["---:"] * (len(head) - 2) + ["---"]] + [shown(row) for row in table]
-    title = f"# {experiment.title}\n\n" if experiment.title else ""
-    return (
-        title + "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{EXPLANATION}\n"
-    )
+    lines = [[in_markdown(c) for c in line] for line in (head, *map(shown, table))]
+    lines.insert(1, ["---"] + ["---:"] * (len(head) - 2) + ["---"])
+    title = f"# {in_markdown(experiment.title)}\n\n" if experiment.title else ""
+    body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"{title}{body}\n\n{EXPLANATION}\n" + left_out(experiment)
+
+
+def left_out(experiment):
+    lines = [f"- {in_markdown(line)}\n" for line in experiment.left_out()]
+    return "\nLeft out:\n\n" + "".join(lines) if lines else ""
 
 
 def write(experiment, table, out):

@@ -3,10 +3,10 @@
 #include "cli/terminal.h"
 #include "core/files.h"
 #include "core/text.h"
+#include "core/threads.h"
 #include "experiment/bench_report.h"
 
 #include <fmt/chrono.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <memory>
@@ -149,8 +149,7 @@ void bench(Options o, const std::vector<std::string>& command_line) {
     const std::vector<Job> jobs = jobs_of(o);
     BenchReport report;
     Progress progress;
-    BenchOptions options{
-        {Device::cpu, o.threads > 0 ? o.threads : omp_get_num_procs()}, "", o.rounds, o.steps};
+    BenchOptions options{{Device::cpu, choose_threads(o.threads).n}, "", o.rounds, o.steps};
     report.machine = bench_machine(command_line, options.context.threads);
     for (std::size_t i = 0; i < jobs.size(); ++i) {
         options.precision = jobs[i].precision;
@@ -178,7 +177,8 @@ void add_bench_command(CLI::App& app) {
     cmd->add_option("--against", o->against, "baseline (default: standard)");
     cmd->add_option("--shape", o->shapes, "a, b, c or LAYERSxWIDTHxTxBATCH ... (default: a)");
     cmd->add_option("--precision", o->precision, "fp32, bf16 or both (default: fp32)");
-    cmd->add_option("--threads", o->threads, "threads (default: all cores)")
+    cmd->add_option("--threads", o->threads,
+                    "threads (default: OMP_NUM_THREADS, SLURM_CPUS_PER_TASK or all cores)")
         ->check(CLI::Range(1, 1024));
     cmd->add_option("--rounds", o->rounds, "rounds of baseline and mixer (default: 9)")
         ->check(CLI::Range(1, 10000))

@@ -92,10 +92,10 @@ std::string check_text(const std::vector<CheckLine>& lines, const Terminal& term
                                  : l.status == Status::fail ? 31
                                                             : 33,
                                  result);
-        if (l.status != Status::pass && !l.note.empty()) result += "  " + l.note;
-        table.add({l.mixer, l.setting, l.name,
-                   l.status == Status::skipped ? "-" : fmt::format("{:.2g}", l.value),
-                   fmt::format("{:.2g}", l.limit), std::move(result)});
+        if (l.status != Status::pass && !l.note.empty()) result += "  " + printable_line(l.note);
+        table.add_styled({l.mixer, l.setting, l.name,
+                          l.status == Status::skipped ? "-" : fmt::format("{:.2g}", l.value),
+                          fmt::format("{:.2g}", l.limit), std::move(result)});
     }
     const std::size_t skipped = count(lines, Status::skipped);
     return fmt::format("{}\nchecks: {}\nfailed: {}\nskipped: {}\n", table.text(),

@@ -3,13 +3,12 @@
 #include "cli/exit_code.h"
 #include "core/dispatch.h"
 #include "core/files.h"
+#include "core/threads.h"
 #include "experiment/manifest.h"
 #include "ops/gemm_rate.h"
 #include "ops/matmul.h"
 #include "plumb/build_info.h"
 #include "plumb/git_info.h"
-
-#include <omp.h>
 
 #include <cmath>
 #include <cstdio>
@@ -97,7 +96,7 @@ void print(const nlohmann::ordered_json& j) {
 }
 
 void doctor(const Options& o) {
-    const int threads = o.threads > 0 ? o.threads : omp_get_num_procs();
+    const int threads = choose_threads(o.threads).n;
     if (!o.json) std::printf("measuring, about two seconds ...\n\n"), std::fflush(stdout);
     const auto j = examine(threads);
     if (o.json)
@@ -118,7 +117,8 @@ void doctor(const Options& o) {
 void add_doctor_command(CLI::App& app) {
     auto o = std::make_shared<Options>();
     CLI::App* cmd = app.add_subcommand("doctor", "what was found here, and how fast GEMM is");
-    cmd->add_option("--threads", o->threads, "threads (default: all cores)")
+    cmd->add_option("--threads", o->threads,
+                    "threads (default: OMP_NUM_THREADS, SLURM_CPUS_PER_TASK or all cores)")
         ->check(CLI::Range(1, 1024));
     cmd->add_flag("--json", o->json, "as JSON");
     cmd->footer(kExamples);

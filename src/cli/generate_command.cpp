@@ -1,18 +1,21 @@
 #include "cli/generate_command.h"
 
-#include "cli/run_folder.h"
+#include "cli/terminal.h"
+#include "cli/trained_run.h"
+#include "core/files.h"
 #include "core/rng.h"
-#include "experiment/run.h"
+#include "core/text.h"
+#include "core/threads.h"
+#include "core/utf8.h"
 #include "model/decoder.h"
-#include "train/checkpoint.h"
-
-#include <omp.h>
+#include "model/sampler.h"
+#include "train/run_text.h"
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
-#include <limits>
+#include <iostream>
+#include <iterator>
 #include <memory>
 
 namespace plumb {
@@ -21,7 +24,8 @@ namespace {
 constexpr const char* kFooter = R"(Examples:
   plumb generate runs/first --prompt "It is a truth universally"
   plumb generate runs/first --prompt "Emma " --tokens 400 --temperature 0.7 --top-k 40
-  plumb generate runs/first --prompt "Emma " --samples 16
+  plumb generate runs/first@500 --prompt "Emma " --samples 16
+  plumb generate runs/first@best --prompt-file chapter.txt
   plumb generate runs/khop --prompt "3 7 1 4" --temperature 0
 
 Sample i of a seed is the same text whatever --samples is (but for rounding where the mixer is
@@ -35,9 +39,9 @@ using Clock = std::chrono::steady_clock;
 using Tokens = std::vector<std::int32_t>;
 
 struct Options {
-    std::string run, prompt = "\n";
-    long tokens = 200, top_k = 0, samples = 1, seed = 1;
-    double temperature = 0.8;
+    std::string run, prompt = "\n", prompt_file;
+    long tokens = 200, samples = 1, seed = 1;
+    Sampling sampling;
 };
 
 double seconds_since(Clock::time_point start) {
@@ -46,61 +50,58 @@ double seconds_since(Clock::time_point start) {
 
 void check(const Options& o) {
     if (o.tokens < 1) throw UsageError("--tokens: must be at least 1");
-    if (!(o.temperature >= 0)) throw UsageError("--temperature: must not be negative");
-    if (o.top_k < 0) throw UsageError("--top-k: must not be negative; 0 keeps every token");
+    if (!(o.sampling.temperature >= 0)) throw UsageError("--temperature: must not be negative");
+    if (o.sampling.top_k < 0)
+        throw UsageError("--top-k: must not be negative; 0 keeps every token");
     if (o.samples < 1) throw UsageError("--samples: must be at least 1");
 }
 
-// Has the parameters of the newest checkpoint.
-std::unique_ptr<Decoder<float>> load_decoder(const std::filesystem::path& run,
-                                             const TransformerShape& shape) {
-    const auto path = newest_checkpoint(run);
-    if (!path)
-        throw IoError(
-            fmt::format("{}: no checkpoint yet; train it to the end, or lower "
-                        "train.checkpoint_every",
-                        run.string()));
-    auto decoder = std::make_unique<Decoder<float>>(shape);
-    decoder->allocate(1);
-    ParamStore<float>& params = decoder->params();
-    std::vector<TensorTarget> targets;
-    for (Index i = 0; i < std::ssize(params.specs()); ++i)
-        targets.push_back(TensorTarget::of(params.specs()[static_cast<std::size_t>(i)].name,
-                                           params.value({i})));
-    restore_tensors(load_checkpoint(*path).model, targets);
-    return decoder;
+std::string prompt_of(const Options& o) {
+    if (o.prompt_file.empty()) return o.prompt;
+    if (o.prompt_file != "-") return read_file(o.prompt_file);
+    return {std::istreambuf_iterator<char>(std::cin), {}};
 }
 
-// Draws from softmax(logits / temperature) over the top_k largest (0: all; those equal to the last
-// of them too) with the uniform number u; temperature 0: the largest. weights: scratch.
-std::int32_t sample(const float* logits, Index v, const Options& o, double u,
-                    std::vector<double>& weights) {
-    const float* largest = std::max_element(logits, logits + v);
-    if (o.temperature <= 0) return static_cast<std::int32_t>(largest - logits);
-    weights.assign(logits, logits + v);
-    double least = -std::numeric_limits<double>::infinity();
-    if (o.top_k > 0 && o.top_k < v) {
-        std::nth_element(weights.begin(), weights.begin() + o.top_k - 1, weights.end(),
-                         std::greater<>());
-        least = weights[static_cast<std::size_t>(o.top_k - 1)];
-        weights.assign(logits, logits + v);
-    }
-    double total = 0;
-    for (double& w : weights) {
-        w = w < least ? 0 : std::exp((w - static_cast<double>(*largest)) / o.temperature);
-        total += w;
-    }
-    double left = u * total;
-    Index last = largest - logits;
-    for (Index i = 0; i < v; ++i) {
-        const double w = weights[static_cast<std::size_t>(i)];
-        if (w <= 0) continue;
-        last = i;
-        left -= w;
-        if (left <= 0) break;
-    }
-    return static_cast<std::int32_t>(last);
+// What the run's tokens mean. A run of schema 1 keeps nothing of its data: they must be there, and
+// be those that it was trained on, or the text would be wrong without a word.
+std::unique_ptr<RunText> open_text(const TrainedRun& run) {
+    if (!keeps_text(run)) open_run_data(run);
+    auto text = open_run_text(run.folder(), run.config.data, run.config.model.resolved().context);
+    if (text->vocab() > run.vocab())
+        throw IoError(
+            fmt::format("{}/data/meta.json has {} tokens, the network {}: it belongs to "
+                        "another run",
+                        run.folder().string(), text->vocab(), run.vocab()));
+    return text;
 }
+
+// Prints what a model writes, token by token: to a file or a pipe as it is, to a terminal so that
+// nothing acts on it. Tokens may end inside a character; what is not whole yet waits.
+class TextOutput {
+public:
+    void add(std::string_view piece) {
+        if (!is_terminal_) return put(piece);
+        waiting_ += piece;
+        constexpr std::size_t kLongest = 4;  // bytes of a character
+        const auto bad = invalid_utf8(waiting_);
+        const std::size_t whole = bad && waiting_.size() - *bad < kLongest ? *bad : waiting_.size();
+        put(printable(waiting_.substr(0, whole)));
+        waiting_.erase(0, whole);
+    }
+    void end_line() {
+        if (is_terminal_) put(printable(waiting_));
+        waiting_.clear();
+        put("\n");
+    }
+
+private:
+    static void put(std::string_view text) {
+        std::fwrite(text.data(), 1, text.size(), stdout);
+        std::fflush(stdout);
+    }
+    bool is_terminal_ = Terminal::of(stdout).interactive;
+    std::string waiting_;
+};
 
 void print_times(const Options& o, Index prompt, double prompt_s, double tokens_s) {
     const double steps = static_cast<double>(o.tokens), n = static_cast<double>(o.samples);
@@ -132,7 +133,7 @@ void continue_text(Decoder<float>& decoder, const Context& ctx, const Options& o
             decoder.step(ctx, {now.data(), {{'B', batch}}, Device::cpu});
         for (Index b = 0; b < batch; ++b) {
             const auto k = static_cast<std::size_t>(b);
-            now[k] = sample(logits.row(b), decoder.vocab(), o,
+            now[k] = sample(logits.row(b), decoder.vocab(), o.sampling,
                             streams[k].uniform(static_cast<std::uint64_t>(i)), scratch);
             show(b, now[k]);
         }
@@ -141,37 +142,39 @@ void continue_text(Decoder<float>& decoder, const Context& ctx, const Options& o
 }
 
 void generate(const Options& o) {
-    require_run(o.run, "generate");
     check(o);
-    const Config config = load_config(std::filesystem::path(o.run) / "config.toml", {}).config;
-    const auto data = open_dataset(config.data, config.model.resolved().context);
-    const Context ctx{Device::cpu, omp_get_num_procs()};
+    const TrainedRun run = open_trained_run(o.run, "generate");
+    const auto text = open_text(run);
+    const Context ctx{Device::cpu, choose_threads(0).n};
     set_up_threads(ctx);
-    const Tokens prompt = data->encode(o.prompt);
-    if (prompt.empty()) throw UsageError("--prompt is empty; give at least one character");
-    const auto decoder =
-        load_decoder(o.run, {config.model, config.mixer, data->vocab(), o.samples, ctx.threads});
-    const bool is_text = data->bytes_per_token() > 0;
-    const std::string begin = o.prompt + (is_text ? "" : " |");
+    const std::string typed = prompt_of(o);
+    const Tokens prompt = text->encode(typed);
+    if (prompt.empty())
+        throw UsageError(fmt::format("{} is empty; give at least one character",
+                                     o.prompt_file.empty() ? "--prompt" : "--prompt-file"));
+    Decoder<float> decoder(
+        {run.config.model, run.config.mixer, run.vocab(), o.samples, ctx.threads});
+    decoder.allocate(1);
+    restore_weights(run, decoder.params());
+    const bool is_text = text->is_text();
+    const std::string begin = typed + (is_text ? "" : " |");
     const auto piece = [&](std::int32_t token) {
-        return (is_text ? "" : " ") + data->decode(std::span(&token, 1));
+        if (token >= text->vocab()) return std::string("\xef\xbf\xbd");  // no text, data.vocab
+        return (is_text ? "" : " ") + text->decode(std::span(&token, 1));
     };
+    TextOutput out;
     std::vector<Tokens> texts(static_cast<std::size_t>(o.samples));
-    if (o.samples == 1) std::printf("%s", begin.c_str());
-    continue_text(*decoder, ctx, o, prompt, [&](Index b, std::int32_t token) {
+    if (o.samples == 1) out.add(begin);
+    continue_text(decoder, ctx, o, prompt, [&](Index b, std::int32_t token) {
         texts[static_cast<std::size_t>(b)].push_back(token);
-        if (o.samples > 1) return;  // several are printed one after the other, below
-        std::printf("%s", piece(token).c_str());
-        std::fflush(stdout);
+        if (o.samples == 1)
+            out.add(piece(token));  // several are printed one after the other, below
     });
-    if (o.samples == 1) {
-        std::printf("\n");
-        return;
-    }
+    if (o.samples == 1) return out.end_line();
     for (std::size_t b = 0; b < texts.size(); ++b) {
-        std::printf("%s%s", b > 0 ? "---\n" : "", begin.c_str());
-        for (const std::int32_t token : texts[b]) std::printf("%s", piece(token).c_str());
-        std::printf("\n");
+        out.add((b > 0 ? "---\n" : "") + begin);
+        for (const std::int32_t token : texts[b]) out.add(piece(token));
+        out.end_line();
     }
 }
 
@@ -180,11 +183,14 @@ void generate(const Options& o) {
 void add_generate_command(CLI::App& app) {
     auto o = std::make_shared<Options>();
     CLI::App* cmd = app.add_subcommand("generate", "continue a text with a trained run");
-    cmd->add_option("run", o->run, "folder of a run")->required();
-    cmd->add_option("--prompt", o->prompt, "text to continue (tasks: numbers separated by blanks)");
+    cmd->add_option("run", o->run, "folder of a run: RUN, RUN@STEP or RUN@best")->required();
+    auto* prompt = cmd->add_option("--prompt", o->prompt,
+                                   "text to continue (tasks: numbers separated by blanks)");
+    cmd->add_option("--prompt-file", o->prompt_file, "a file with the text to continue; - is stdin")
+        ->excludes(prompt);
     cmd->add_option("--tokens", o->tokens, "how many tokens to add");
-    cmd->add_option("--temperature", o->temperature, "0 takes the likeliest token");
-    cmd->add_option("--top-k", o->top_k, "draw among the K likeliest tokens (0: all)");
+    cmd->add_option("--temperature", o->sampling.temperature, "0 takes the likeliest token");
+    cmd->add_option("--top-k", o->sampling.top_k, "draw among the K likeliest tokens (0: all)");
     cmd->add_option("--samples", o->samples, "continuations of the prompt, generated at once");
     cmd->add_option("--seed", o->seed, "of the sampling");
     cmd->footer(kFooter);

@@ -1,34 +1,24 @@
 #include "cli/list_command.h"
 
+#include "cli/settings_page.h"
 #include "core/check.h"
 #include "core/text.h"
 #include "mixers/mixers.h"
+#include "record/measures.h"
 #include "train/corpora.h"
 #include "train/tasks.h"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <memory>
-#include <sstream>
 
 namespace plumb {
 namespace {
 
 constexpr const char* kExamples = R"(Examples:
   plumb list mixers
+  plumb list settings lr
   plumb list tasks --json
-  plumb list corpora
 )";
-
-const std::vector<std::string> kKinds{"mixers", "tasks", "corpora"};
-
-// Name, a sentence, and facts as "title: text".
-struct Item {
-    std::string name, summary;
-    std::vector<std::string> facts;
-    nlohmann::ordered_json json;
-};
 
 std::vector<std::string> option_keys(const std::string& table,
                                      const std::vector<std::string>& options) {
@@ -41,102 +31,174 @@ std::string listed(const char* title, const std::vector<std::string>& words) {
     return words.empty() ? "" : fmt::format("{}: {}", title, fmt::join(words, ", "));
 }
 
-std::vector<Item> items_of(const std::string& what) {
-    std::vector<Item> out;
-    if (what == "mixers") {
-        for (const MixerInfo& m : mixers()) {
-            const auto keys = option_keys("mixer", m.options);
-            out.push_back({m.name,
-                           m.definition,
-                           {m.paper, listed("options", keys)},
-                           {{"name", m.name},
-                            {"definition", m.definition},
-                            {"paper", m.paper},
-                            {"options", keys}}});
-        }
-    } else if (what == "tasks") {
-        for (const TaskInfo& t : tasks()) {
-            const auto keys = option_keys("data", t.options);
-            out.push_back({t.name,
-                           t.summary,
-                           {listed("options", keys)},
-                           {{"name", t.name}, {"summary", t.summary}, {"options", keys}}});
-        }
-    } else if (what == "corpora") {
-        for (const CorpusInfo& c : corpora())
-            out.push_back({c.name,
-                           c.summary,
-                           {listed("Debian packages", c.packages), "sha256: " + c.sha256},
-                           {{"name", c.name},
-                            {"summary", c.summary},
-                            {"packages", c.packages},
-                            {"sha256", c.sha256}}});
-    } else {
-        throw UsageError(fmt::format("nothing to list under '{}'; did you mean '{}'? All: {}", what,
-                                     nearest(what, kKinds), fmt::join(kKinds, ", ")));
+std::vector<ListItem> mixer_items() {
+    std::vector<ListItem> out;
+    for (const MixerInfo& m : mixers()) {
+        const auto keys = option_keys("mixer", m.options);
+        out.push_back({m.name,
+                       m.definition,
+                       {m.paper, listed("options", keys)},
+                       {fmt::format("plumb train mixer={} ...", m.name)},
+                       {{"name", m.name},
+                        {"definition", m.definition},
+                        {"paper", m.paper},
+                        {"options", keys}}});
     }
     return out;
 }
 
-// Words of `text` in lines of at most `width` columns (a longer word has a line of its own).
-std::vector<std::string> wrap(const std::string& text, int width) {
-    std::vector<std::string> lines(1);
-    std::istringstream words(text);
-    for (std::string word; words >> word;) {
-        std::string& line = lines.back();
-        if (line.empty())
-            line = word;
-        else if (display_width(line) + 1 + display_width(word) <= width)
-            line += " " + word;
-        else
-            lines.push_back(word);
+std::vector<ListItem> task_items() {
+    std::vector<ListItem> out;
+    for (const TaskInfo& t : tasks()) {
+        const auto keys = option_keys("data", t.options);
+        out.push_back({t.name,
+                       t.summary,
+                       {listed("options", keys)},
+                       {fmt::format("plumb train data.task={} --out runs/{}", t.name, t.name)},
+                       {{"name", t.name}, {"summary", t.summary}, {"options", keys}}});
     }
-    return lines;
+    return out;
+}
+
+std::vector<ListItem> corpus_items() {
+    std::vector<ListItem> out;
+    for (const CorpusInfo& c : corpora())
+        out.push_back({c.name,
+                       c.summary,
+                       {"Debian package: " + c.package.name, "sha256: " + c.sha256},
+                       {fmt::format("plumb data prepare {} --out data/{}", c.name, c.name)},
+                       {{"name", c.name},
+                        {"summary", c.summary},
+                        {"package", c.package.name},
+                        {"sha256", c.sha256}}});
+    return out;
+}
+
+std::vector<ListItem> measure_items() {
+    std::vector<ListItem> out;
+    for (const Measure& m : measures())
+        out.push_back({m.key,
+                       m.meaning,
+                       {fmt::format("{} ({}); {}", m.name, comparable_text(m), place_text(m.place)),
+                        fmt::format("unit: {}", m.unit), fmt::format("reduction: {}", m.reduction)},
+                       {},
+                       to_json(m)});
+    return out;
+}
+
+std::vector<ListItem> setting_items() {
+    std::vector<ListItem> out;
+    for (const FieldInfo& f : fields()) out.push_back(setting_item(f));
+    return out;
+}
+
+std::string lower(std::string text) {
+    std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) {
+        return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    });
+    return text;
+}
+
+bool mentions(const ListItem& item, const std::string& word) {
+    std::string text = item.name + "\n" + item.summary;
+    for (const std::string& fact : item.facts) text += "\n" + fact;
+    return lower(text).find(lower(word)) != std::string::npos;
+}
+
+std::vector<ListItem> chosen_items(const std::string& kind, const std::string& word) {
+    std::vector<ListItem> items = list_items(kind);
+    std::erase_if(items, [&](const ListItem& item) { return !mentions(item, word); });
+    return items;
+}
+
+std::string kinds_text(const Terminal& terminal) {
+    std::string out;
+    for (const ListKind& k : list_kinds()) {
+        std::string label = "plumb list " + k.name;
+        for (const std::string& line : wrap(k.text, std::max(terminal.width - 26, 20))) {
+            out += fmt::format("{:<26}{}\n", label, line);
+            label.clear();
+        }
+    }
+    return out;
+}
+
+std::string entry_text(const ListItem& item, std::size_t column, const Terminal& terminal) {
+    std::string out, label = item.name;
+    std::vector<std::string> paragraphs{item.summary};
+    paragraphs.insert(paragraphs.end(), item.facts.begin(), item.facts.end());
+    const int width = std::max(terminal.width - static_cast<int>(column), 20);
+    for (const std::string& paragraph : paragraphs) {
+        if (paragraph.empty()) continue;
+        for (const std::string& line : wrap(paragraph, width)) {
+            out += fmt::format("{:<{}}{}\n", label, column, line);
+            label.clear();
+        }
+    }
+    return out + "\n";
 }
 
 }  // namespace
 
-std::string list_text(const std::string& what, const Terminal& terminal) {
-    const std::vector<Item> items = items_of(what);
-    std::size_t column = 0;
-    for (const Item& item : items) column = std::max(column, item.name.size() + 2);
-    std::string out;
-    for (const Item& item : items) {
-        std::string label = item.name;
-        std::vector<std::string> paragraphs{item.summary};
-        paragraphs.insert(paragraphs.end(), item.facts.begin(), item.facts.end());
-        for (const std::string& paragraph : paragraphs) {
-            if (paragraph.empty()) continue;
-            for (const std::string& line :
-                 wrap(paragraph, std::max(terminal.width - static_cast<int>(column), 20))) {
-                out += fmt::format("{:<{}}{}\n", label, column, line);
-                label.clear();
-            }
-        }
-        out += "\n";
-    }
-    return out + fmt::format("{}: {}\n", what, items.size());
+const std::vector<ListKind>& list_kinds() {
+    static const std::vector<ListKind> kinds{
+        {"mixers", "depth mixers: what stands in for the residual connection"},
+        {"tasks", "built-in data with a known best loss (data.task=NAME)"},
+        {"corpora", "texts that `plumb data prepare NAME` fetches"},
+        {"settings", "every key=value of `plumb train`: what it means, and what it may be"},
+        {"measures", "what a probe records by depth, and what may be compared between mixers"}};
+    return kinds;
 }
 
-std::string list_json(const std::string& what) {
+std::vector<ListItem> list_items(const std::string& kind) {
+    if (kind == "mixers") return mixer_items();
+    if (kind == "tasks") return task_items();
+    if (kind == "corpora") return corpus_items();
+    if (kind == "settings") return setting_items();
+    if (kind == "measures") return measure_items();
+    std::vector<std::string> names;
+    for (const ListKind& k : list_kinds()) names.push_back(k.name);
+    throw UsageError(fmt::format("nothing to list under '{}'{} (there are {})", kind,
+                                 did_you_mean(kind, names), fmt::join(names, ", ")));
+}
+
+std::string list_text(const std::string& kind, const Terminal& terminal, const std::string& word) {
+    if (kind.empty()) return kinds_text(terminal);
+    const std::vector<ListItem> items = chosen_items(kind, word);
+    std::size_t column = 0;
+    for (const ListItem& item : items) column = std::max(column, item.name.size() + 2);
+    column = std::min<std::size_t>(column, 26);
+    std::string out;
+    for (const ListItem& item : items) out += entry_text(item, column, terminal);
+    return out + fmt::format("{}: {}\n", kind, items.size());
+}
+
+std::string list_json(const std::string& kind, const std::string& word) {
     nlohmann::ordered_json out = nlohmann::ordered_json::array();
-    for (const Item& item : items_of(what)) out.push_back(item.json);
+    if (kind.empty())
+        for (const ListKind& k : list_kinds()) out.push_back({{"kind", k.name}, {"text", k.text}});
+    else
+        for (const ListItem& item : chosen_items(kind, word)) out.push_back(item.json);
     return out.dump(2) + "\n";
 }
 
 void add_list_command(CLI::App& app) {
     struct Arguments {
-        std::string what;
+        std::string kind, word;
         bool json = false;
     };
     auto args = std::make_shared<Arguments>();
-    CLI::App* command = app.add_subcommand("list", "Built-in mixers, tasks and corpora");
-    command->add_option("WHAT", args->what, "mixers, tasks or corpora")->required();
-    command->add_flag("--json", args->json, "Print as JSON");
+    CLI::App* command = app.add_subcommand(
+        "list", "mixers, tasks, corpora, settings and measures, with what they mean");
+    std::string kinds;
+    for (const ListKind& k : list_kinds()) kinds += (kinds.empty() ? "" : ", ") + k.name;
+    command->add_option("KIND", args->kind, kinds + "; without one, what each kind is");
+    command->add_option("WORD", args->word, "only entries that mention this");
+    command->add_flag("--json", args->json, "print JSON");
     command->footer(kExamples);
     command->callback([args] {
-        fmt::print(
-            "{}", args->json ? list_json(args->what) : list_text(args->what, Terminal::of(stdout)));
+        fmt::print("{}", args->json ? list_json(args->kind, args->word)
+                                    : list_text(args->kind, Terminal::of(stdout), args->word));
     });
 }
 

@@ -1,6 +1,8 @@
 #include "cli/run_folder.h"
 
 #include "core/check.h"
+#include "core/files.h"
+#include "core/text.h"
 
 #include <algorithm>
 #include <charconv>
@@ -11,13 +13,15 @@ namespace fs = std::filesystem;
 
 void require_run(const fs::path& run, const std::string& command) {
     std::error_code error;
-    if (!fs::exists(run, error))
+    const bool there = fs::exists(run, error);
+    if (error) throw_io_error("read", run, error.value());
+    if (!there)
         throw IoError(fmt::format("{} does not exist; `plumb train --out {}` makes a run there",
-                                  run.string(), run.string()));
+                                  run.string(), shell_quoted(run.string())));
     if (!fs::is_directory(run, error))
-        throw IoError(fmt::format("{} is a file, not the folder of a run; try plumb {} {}",
-                                  run.string(), command,
-                                  run.has_parent_path() ? run.parent_path().string() : "."));
+        throw IoError(fmt::format(
+            "{} is a file, not the folder of a run; try `plumb {} {}`", run.string(), command,
+            shell_quoted(run.has_parent_path() ? run.parent_path().string() : ".")));
     if (fs::exists(run / "config.toml", error)) return;
     std::vector<fs::path> below;
     for (fs::directory_iterator it(run, error), end; !error && it != end; it.increment(error))
@@ -26,9 +30,9 @@ void require_run(const fs::path& run, const std::string& command) {
     std::string next = "`plumb train --out DIR` makes one";
     if (!below.empty())
         next = fmt::format(
-            "there {} below it; try plumb {} {}",
+            "there {} below it; try `plumb {} {}`",
             below.size() == 1 ? std::string("is one") : fmt::format("are {}", below.size()),
-            command, below.front().string());
+            command, shell_quoted(below.front().string()));
     throw IoError(fmt::format("{} is not a run: it has no config.toml; {}", run.string(), next));
 }
 

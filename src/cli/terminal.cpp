@@ -52,11 +52,6 @@ Terminal Terminal::of(std::FILE* stream) {
     return t;
 }
 
-int display_width(std::string_view text) {
-    return static_cast<int>(
-        std::count_if(text.begin(), text.end(), [](char c) { return !continues_code_point(c); }));
-}
-
 std::string cut_to_width(std::string_view text, int width) {
     std::size_t at = 0;
     for (int columns = 0; at < text.size(); ++at)
@@ -108,6 +103,11 @@ Table::Table(std::vector<std::string> titles) {
 }
 
 void Table::add(std::vector<std::string> cells) {
+    for (std::string& cell : cells) cell = printable_line(cell);
+    add_styled(std::move(cells));
+}
+
+void Table::add_styled(std::vector<std::string> cells) {
     require(cells.size() == right_.size(), "a table row needs one cell per title");
     rows_.push_back(std::move(cells));
 }
@@ -131,28 +131,30 @@ std::string Table::text() const {
 
 std::string short_number(double x) { return std::isnan(x) ? "" : fmt::format("{:.3g}", x); }
 
+// A full disk under the log ends no training; main() says at the end that output was lost.
+void ProgressLine::put(const std::string& text) {
+    std::fputs(text.c_str(), out_);
+    std::fflush(out_);
+}
+
 void ProgressLine::update(double fraction, std::string_view text) {
     if (!terminal_.interactive) {
-        fmt::print(out_, "{}\n", text);
-        std::fflush(out_);
+        put(fmt::format("{}\n", text));
         return;
     }
     constexpr int kBar = 16;
     shown_ = cut_to_width("[" + bar(fraction, kBar, terminal_) + "] " + std::string(text),
                           terminal_.width - 1);
-    fmt::print(out_, "\r{}\x1b[K", shown_);
-    std::fflush(out_);
+    put(fmt::format("\r{}\x1b[K", shown_));
 }
 
 void ProgressLine::note(std::string_view text) {
-    fmt::print(out_, "{}{}\n{}", shown_.empty() ? "" : "\r\x1b[K", text, shown_);
-    std::fflush(out_);
+    put(fmt::format("{}{}\n{}", shown_.empty() ? "" : "\r\x1b[K", printable(text), shown_));
 }
 
 void ProgressLine::finish() {
-    if (!shown_.empty()) fmt::print(out_, "\n");
+    if (!shown_.empty()) put("\n");
     shown_.clear();
-    std::fflush(out_);
 }
 
 }  // namespace plumb

@@ -2,6 +2,8 @@
 // Unicode and without a terminal.
 #pragma once
 
+#include "core/text.h"
+
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -19,8 +21,6 @@ struct Terminal {
     static Terminal of(std::FILE* stream);
 };
 
-// Columns that UTF-8 text takes, one per code point (no wide characters are used here).
-int display_width(std::string_view text);
 // The first `width` columns.
 std::string cut_to_width(std::string_view text, int width);
 
@@ -37,8 +37,11 @@ std::string heat_cell(double value, double largest, int width, const Terminal& t
 class Table {
 public:
     explicit Table(std::vector<std::string> titles);
-    // Throws InternalError unless there is one cell per title.
+    // A row; what would act on the terminal is spelled out (core/text.h). Throws InternalError
+    // unless there is one cell per title.
     void add(std::vector<std::string> cells);
+    // A row whose cells are our own, colours included.
+    void add_styled(std::vector<std::string> cells);
     std::string text() const;
 
 private:
@@ -65,6 +68,8 @@ public:
     void finish();
 
 private:
+    void put(const std::string& text);
+
     std::FILE* out_;
     Terminal terminal_;
     std::string shown_;

@@ -4,14 +4,21 @@
 #include "cli/exit_code.h"
 #include "cli/terminal.h"
 #include "core/text.h"
+#include "core/threads.h"
+#include "experiment/attempts.h"
 #include "experiment/run.h"
+#include "experiment/run_settings.h"
 
-#include <omp.h>
 #include <signal.h>
 
+#include <cerrno>
+#include <chrono>
+#include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 namespace plumb {
@@ -23,33 +30,45 @@ Examples:
   plumb train data.task=markov train.steps=500 --out runs/markov
   plumb train -c experiments/dilution.toml mixer=attnres_block mixer.block_size=4 --out runs/a
   plumb train data.path=data/austen mixer=mhc model.layers=12 --out runs/b --resume auto
+  plumb train --out runs/b --resume auto
+  plumb train -c other.toml --init-from runs/b@best --out runs/c
 )";
 
 struct Options {
-    std::string config, out, device = "cpu", precision, resume = "never";
+    std::string config, out, device = "cpu", precision, resume, init_from, lock = "flock", label;
     std::vector<std::string> overrides;
     int threads = 0;
-    std::optional<long> seed;
+    std::optional<long> seed, resume_from;
+    bool retry_diverged = false;
     bool dry_run = false, plan = false, quiet = false;
 };
 
 std::atomic<bool> stop_requested{false};
 
-// Waits for Ctrl-C or SIGTERM on a thread of its own. The first: finish the step and write a
-// checkpoint. The second: end at once. Compute threads never run a handler: with one, an interrupt
-// amid oneDNN 2.6's generated code corrupted memory about every second time (measured, AVX-512).
-// Call before the first parallel region, whose threads inherit the blocked signals.
+// Waits on a thread of its own for what asks a run to end: Ctrl-C, SIGTERM, a closed terminal
+// (SIGHUP, unless nohup ignores it) and what batch systems send ahead of the end (SIGUSR1). The
+// first: finish the micro-batch and write a checkpoint. The second: end at once; but one that comes
+// within a second is the first again (timeout(1) and batch systems signal a process and its group).
+// Compute threads never run a handler: with one, an interrupt amid oneDNN 2.6's generated code
+// corrupted memory about every second time (measured, AVX-512). Call before the first parallel
+// region, whose threads inherit the blocked signals.
 void watch_signals() {
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
+    for (const int ends : {SIGTERM, SIGUSR1}) sigaddset(&signals, ends);
+    struct sigaction hang_up {};
+    if (sigaction(SIGHUP, nullptr, &hang_up) == 0 && hang_up.sa_handler != SIG_IGN)
+        sigaddset(&signals, SIGHUP);
+    std::signal(SIGPIPE, SIG_IGN);  // an error of the write that meets it
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     std::thread([signals] {
         int received = 0;
         sigwait(&signals, &received);
         stop_requested = true;
-        sigwait(&signals, &received);
+        const auto first = std::chrono::steady_clock::now();
+        do sigwait(&signals, &received);
+        while (std::chrono::steady_clock::now() - first < std::chrono::seconds(1));
         std::_Exit(kInterrupted);
     }).detach();
 }
@@ -62,31 +81,84 @@ std::string progress_text(const RunProgress& p) {
                               100 * p.gemm_share, human_seconds(p.eta_s));
 }
 
-RunObserver make_observer(bool quiet, ProgressLine& line) {
-    if (quiet) return {};
-    RunObserver observer;
-    observer.settings = [](const auto& rows) {
-        for (const auto& [key, value] : rows) std::printf("%-24s %s\n", key.c_str(), value.c_str());
+// What stdout answered when it took no more, 0 as long as it does: nobody reads it any longer
+// (`plumb train ... | head`), or its disk is full. The run then ends as after Ctrl-C.
+int output_error = 0;
+
+template <class F>
+void show(F&& print) {
+    if (output_error != 0) return;
+    errno = 0;
+    int error = 0;
+    try {
+        print();
         std::fflush(stdout);
+        error = std::ferror(stdout) ? errno : 0;
+    } catch (const std::system_error& e) {
+        error = e.code().value();
+    }
+    if (error == 0 && !std::ferror(stdout)) return;
+    output_error = error != 0 ? error : EIO;
+    stop_requested = true;
+}
+
+RunObserver make_observer(const Options& o, ProgressLine& line) {
+    if (o.quiet) return {};
+    RunObserver observer;
+    observer.settings = [threads = choose_threads(o.threads)](const auto& rows) {
+        show([&] {
+            for (const auto& [key, value] : rows)
+                std::printf("%-24s %s%s\n", key.c_str(), printable_line(value).c_str(),
+                            key == "threads" ? fmt::format(" ({})", threads.from).c_str() : "");
+        });
     };
     observer.progress = [&line](const RunProgress& p) {
-        line.update(static_cast<double>(p.step) / static_cast<double>(p.steps), progress_text(p));
+        show([&] {
+            line.update(static_cast<double>(p.step) / static_cast<double>(p.steps),
+                        progress_text(p));
+        });
     };
-    observer.note = [&line](const std::string& text) { line.note(text); };
+    observer.note = [&line](const std::string& text) { show([&] { line.note(text); }); };
     return observer;
+}
+
+[[noreturn]] void interrupted(const std::string& out) {
+    const std::string go_on = fmt::format(
+        "interrupted after a checkpoint; go on with: plumb train --out {} --resume auto",
+        printable_line(shell_quoted(out)));
+    const std::string cause = output_error != 0 ? fmt::format("cannot write the output: {}; ",
+                                                              std::strerror(output_error))
+                                                : "";
+    if (output_error != 0 && output_error != EPIPE) throw IoError(cause + go_on);
+    std::fprintf(stderr, "plumb: %s%s\n", cause.c_str(), go_on.c_str());
+    throw ExitWith{kInterrupted};
+}
+
+ResumeOptions resume_of(const Options& o) {
+    const std::string given = !o.resume.empty() ? o.resume : o.resume_from ? "must" : "never";
+    const ResumeOptions resume{parse_resume(given), o.resume_from, o.retry_diverged};
+    if (resume.resume == Resume::never && (o.resume_from || o.retry_diverged))
+        throw UsageError(fmt::format("{} goes on with a run; it needs --resume auto",
+                                     o.resume_from ? "--resume-from" : "--retry-diverged"));
+    return resume;
 }
 
 void print_summary(const nlohmann::ordered_json& summary, const std::string& out) {
     for (const auto& [key, value] : summary.items())
-        std::printf("%s: %s\n", key.c_str(),
-                    value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
-    std::printf("run: %s\n", out.c_str());
+        std::printf(
+            "%s: %s\n", printable_line(key).c_str(),
+            printable_line(value.is_string() ? value.get<std::string>() : value.dump()).c_str());
+    const RunTimes times = run_times(out);
+    std::printf("time_s: %.1f\ntok_per_s: %.0f\nrun: %s\n", times.seconds, times.tokens_per_s,
+                printable_line(out).c_str());
 }
 
 std::vector<std::string> overrides_of(const Options& o) {
     std::vector<std::string> overrides = o.overrides;
     if (!o.precision.empty()) overrides.push_back("train.precision=" + o.precision);
+    if (!o.init_from.empty()) overrides.push_back("train.init_from=" + o.init_from);
     if (o.seed) overrides.push_back(fmt::format("train.seed={}", *o.seed));
+    if (!o.label.empty()) overrides.push_back("record.label=" + o.label);
     return overrides;
 }
 
@@ -94,29 +166,37 @@ Context make_context(const Options& o) {
     if (o.device != "cpu")
         throw UsageError(
             fmt::format("--device {}: this version computes on the CPU only", o.device));
-    return {Device::cpu, o.threads > 0 ? o.threads : omp_get_num_procs()};
+    return {Device::cpu, choose_threads(o.threads).n};
 }
 
 void train(const Options& o, const std::vector<std::string>& command_line) {
     const Context context = make_context(o);
-    const LoadedConfig loaded = load_config(o.config, overrides_of(o));
+    const ResumeOptions resume = resume_of(o);
+    const LoadedConfig loaded = load_run_settings(o.out, resume.resume, o.config, overrides_of(o));
     if (o.dry_run || o.plan) return print_dry_run(loaded, context, o.plan);
     if (o.out.empty())
         throw UsageError("where should the run go? Add --out DIR, for example --out runs/first");
-    const RunOptions options{loaded.config, o.out, parse_resume(o.resume), context, command_line};
+    const RunOptions options{loaded.config,           o.out,   resume,
+                             parse_lock_kind(o.lock), context, command_line};
     watch_signals();
     ProgressLine line(stdout, Terminal::of(stdout));
-    const RunResult result = run_training(options, make_observer(o.quiet, line), stop_requested);
-    line.finish();
-    if (result.outcome == RunOutcome::already_done)
-        std::printf("%s is done already; nothing to do\n", o.out.c_str());
-    print_summary(result.summary, o.out);
-    if (result.outcome == RunOutcome::interrupted) {
-        std::fprintf(stderr,
-                     "plumb: interrupted after a checkpoint; go on with the same command and "
-                     "--resume auto\n");
-        throw ExitWith{kInterrupted};
-    }
+    const RunResult result = run_training(options, make_observer(o, line), stop_requested);
+    show([&] {
+        line.finish();
+        if (result.outcome == RunOutcome::already_done)
+            std::printf("%s is done already; nothing to do\n", printable_line(o.out).c_str());
+        if (result.outcome == RunOutcome::already_diverged)
+            std::printf(
+                "%s has diverged already; --retry-diverged goes on from its last "
+                "checkpoint\n",
+                printable_line(o.out).c_str());
+        print_summary(result.summary, o.out);
+    });
+    if (result.outcome == RunOutcome::interrupted) interrupted(o.out);
+    if (output_error != 0)
+        throw IoError(fmt::format("cannot write the output: {}; the run is done, see {}",
+                                  std::strerror(output_error), o.out + "/summary.json"));
+    if (result.outcome == RunOutcome::already_diverged) throw ExitWith{kDiverged};
 }
 
 }  // namespace
@@ -124,15 +204,29 @@ void train(const Options& o, const std::vector<std::string>& command_line) {
 void add_train_command(CLI::App& app) {
     auto o = std::make_shared<Options>();
     CLI::App* cmd = app.add_subcommand("train", "train a model and record what depth does");
-    cmd->add_option("-c,--config", o->config, "TOML file with settings");
+    cmd->add_option("-c,--config", o->config, "TOML file with settings")->type_name("FILE");
     cmd->add_option("settings", o->overrides, "key=value, e.g. mixer=mhc model.layers=12");
-    cmd->add_option("-o,--out", o->out, "folder of the run");
-    cmd->add_option("--device", o->device, "cpu");
-    cmd->add_option("--precision", o->precision, "fp32 or bf16, same as train.precision=X");
-    cmd->add_option("--threads", o->threads, "threads (default: all cores)")
+    cmd->add_option("-o,--out", o->out, "folder of the run")->type_name("DIR");
+    cmd->add_option("--device", o->device, "where to compute")->type_name("cpu");
+    cmd->add_option("--precision", o->precision, "same as train.precision=X")
+        ->type_name("fp32|bf16");
+    cmd->add_option("--threads", o->threads,
+                    "threads (default: OMP_NUM_THREADS, SLURM_CPUS_PER_TASK or all cores)")
         ->check(CLI::Range(1, 1024));
     cmd->add_option("--seed", o->seed, "same as train.seed=N");
-    cmd->add_option("--resume", o->resume, "auto: continue if there is a run; never; must");
+    cmd->add_option("--label", o->label, "name of the run in tables, same as record.label=TEXT");
+    cmd->add_option("--resume", o->resume, "auto: continue if there is a run, with its settings")
+        ->type_name("auto|never|must");
+    cmd->add_option("--resume-from", o->resume_from,
+                    "go on from the checkpoint of this step and write what came after it again; 0: "
+                    "the start");
+    cmd->add_flag("--retry-diverged", o->retry_diverged,
+                  "with --resume: go on with a run that has diverged");
+    cmd->add_option("--lock", o->lock,
+                    "how other processes are kept out; lease: on file systems without locks")
+        ->type_name("flock|lease");
+    cmd->add_option("--init-from", o->init_from,
+                    "start from the weights of RUN, RUN@STEP or RUN@best, with a fresh optimizer");
     cmd->add_flag("--dry-run", o->dry_run,
                   "print settings, parameters, memory and time, then stop");
     cmd->add_flag("--plan", o->plan, "like --dry-run, with every tensor by name");

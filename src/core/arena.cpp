@@ -1,12 +1,15 @@
 #include "core/arena.h"
 
+#include "core/size.h"
+
 #include <cstdlib>
 #include <cstring>
 
 namespace plumb {
 
 TensorId Plan::add(std::string name, Shape shape, Lifetime lifetime, std::size_t item_bytes) {
-    for (const TensorSpec& t : tensors_) require(t.name != name, "tensor declared twice: " + name);
+    require(names_.insert(name).second, [&] { return "tensor declared twice: " + name; });
+    check_size(name, shape, item_bytes, static_cast<double>(total_));
     const std::size_t bytes = static_cast<std::size_t>(shape.count()) * item_bytes;
     tensors_.push_back({std::move(name), shape, lifetime, bytes, total_});
     total_ += (bytes + kAlign - 1) / kAlign * kAlign;

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 namespace plumb {
@@ -33,7 +34,7 @@ class Plan {
 public:
     static constexpr std::size_t kAlign = 128;
 
-    // Throws InternalError for a name declared twice.
+    // Throws InternalError for a name declared twice, UsageError for a size beyond core/size.h.
     template <class T>
     TensorId declare(std::string name, Shape shape, Lifetime lifetime) {
         return add(std::move(name), shape, lifetime, sizeof(T));
@@ -46,6 +47,7 @@ private:
     TensorId add(std::string name, Shape shape, Lifetime lifetime, std::size_t item_bytes);
 
     std::vector<TensorSpec> tensors_;
+    std::unordered_set<std::string> names_;
     std::size_t total_ = 0;
 };
 

@@ -1,5 +1,5 @@
 // Failing early, with values. Every error that reaches a user is one of these four types; the
-// command line maps them to exit codes (interface.md): 2 usage, 3 diverged, 4 input/output.
+// command line maps them to exit codes (cli/exit_code.h): 2 usage, 3 diverged, 4 input/output.
 #pragma once
 
 #include <fmt/format.h>

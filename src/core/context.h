@@ -18,8 +18,8 @@ struct Context {
 inline constexpr Index kTokenChunk = 64;
 inline Index n_chunks(Index n_tokens) { return (n_tokens + kTokenChunk - 1) / kTokenChunk; }
 
-// Sets flush-to-zero on every thread of the pool (denormals cost a factor of 15, design.md 6) and
-// the pool's size. Call once before computing, and after changing ctx.threads.
+// Sets the pool's size and flush-to-zero on its threads; the caller's own has it only while a model
+// computes (core/flush_to_zero.h). Call once before computing, and after changing ctx.threads.
 void set_up_threads(const Context& ctx);
 
 }  // namespace plumb

@@ -1,10 +1,14 @@
 #include "core/files.h"
 
 #include "core/check.h"
+#include "core/process.h"
+#include "core/sha256.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -32,18 +36,28 @@ struct Descriptor {
     ~Descriptor() { ::close(fd); }
 };
 
+constexpr std::string_view kTemporary = ".tmp.";
+
+// ".NAME.tmp.HOST.PID": two machines may write to one folder.
 fs::path temporary_name(const fs::path& path) {
-    return path.parent_path() / fmt::format(".{}.tmp{}", path.filename().string(), ::getpid());
+    return path.parent_path() /
+           fmt::format(".{}{}{}", path.filename().string(), kTemporary, process_tag());
 }
 
 }  // namespace
 
 std::string read_file(const fs::path& path) {
-    const Descriptor file{open_or_throw("read", path, O_RDONLY)};
-    // One byte more than a plain file has, so that its end is seen without growing.
-    std::error_code ignored;
-    const std::uintmax_t expected = fs::file_size(path, ignored);
-    std::string text(ignored ? 65536 : static_cast<std::size_t>(expected) + 1, '\0');
+    // Without O_NONBLOCK a pipe that nobody writes to would be waited for here.
+    const Descriptor file{open_or_throw("read", path, O_RDONLY | O_NONBLOCK)};
+    struct stat status {};
+    if (::fstat(file.fd, &status) != 0) throw_io_error("read", path, errno);
+    if (S_ISDIR(status.st_mode)) throw_io_error("read", path, EISDIR);
+    if (!S_ISREG(status.st_mode))
+        throw IoError(fmt::format("cannot read {}: it is a pipe or a device, not a plain file",
+                                  path.string()));
+    // One byte more than the file has, so that its end is seen without growing. (/proc says 0.)
+    std::string text(std::max<std::size_t>(static_cast<std::size_t>(status.st_size) + 1, 4096),
+                     '\0');
     std::size_t size = 0;
     for (;;) {
         if (size == text.size()) text.resize(2 * size);
@@ -59,8 +73,10 @@ std::string read_file(const fs::path& path) {
 
 OutputFile::OutputFile(fs::path path, Mode mode)
     : path_(std::move(path)),
-      fd_(open_or_throw("write", path_,
-                        O_WRONLY | O_CREAT | (mode == Mode::append ? O_APPEND : O_TRUNC))) {}
+      fd_(open_or_throw(
+          "write", path_,
+          // A new file is never written through a link that somebody put there.
+          O_WRONLY | O_CREAT | (mode == Mode::append ? O_APPEND : O_TRUNC | O_NOFOLLOW))) {}
 
 OutputFile::OutputFile(OutputFile&& other) noexcept
     : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
@@ -113,6 +129,27 @@ void write_file(const fs::path& path, std::string_view text) {
     AtomicFile file(path);
     file.write(text);
     file.commit();
+}
+
+std::string temporary_of(const fs::path& path) {
+    const std::string name = path.filename().string();
+    const std::size_t at = name.rfind(kTemporary);
+    if (!name.starts_with('.') || at == std::string::npos || at < 2) return "";
+    const bool ours = is_process_tag(name.substr(at + kTemporary.size()));
+    return ours ? name.substr(1, at - 1) : "";
+}
+
+std::string file_sha256(const fs::path& path) {
+    const Descriptor file{open_or_throw("read", path, O_RDONLY)};
+    Sha256 hash;
+    std::string piece(1 << 18, '\0');
+    for (;;) {
+        const ssize_t n = ::read(file.fd, piece.data(), piece.size());
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) throw_io_error("read", path, errno);
+        if (n == 0) return hash.hex();
+        hash.update(piece.data(), static_cast<std::size_t>(n));
+    }
 }
 
 void sync_folder(const fs::path& folder) {

@@ -13,7 +13,7 @@ namespace plumb {
 [[noreturn]] void throw_io_error(std::string_view action, const std::filesystem::path& path,
                                  int error);
 
-// The whole file as bytes.
+// The whole file as bytes. Only plain files: a pipe would wait for ever, a device never end.
 std::string read_file(const std::filesystem::path& path);
 
 // A file opened for writing. write, sync and close throw; the destructor closes without checking,
@@ -39,8 +39,8 @@ private:
     int fd_ = -1;
 };
 
-// Collects writes in a temporary file beside `path`; commit() syncs it, renames it to `path` and
-// syncs the folder. Without commit() nothing of it remains.
+// Collects writes in a temporary file beside `path`, whose name no other process gives; commit()
+// syncs it, renames it to `path` and syncs the folder. Without commit() nothing of it remains.
 class AtomicFile {
 public:
     explicit AtomicFile(std::filesystem::path path);
@@ -60,6 +60,13 @@ private:
 
 // An AtomicFile of one piece.
 void write_file(const std::filesystem::path& path, std::string_view text);
+
+// The name of the file that an AtomicFile of this name would become: "STATUS" for
+// ".STATUS.tmp.HOST.PID", "" for any other name. What a kill leaves is known by it.
+std::string temporary_of(const std::filesystem::path& path);
+
+// SHA-256 of a file, read in pieces. Throws IoError.
+std::string file_sha256(const std::filesystem::path& path);
 
 // Makes renames, creations and removals in a folder last.
 void sync_folder(const std::filesystem::path& folder);

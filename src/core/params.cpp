@@ -1,6 +1,7 @@
 #include "core/params.h"
 
 #include "core/rng.h"
+#include "core/size.h"
 #include "core/text.h"
 
 #include <algorithm>
@@ -39,8 +40,10 @@ void initialise(const ParamSpec& spec, std::uint64_t seed, Real* out) {
 template <class Real>
 ParamId ParamStore<Real>::declare(ParamSpec spec) {
     require(values_.empty(), "parameters are declared before allocate(): " + spec.name);
-    for (const ParamSpec& s : specs_)
-        require(s.name != spec.name, "parameter declared twice: " + spec.name);
+    require(names_.insert(spec.name).second,
+            [&] { return "parameter declared twice: " + spec.name; });
+    check_size(spec.name, spec.shape, sizeof(Real),
+               static_cast<double>(flat_size_) * static_cast<double>(sizeof(Real)));
     constexpr Index kAlign = 64 / static_cast<Index>(sizeof(Real));
     spec.offset = flat_size_;
     flat_size_ += (spec.shape.count() + kAlign - 1) / kAlign * kAlign;
@@ -79,7 +82,7 @@ ParamId ParamStore<Real>::find(std::string_view name) const {
         if (specs_[i].name == name) return {static_cast<Index>(i)};
         names.push_back(specs_[i].name);
     }
-    throw InternalError(fmt::format("no parameter '{}'; nearest: {}", name, nearest(name, names)));
+    throw InternalError(fmt::format("no parameter '{}'{}", name, did_you_mean(name, names)));
 }
 
 template <class Real>

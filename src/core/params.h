@@ -7,6 +7,7 @@
 
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 namespace plumb {
@@ -44,7 +45,8 @@ struct ParamId {
 template <class Real>
 class ParamStore {
 public:
-    // Throws InternalError for a name declared twice or after allocate().
+    // Throws InternalError for a name declared twice or after allocate(), UsageError for a size
+    // beyond core/size.h.
     ParamId declare(ParamSpec spec);
     // Allocates both arrays (slices start on 64-byte boundaries) and sets every slice's initial
     // values from (seed, name) alone.
@@ -69,6 +71,7 @@ public:
 
 private:
     std::vector<ParamSpec> specs_;
+    std::unordered_set<std::string> names_;
     std::vector<Real> values_, grads_;
     Index flat_size_ = 0;
 };

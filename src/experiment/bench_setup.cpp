@@ -42,7 +42,8 @@ BenchShape parse_bench_shape(const std::string& text) {
         long value = 0;
         const char* end = part.data() + part.size();
         const auto [at, error] = std::from_chars(part.data(), end, value);
-        if (error == std::errc{} && at == end && value > 0) n.push_back(value);
+        constexpr long kMost = 1 << 24;  // products of two stay far inside 64 bits
+        if (error == std::errc{} && at == end && value > 0 && value <= kMost) n.push_back(value);
     }
     if (n.size() != 4 || std::count(text.begin(), text.end(), 'x') != 3)
         throw UsageError(
@@ -131,7 +132,7 @@ std::optional<double> paper_moved(const MixerConfig& mixer, long sublayers, long
 
 SyntheticTokens::SyntheticTokens(Index vocab, Index context) : vocab_(vocab), context_(context) {
     const CounterRng rng(1, "bench.tokens");
-    pool_.resize(static_cast<std::size_t>(64 * context + 1));
+    pool_.resize(static_cast<std::size_t>(kSequences * context + 1));
     for (std::size_t i = 0; i < pool_.size(); ++i)
         pool_[i] = static_cast<std::int32_t>(rng.uniform(i) * static_cast<double>(vocab));
 }
@@ -141,7 +142,7 @@ void SyntheticTokens::train_batch(std::uint64_t, std::uint64_t index, View<std::
     check_batch(tokens, targets, context_);
     const Index rows = tokens.extent(0);
     for (Index b = 0; b < rows; ++b) {
-        const Index sequence = (static_cast<Index>(index) * rows + b) % 64;
+        const Index sequence = (static_cast<Index>(index) * rows + b) % kSequences;
         const std::int32_t* from = pool_.data() + sequence * context_;
         std::copy_n(from, context_, tokens.row(b));
         std::copy_n(from + 1, context_, targets.row(b));

@@ -52,10 +52,12 @@ public:
                      View<std::int32_t> targets) const override;
     void val_batch(std::uint64_t index, View<std::int32_t> tokens,
                    View<std::int32_t> targets) const override;
+    Index val_sequences() const override { return kSequences; }
     std::string describe() const override;
     std::string fingerprint() const override { return describe(); }
 
 private:
+    static constexpr Index kSequences = 64;
     Index vocab_, context_;
     std::vector<std::int32_t> pool_;
 };

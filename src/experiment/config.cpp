@@ -4,6 +4,7 @@
 #include "core/files.h"
 #include "core/text.h"
 #include "experiment/config_fields.h"
+#include "experiment/toml_guard.h"
 #include "mixers/mixers.h"
 
 #include <toml++/toml.h>
@@ -11,7 +12,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <limits>
 
 namespace plumb {
 namespace fs = std::filesystem;
@@ -22,6 +22,8 @@ namespace {
 struct Loader {
     LoadedConfig result;
     std::vector<FieldRef> refs = field_refs(result.config);
+    bool of_a_run = false;             // a run folder's file: may have keys of schema 1
+    std::optional<long> eval_batches;  // one of them
 
     FieldRef& find(const std::string& key, const std::string& where);
     void set(const std::string& key, std::string_view typed, std::string_view shown,
@@ -31,41 +33,29 @@ struct Loader {
     void override_value(const std::string& text);
 };
 
-// The closest key; a word without a table is compared with the last parts ("lr" -> "train.lr").
-std::string nearest_key(const std::string& word, const std::vector<FieldRef>& refs) {
-    const bool has_table = word.find('.') != std::string::npos;
-    std::vector<std::string> candidates;
-    for (const FieldRef& r : refs)
-        candidates.push_back(has_table ? r.key : r.key.substr(r.key.find('.') + 1));
-    const std::string best = nearest(word, candidates);
-    const auto at = std::find(candidates.begin(), candidates.end(), best) - candidates.begin();
-    return refs[static_cast<std::size_t>(at)].key;
-}
-
 FieldRef& Loader::find(const std::string& key, const std::string& where) {
     const std::string full = key == "mixer" ? "mixer.name" : key;
     for (FieldRef& r : refs)
         if (r.key == full) return r;
-    throw UsageError(fmt::format("{}: unknown key '{}'; did you mean '{}'?", where, key,
-                                 nearest_key(key, refs)));
+    if (key == "train.eval_batches")
+        throw UsageError(fmt::format(
+            "{}: train.eval_batches is now train.eval_sequences, which no longer depends on the "
+            "batch: write the product of eval_batches and batch, for example "
+            "train.eval_sequences=64",
+            where));
+    throw UsageError(fmt::format("{}: unknown key '{}'{}", where, key, suggest_key(key)));
 }
 
 void Loader::set(const std::string& key, std::string_view typed, std::string_view shown,
                  const std::string& where) {
     FieldRef& field = find(key, where);
     if (!field.parse(typed)) {
-        const bool text = field.type() == "text";
-        throw UsageError(fmt::format("{}: {} = {} is not {} {}; for example {}={}", where,
-                                     field.key, shown, field.type() == "integer" ? "an" : "a",
-                                     field.type(), field.key, text ? "name" : field.text()));
+        const bool text = field.type() == "text" || field.type() == "list";
+        throw UsageError(fmt::format("{}: {}={} is not {} {}; for example {}={}", where, field.key,
+                                     shown, field.type() == "integer" ? "an" : "a", field.type(),
+                                     field.key, text ? "name" : field.text()));
     }
-    if (!field.choices.empty()) {
-        const std::string& value = *std::get<std::string*>(field.value);
-        if (std::find(field.choices.begin(), field.choices.end(), value) == field.choices.end())
-            throw UsageError(fmt::format("{}: {} = '{}' is not one of {}; did you mean '{}'?",
-                                         where, field.key, value, fmt::join(field.choices, ", "),
-                                         nearest(value, field.choices)));
-    }
+    field.check(where);
     result.origin[field.key] = where;
 }
 
@@ -75,9 +65,13 @@ std::string place(const fs::path& path, const toml::node& node) {
     return fmt::format("{}:{}", path.string(), node.source().begin.line);
 }
 
-// A TOML value must have the field's own type; an integer is also a number, and a highway bias may
-// be written as a number.
+// A TOML value must have the field's own type; but an integer is also a number, a whole number is
+// an integer (1e3), and a highway bias may be written as a number.
 void Loader::set(const std::string& key, const toml::node& node, const std::string& where) {
+    if (of_a_run && key == "train.eval_batches" && node.is_integer()) {
+        eval_batches = node.as_integer()->get();
+        return;
+    }
     const std::string type = find(key, where).type();
     std::string shown = "an array, table or date";
     std::string typed;
@@ -87,14 +81,19 @@ void Loader::set(const std::string& key, const toml::node& node, const std::stri
         fits = type == "integer" || type == "number" || key == "mixer.gate_bias";
     } else if (const auto* x = node.as_floating_point()) {
         typed = shown = fmt::format("{}", x->get());
-        fits = type == "number" || key == "mixer.gate_bias";
+        fits = type == "number" || type == "integer" || key == "mixer.gate_bias";
     } else if (const auto* b = node.as_boolean()) {
         typed = shown = b->get() ? "true" : "false";
         fits = type == "boolean";
     } else if (const auto* s = node.as_string()) {
         typed = s->get();
         shown = fmt::format("\"{}\"", typed);
-        fits = type == "text";
+        fits = type == "text" || type == "list";
+    } else if (const auto* list = node.as_array(); list && type == "list") {
+        fits = list->empty() || list->is_homogeneous(toml::node_type::string);
+        for (const auto& word : *list)
+            if (fits) typed += (typed.empty() ? "" : ",") + word.as_string()->get();
+        shown = "an array of other things than text";
     }
     if (!fits) {
         throw UsageError(fmt::format("{}: {} = {} has the wrong type; it takes {} {}", where, key,
@@ -104,8 +103,10 @@ void Loader::set(const std::string& key, const toml::node& node, const std::stri
 }
 
 toml::table parse_file(const fs::path& path) {
+    const std::string text = read_file(path);
+    check_toml(text, path.string());
     try {
-        return toml::parse(read_file(path), path.string());
+        return toml::parse(text, path.string());
     } catch (const toml::parse_error& e) {
         throw UsageError(fmt::format("{}:{}: not valid TOML: {}", path.string(),
                                      e.source().begin.line, e.description()));
@@ -164,68 +165,6 @@ void check_placed(const LoadedConfig& loaded) {
     }
 }
 
-struct Range {
-    const char* key;
-    double low;
-    double high;
-    bool open_low = false, open_high = false;
-};
-
-const std::vector<Range>& ranges() {
-    constexpr double kInf = std::numeric_limits<double>::infinity();
-    static const std::vector<Range> table{
-        {"model.rope_base", 0, kInf, true},
-        {"model.norm_eps", 0, kInf},
-        {"model.init_std", 0, kInf},
-        {"mixer.dilation", 1, kInf},
-        {"mixer.period", 1, kInf},
-        {"mixer.streams", 1, kInf},
-        {"mixer.sinkhorn_iters", 1, kInf},
-        {"mixer.block_size", 0, kInf},
-        {"mixer.n_blocks", 0, kInf},
-        {"train.steps", 1, kInf},
-        {"train.batch", 1, kInf},
-        {"train.accumulate", 1, kInf},
-        {"train.lr", 0, kInf, true},
-        {"train.warmup", 0, kInf},
-        {"train.decay_fraction", 0, 1},
-        {"train.min_lr_fraction", 0, 1},
-        {"train.weight_decay", 0, kInf},
-        {"train.beta1", 0, 1, false, true},
-        {"train.beta2", 0, 1, false, true},
-        {"train.adam_eps", 0, kInf, true},
-        {"train.clip", 0, kInf},
-        {"train.seed", 0, kInf},
-        {"train.eval_every", 1, kInf},
-        {"train.eval_batches", 1, kInf},
-        {"train.log_every", 1, kInf},
-        {"train.checkpoint_every", 1, kInf},
-        {"train.keep_checkpoints", 1, kInf},
-        {"train.patience", 0, kInf},
-        {"data.task_vocab", 2, kInf},
-        {"data.task_pairs", 1, kInf},
-        {"data.task_hops", 1, kInf},
-        {"data.task_modulus", 2, kInf},
-        {"data.task_order", 1, kInf},
-        {"record.probe_every", 0, kInf},
-    };
-    return table;
-}
-
-void check_range(const FieldRef& field, const Range& range) {
-    const double value = std::holds_alternative<long*>(field.value)
-                             ? static_cast<double>(*std::get<long*>(field.value))
-                             : *std::get<double*>(field.value);
-    const bool above = range.open_low ? value > range.low : value >= range.low;
-    const bool below = range.open_high ? value < range.high : value <= range.high;
-    if (above && below && std::isfinite(value)) return;
-    std::string rule = fmt::format("{} {}", range.open_low ? "above" : "at least", range.low);
-    if (std::isfinite(range.high))
-        rule += fmt::format(" and {} {}", range.open_high ? "below" : "at most", range.high);
-    throw UsageError(
-        fmt::format("{} = {} is out of range; it must be {}", field.key, field.text(), rule));
-}
-
 void check_mixer(const MixerConfig& mixer) {
     find_mixer(mixer.name);
     if (mixer.block_size > 0 && mixer.n_blocks > 0)
@@ -238,6 +177,19 @@ void check_mixer(const MixerConfig& mixer) {
             throw UsageError(fmt::format(
                 "mixer.gate_bias = '{}' must be depth, uniform or a number", mixer.gate_bias));
     }
+}
+
+// Tokens are counted in 64 bits.
+void check_length(const Config& config) {
+    const TrainConfig& t = config.train;
+    const double tokens = static_cast<double>(t.steps) * static_cast<double>(t.batch) *
+                          static_cast<double>(t.accumulate) *
+                          static_cast<double>(config.model.context);
+    if (tokens <= 0x1p62) return;
+    throw UsageError(fmt::format(
+        "train.steps={} with train.batch={}, train.accumulate={} and model.context={} are {:.1e} "
+        "tokens; the most is 4.6e18",
+        t.steps, t.batch, t.accumulate, config.model.context, tokens));
 }
 
 }  // namespace
@@ -254,14 +206,38 @@ LoadedConfig load_config(const fs::path& toml_path, const std::vector<std::strin
     return std::move(loader.result);
 }
 
+// What earlier versions wrote: validation was eval_batches batches, and probes ran on one batch.
+LoadedConfig load_run_config(const fs::path& run, const std::vector<std::string>& overrides) {
+    Loader loader;
+    for (const FieldRef& r : loader.refs) loader.result.origin[r.key] = "default";
+    loader.of_a_run = true;
+    std::vector<fs::path> chain;
+    loader.read(run / "config.toml", chain);
+    Config& config = loader.result.config;
+    if (loader.eval_batches) {
+        config.record.probe_sequences = config.train.batch;
+        if (__builtin_mul_overflow(*loader.eval_batches, config.train.batch,
+                                   &config.train.eval_sequences))
+            throw UsageError(fmt::format("{}: train.eval_batches is out of range",
+                                         (run / "config.toml").string()));
+    }
+    loader.of_a_run = false;
+    for (const std::string& text : overrides) loader.override_value(text);
+    check_mixer(config.mixer);
+    check_placed(loader.result);
+    validate(config);
+    return std::move(loader.result);
+}
+
+Config load_run_config(const fs::path& run) { return load_run_config(run, {}).config; }
+
 void validate(const Config& config) {
     Config copy = config;
     Config defaults;
     const std::vector<FieldRef> default_refs = field_refs(defaults);
     std::size_t i = 0;
     for (const FieldRef& field : field_refs(copy)) {
-        for (const Range& range : ranges())
-            if (field.key == range.key) check_range(field, range);
+        field.check("");
         const auto wrong = misplaced(config, field.key);
         if (wrong && field.text() != default_refs[i].text())
             throw UsageError(fmt::format("{} is an option of {}, but {} is '{}'", field.key,
@@ -270,6 +246,7 @@ void validate(const Config& config) {
         ++i;
     }
     check_mixer(config.mixer);
+    check_length(config);
     if (!config.data.path.empty() && !config.data.task.empty())
         throw UsageError("data.path and data.task exclude each other; set one of them");
 }

@@ -45,6 +45,13 @@ struct LoadedConfig {
 LoadedConfig load_config(const std::filesystem::path& toml_path,
                          const std::vector<std::string>& overrides);
 
+// The config.toml of a run's folder, those of earlier versions too: what they counted in batches is
+// turned into the same sequences. Throws as load_config.
+Config load_run_config(const std::filesystem::path& run);
+// The same with the overrides `key=value` over it.
+LoadedConfig load_run_config(const std::filesystem::path& run,
+                             const std::vector<std::string>& overrides);
+
 // Ranges that need no other module to judge. Throws UsageError naming key and range. Extents of the
 // model are checked by ModelConfig::resolved().
 void validate(const Config& config);
@@ -65,8 +72,14 @@ struct FieldInfo {
     std::string type;           // integer, number, boolean, text
     std::string default_value;  // as TOML text
     std::string help;
-    Choices choices;  // empty: any
+    Choices choices;                  // empty: any
+    std::string allowed;              // range or choices in words; empty: any
+    std::vector<std::string> owners;  // mixers or tasks that read it; empty: always read
+    bool changes_numbers;             // false: any value gives the same losses, to the bit
 };
 std::vector<FieldInfo> fields();
+
+// For `key` that is none: "; did you mean 'train.lr'?", or, where no key is near, where to look.
+std::string suggest_key(const std::string& key);
 
 }  // namespace plumb

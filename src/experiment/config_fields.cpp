@@ -1,6 +1,7 @@
 #include "experiment/config_fields.h"
 
 #include "core/check.h"
+#include "core/text.h"
 #include "mixers/mixers.h"
 #include "train/tasks.h"
 
@@ -18,8 +19,8 @@ struct Collector {
     std::vector<FieldRef>& out;
 
     template <class T>
-    void operator()(const char* name, T& value, const char* help, Choices choices = {}) {
-        out.push_back({table + "." + name, &value, help, std::move(choices)});
+    void operator()(const char* name, T& value, const char* help, Field rule = {}) {
+        out.push_back({table + "." + name, &value, help, std::move(rule)});
     }
 };
 
@@ -69,9 +70,42 @@ bool parse_all(std::string_view typed, T& out) {
     return true;
 }
 
+// Without blanks and, if both are there, the characters `open` and `close` around it.
+std::string_view stripped(std::string_view s, char open, char close) {
+    constexpr std::string_view kBlank = " \t\r\n";
+    const std::size_t begin = std::min(s.find_first_not_of(kBlank), s.size());
+    s = s.substr(begin, s.find_last_not_of(kBlank) + 1 - begin);
+    return s.size() >= 2 && s.front() == open && s.back() == close ? s.substr(1, s.size() - 2) : s;
+}
+
+// query  |  query,key_gain  |  ["query", 'key_gain']  |  []; false for an empty word.
+bool parse_words(std::string_view typed, Words& out) {
+    Words words;
+    std::string_view rest = stripped(typed, '[', ']');
+    for (bool more = !stripped(rest, ' ', ' ').empty(); more;) {
+        const std::size_t comma = rest.find(',');
+        const std::string_view word =
+            stripped(stripped(rest.substr(0, comma), '"', '"'), '\'', '\'');
+        if (word.empty()) return false;
+        words.emplace_back(word);
+        more = comma != rest.npos;
+        if (more) rest = rest.substr(comma + 1);
+    }
+    out = std::move(words);
+    return true;
+}
+
 struct Parser {
     std::string_view typed;
-    bool operator()(long* v) const { return parse_all(typed, *v); }
+    bool operator()(Words* v) const { return parse_words(typed, *v); }
+    bool operator()(long* v) const {
+        if (parse_all(typed, *v)) return true;
+        double value = 0;  // 1e3; beyond 2^53 not every integer is a double
+        if (!parse_all(typed, value) || value != std::trunc(value) || std::abs(value) > 0x1p53)
+            return false;
+        *v = static_cast<long>(value);
+        return true;
+    }
     bool operator()(double* v) const {
         double value = 0;
         if (!parse_all(typed, value) || !std::isfinite(value)) return false;
@@ -94,18 +128,62 @@ struct Printer {
     std::string operator()(const double* v) const { return number_text(*v); }
     std::string operator()(const bool* v) const { return *v ? "true" : "false"; }
     std::string operator()(const std::string* v) const { return quoted(*v); }
+    std::string operator()(const Words* v) const {
+        std::vector<std::string> words;
+        for (const std::string& word : *v) words.push_back(quoted(word));
+        return fmt::format("[{}]", fmt::join(words, ", "));
+    }
 };
 
 }  // namespace
 
 std::string FieldRef::type() const {
-    constexpr const char* names[] = {"integer", "number", "boolean", "text"};
+    constexpr const char* names[] = {"integer", "number", "boolean", "text", "list"};
     return names[value.index()];
 }
 
 std::string FieldRef::text() const { return std::visit(Printer{}, value); }
 
 bool FieldRef::parse(std::string_view typed) { return std::visit(Parser{typed}, value); }
+
+std::string FieldRef::allowed() const {
+    if (!rule.choices.empty()) {
+        std::string words;
+        for (const std::string& c : rule.choices)
+            words += (words.empty() ? "" : ", ") + (c.empty() ? "\"\"" : c);
+        return words;
+    }
+    const Range& r = rule.range;
+    const bool lowest = std::isfinite(r.low), highest = std::isfinite(r.high);
+    if (lowest && highest && !r.open_low && !r.open_high)
+        return fmt::format("{} to {}", r.low, r.high);
+    std::string text;
+    if (lowest) text = fmt::format("{} {}", r.open_low ? "above" : "at least", r.low);
+    if (highest)
+        text += fmt::format("{}{} {}", text.empty() ? "" : ", ", r.open_high ? "below" : "at most",
+                            r.high);
+    return text;
+}
+
+void FieldRef::check(const std::string& where) const {
+    const std::string place = where.empty() ? "" : where + ": ";
+    if (const auto* const* word = std::get_if<std::string*>(&value)) {
+        const Choices& c = rule.choices;
+        if (c.empty() || std::find(c.begin(), c.end(), **word) != c.end()) return;
+        throw UsageError(fmt::format("{}{}='{}' is not one of {}{}", place, key, **word, allowed(),
+                                     did_you_mean(**word, c)));
+    }
+    double number = 0;
+    if (const auto* const* n = std::get_if<long*>(&value))
+        number = static_cast<double>(**n);
+    else if (const auto* const* x = std::get_if<double*>(&value))
+        number = **x;
+    else
+        return;
+    if (!rule.range.holds(number))
+        throw UsageError(
+            fmt::format("{}{}={} is out of range; it must be {}", place, key, text(), allowed()));
+}
 
 std::vector<FieldRef> field_refs(Config& config) {
     std::vector<FieldRef> out;
@@ -116,18 +194,25 @@ std::vector<FieldRef> field_refs(Config& config) {
     collect("model", config.model);
     collect("mixer", config.mixer);
     collect("train", config.train);
+    collect("seed", config.train.seeds);
     collect("data", config.data);
     collect("record", config.record);
     return out;
 }
 
-std::optional<Misplaced> misplaced(const Config& config, std::string_view key) {
+std::vector<std::string> option_owners(std::string_view key) {
     const std::string option(key.substr(key.find('.') + 1));
+    if (key.starts_with("mixer.")) return owners(mixers(), option);
+    if (key.starts_with("data.")) return owners(tasks(), option);
+    return {};
+}
+
+std::optional<Misplaced> misplaced(const Config& config, std::string_view key) {
     Misplaced out;
-    if (key.starts_with("mixer."))
-        out = {"mixer.name", config.mixer.name, owners(mixers(), option)};
-    else if (key.starts_with("data."))
-        out = {"data.task", config.data.task, owners(tasks(), option)};
+    out.owners = option_owners(key);
+    const bool of_mixer = key.starts_with("mixer.");
+    out.selector = of_mixer ? "mixer.name" : "data.task";
+    out.chosen = of_mixer ? config.mixer.name : config.data.task;
     const bool placed = out.owners.empty() || std::find(out.owners.begin(), out.owners.end(),
                                                         out.chosen) != out.owners.end();
     return placed ? std::nullopt : std::optional(out);

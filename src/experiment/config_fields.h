@@ -13,18 +13,26 @@ namespace plumb {
 
 struct FieldRef {
     std::string key;  // model.layers
-    std::variant<long*, double*, bool*, std::string*> value;
+    std::variant<long*, double*, bool*, std::string*, Words*> value;
     std::string help;
-    Choices choices;
+    Field rule;
 
-    std::string type() const;  // integer, number, boolean, text
-    std::string text() const;  // the value as TOML text; doubles keep every bit
-    // Sets the value from what a user typed, without quotes; false if the type does not fit.
+    std::string type() const;     // integer, number, boolean, text, list
+    std::string text() const;     // the value as TOML text; doubles keep every bit
+    std::string allowed() const;  // "at least 1", "0 to 1", "swiglu, gelu", "" for anything
+    // Sets the value from what a user typed, without quotes; false if the type does not fit. An
+    // integer may be written 1e3; a list is words with commas between, in brackets and quotes or
+    // not.
     bool parse(std::string_view typed);
+    // Throws UsageError naming `where` (may be empty), key and value if the rule does not allow it.
+    void check(const std::string& where) const;
 };
 
 // Every field of `config`, in the order of the tables; refers into `config`.
 std::vector<FieldRef> field_refs(Config& config);
+
+// Mixers or tasks that read the option `key`; none: every one does, or it belongs to neither table.
+std::vector<std::string> option_owners(std::string_view key);
 
 // Why an option does not apply to this config: it belongs to other mixers or tasks.
 struct Misplaced {

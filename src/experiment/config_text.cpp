@@ -1,4 +1,6 @@
 // A Config as TOML, JSON and tables.
+#include "core/check.h"
+#include "core/text.h"
 #include "experiment/config_fields.h"
 
 namespace plumb {
@@ -41,8 +43,25 @@ std::vector<FieldInfo> fields() {
     Config defaults;
     std::vector<FieldInfo> out;
     for (const FieldRef& f : field_refs(defaults))
-        out.push_back({f.key, f.type(), f.text(), f.help, f.choices});
+        out.push_back({f.key, f.type(), f.text(), f.help, f.rule.choices, f.allowed(),
+                       option_owners(f.key), f.rule.changes_numbers});
     return out;
+}
+
+std::string suggest_key(const std::string& key) {
+    const auto last = [](const std::string& k) { return k.substr(k.find('.') + 1); };
+    std::vector<std::string> of_table, all;  // last parts: of the table typed, of any table
+    for (const FieldInfo& f : fields()) {
+        if (last(f.key) == last(key)) return fmt::format("; did you mean '{}'?", f.key);
+        all.push_back(last(f.key));
+        if (f.key == key.substr(0, key.find('.') + 1) + last(f.key))
+            of_table.push_back(last(f.key));
+    }
+    std::string word = nearest(last(key), of_table);
+    if (word.empty()) word = nearest(last(key), all);
+    for (const FieldInfo& f : fields())
+        if (!word.empty() && last(f.key) == word) return fmt::format("; did you mean '{}'?", f.key);
+    return "; `plumb list settings` shows all";
 }
 
 }  // namespace plumb

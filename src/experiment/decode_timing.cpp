@@ -20,8 +20,9 @@ double seconds(F&& f) {
 
 DecodeTiming time_decode(const TransformerShape& shape, Index context, Index steps) {
     if (steps < 1 || steps > context || context > shape.model.context)
-        throw UsageError(fmt::format("timing {} steps up to position {}: the model has {} positions",
-                                     steps, context, shape.model.context));
+        throw UsageError(
+            fmt::format("timing {} steps up to position {}: the model has {} positions", steps,
+                        context, shape.model.context));
     const Context ctx{Device::cpu, shape.threads};
     set_up_threads(ctx);
     Decoder<float> decoder(shape);
@@ -30,11 +31,11 @@ DecodeTiming time_decode(const TransformerShape& shape, Index context, Index ste
     const CounterRng rng(1, "decode_timing");
     std::vector<std::int32_t> tokens(static_cast<std::size_t>(shape.batch * context));
     for (std::size_t i = 0; i < tokens.size(); ++i)
-        tokens[i] = static_cast<std::int32_t>(rng.below(i, static_cast<std::uint64_t>(shape.vocab)));
+        tokens[i] =
+            static_cast<std::int32_t>(rng.below(i, static_cast<std::uint64_t>(shape.vocab)));
     const auto view = [&](Index first, Index n) {
-        return View<const std::int32_t>{tokens.data() + shape.batch * first,
-                                        {{'B', shape.batch}, {'T', n}},
-                                        Device::cpu};
+        return View<const std::int32_t>{
+            tokens.data() + shape.batch * first, {{'B', shape.batch}, {'T', n}}, Device::cpu};
     };
     DecodeTiming timing;
     timing.prefill_seconds = seconds([&] { decoder.prefill(ctx, view(0, prompt)); });

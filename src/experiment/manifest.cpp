@@ -2,11 +2,11 @@
 
 #include "core/check.h"
 #include "core/files.h"
+#include "core/process.h"
 #include "plumb/build_info.h"
 #include "plumb/git_info.h"
 
 #include <fmt/chrono.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -28,11 +28,6 @@ std::string read_cpuinfo() {
     } catch (const IoError&) {
         return "";  // not Linux: the manifest says "unknown"
     }
-}
-
-std::string host_name() {
-    std::array<char, 256> name{};
-    return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
 }
 
 }  // namespace
@@ -62,8 +57,9 @@ CpuInfo parse_cpuinfo(const std::string& text) {
 nlohmann::ordered_json make_manifest(const ManifestInputs& in) {
     const CpuInfo cpu = parse_cpuinfo(read_cpuinfo());
     nlohmann::ordered_json out;
-    out["schema"] = 1;
+    out["schema"] = 2;
     out["version"] = build_info::version;
+    out["numerics"] = kNumerics;
     out["date"] = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
     out["command_line"] = in.command_line;
     out["git"] = {{"commit", git_commit()}, {"dirty", git_dirty()}};
@@ -80,7 +76,9 @@ nlohmann::ordered_json make_manifest(const ManifestInputs& in) {
                   {"precision", in.precision},
                   {"threads", in.threads},
                   {"seed", in.seed}};
+    if (!in.seeds.is_null()) out["run"]["seeds"] = in.seeds;
     out["data"] = {{"description", in.dataset}, {"fingerprint", in.dataset_fingerprint}};
+    if (!in.init_from.is_null()) out["init_from"] = in.init_from;
     return out;
 }
 

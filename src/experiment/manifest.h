@@ -8,14 +8,20 @@
 
 namespace plumb {
 
+// Raised by hand when a default or any arithmetic changes a loss: runs of different numerics are
+// not compared.
+inline constexpr int kNumerics = 1;
+
 struct ManifestInputs {
     std::vector<std::string> command_line;  // argv
     std::string device;                     // cpu, or the GPU's name
     std::string precision;                  // fp32, bf16
     int threads = 1;
     long seed = 1;
-    std::string dataset;              // one line that describes it
-    std::string dataset_fingerprint;  // hash of tokens and tokenizer, or of the task's options
+    std::string dataset;                 // one line that describes it
+    std::string dataset_fingerprint;     // hash of tokens and tokenizer, or of the task's options
+    nlohmann::ordered_json init_from{};  // run, step and SHA-256 of weights it started from
+    nlohmann::ordered_json seeds{};      // {"init": 1, "data": 1, "dropout": 1}, whoever set them
 };
 
 // schema, version, git, build, machine, run and data. The time is UTC.

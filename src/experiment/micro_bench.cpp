@@ -1,5 +1,6 @@
 #include "experiment/micro_bench.h"
 
+#include "core/flush_to_zero.h"
 #include "experiment/bench.h"
 #include "experiment/mixer_walk.h"
 #include "model/model.h"
@@ -314,6 +315,7 @@ std::vector<MicroBench> micro_bench(
     std::vector<Config> configs;
     for (const BenchMixer& m : mixers) configs.push_back(bench_config(shape, m, settings));
     set_up_threads(ctx);
+    const FlushToZero flush;
     const Config& c = configs.front();
     if (precision == "bf16")
         return sweeps(Ops<Bf16>(shape, c, ctx, precision, bandwidths), mixers, configs, progress);

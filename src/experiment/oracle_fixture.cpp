@@ -1,10 +1,9 @@
 #include "experiment/oracle_fixture.h"
 
+#include "core/json.h"
 #include "experiment/compare.h"
 #include "experiment/config.h"
 #include "experiment/toy_stack.h"
-
-#include <nlohmann/json.hpp>
 
 #include <map>
 
@@ -107,7 +106,7 @@ TransformerShape fixture_shape(const SafetensorsFile& file) {
     try {
         const auto& meta = file.metadata();
         const auto overrides =
-            nlohmann::json::parse(meta.at("config")).get<std::vector<std::string>>();
+            parse_json(meta.at("config"), file.path().string()).get<std::vector<std::string>>();
         const Config c = load_config("", overrides).config;
         return {c.model, c.mixer, std::stol(meta.at("vocab")), std::stol(meta.at("batch")), 1};
     } catch (const std::exception& e) {
@@ -116,20 +115,28 @@ TransformerShape fixture_shape(const SafetensorsFile& file) {
 }
 
 template <class Real>
+std::unique_ptr<Transformer<Real>> fixture_model(const SafetensorsFile& file) {
+    auto model = std::make_unique<Transformer<Real>>(fixture_shape(file));
+    model->allocate(1);
+    load(file, *model);
+    return model;
+}
+
+template <class Real>
 OracleErrors oracle_errors(const SafetensorsFile& file) {
-    Transformer<Real> model(fixture_shape(file));
-    model.allocate(1);
-    load(file, model);
+    const auto model = fixture_model<Real>(file);
     const Context ctx;
     const double want = std::stod(file.metadata().at("loss"));
     OracleErrors errors{};
-    errors.loss = std::abs(model.forward(ctx) - want) / std::abs(want);
-    errors.matrix = matrix_difference(file, model);
-    model.backward(ctx);
-    errors.gradient = gradient_difference(file, model);
+    errors.loss = std::abs(model->forward(ctx) - want) / std::abs(want);
+    errors.matrix = matrix_difference(file, *model);
+    model->backward(ctx);
+    errors.gradient = gradient_difference(file, *model);
     return errors;
 }
 
+template std::unique_ptr<Transformer<float>> fixture_model(const SafetensorsFile&);
+template std::unique_ptr<Transformer<double>> fixture_model(const SafetensorsFile&);
 template OracleErrors oracle_errors<float>(const SafetensorsFile&);
 template OracleErrors oracle_errors<double>(const SafetensorsFile&);
 

@@ -20,6 +20,11 @@ std::filesystem::path find_fixtures();
 // Configuration a fixture was made with. Throws IoError for a file that is no fixture.
 TransformerShape fixture_shape(const SafetensorsFile& file);
 
+// The fixture's model with its parameters, tokens and targets, in Real. Throws IoError if the
+// parameters are not exactly ours.
+template <class Real>
+std::unique_ptr<Transformer<Real>> fixture_model(const SafetensorsFile& file);
+
 struct OracleErrors {
     double loss;    // relative
     double matrix;  // M: worst row of a token, relative to the row's largest entry
@@ -28,7 +33,7 @@ struct OracleErrors {
     double gradient;
 };
 
-// Runs the fixture's model. Throws IoError if its parameters are not exactly ours.
+// Runs fixture_model.
 template <class Real>
 OracleErrors oracle_errors(const SafetensorsFile& file);
 

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "experiment/run_directory.h"
+#include "experiment/run_lock.h"
 #include "train/trainer.h"
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,7 +16,8 @@ namespace plumb {
 struct RunOptions {
     Config config;
     std::filesystem::path out;
-    Resume resume = Resume::never;
+    ResumeOptions resume;
+    LockKind lock = LockKind::flock;
     Context context;
     std::vector<std::string> command_line;
 };
@@ -37,18 +38,18 @@ struct RunObserver {
     std::function<void(const std::string&)> note;
 };
 
-enum class RunOutcome : std::uint8_t { done, already_done, interrupted };
+enum class RunOutcome : std::uint8_t { done, already_done, already_diverged, interrupted };
 
 struct RunResult {
     RunOutcome outcome;
     nlohmann::ordered_json summary;
 };
 
-// Runs, or resumes. `stop`, set from a signal handler, ends the run after the current step with a
-// checkpoint. Throws UsageError, IoError, or Diverged (the run's folder then says so and keeps the
-// last good checkpoint).
+// Runs, or resumes. `stop`, set by a signal, ends the run with a checkpoint after the micro-batch
+// at hand. Throws RunBusy if another process writes the folder, UsageError, IoError, or Diverged
+// (the run's folder then says so and keeps the last good checkpoint).
 RunResult run_training(const RunOptions& options, const RunObserver& observer,
-                       const std::atomic<bool>& stop);
+                       const StopFlag& stop);
 
 // What a run would need and do, without running it.
 struct RunPlan {

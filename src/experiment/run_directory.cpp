@@ -2,10 +2,13 @@
 
 #include "core/check.h"
 #include "core/files.h"
+#include "experiment/run_lock.h"
+#include "experiment/run_settings.h"
 #include "train/checkpoint.h"
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <vector>
 
 namespace fs = std::filesystem;
@@ -19,19 +22,6 @@ std::map<std::string, std::string> value_map(const Config& config) {
     return map;
 }
 
-// "train.lr (0.001 there, 0.002 here), ..." for what changes the numbers of a run.
-std::string differences(const Config& there, const Config& here) {
-    std::map<std::string, std::string> a = value_map(there), b = value_map(here);
-    for (const auto& [key, value] : b) a.emplace(key, "unset");
-    std::string text;
-    for (const auto& [key, value] : a) {
-        const std::string now = b.contains(key) ? b.at(key) : "unset";
-        if (value == now || key == "data.path" || key.starts_with("record.")) continue;
-        text += fmt::format("{}{} ({} there, {} here)", text.empty() ? "" : ", ", key, value, now);
-    }
-    return text;
-}
-
 std::string read_status(const fs::path& dir) {
     if (!fs::exists(dir / "STATUS")) return "";
     std::string text = read_file(dir / "STATUS");
@@ -39,15 +29,59 @@ std::string read_status(const fs::path& dir) {
     return text;
 }
 
-// What a kill inside write_file leaves.
+// "manifest.3.json": `middle` are digits between the two ends.
+bool is_numbered(const std::string& name, std::string_view begin, std::string_view end) {
+    if (!name.starts_with(begin) || !name.ends_with(end) ||
+        name.size() <= begin.size() + end.size())
+        return false;
+    return std::all_of(name.begin() + static_cast<std::ptrdiff_t>(begin.size()),
+                       name.end() - static_cast<std::ptrdiff_t>(end.size()),
+                       [](unsigned char c) { return std::isdigit(c); });
+}
+
+// A file that a run writes whole, in its folder or in matrix/.
+bool is_run_file(const std::string& name) {
+    static const std::set<std::string> names{"config.toml",  "manifest.json", "STATUS",
+                                             "summary.json", "metrics.jsonl", "depth.jsonl",
+                                             "timing.json",  "meta.json",     RunLease::kName};
+    return names.contains(name) || is_numbered(name, "manifest.", ".json") ||
+           is_numbered(name, "step_", ".safetensors");
+}
+
+// What a kill inside write_file leaves of a run: nothing that anybody else may have made.
 bool is_leftover(const fs::path& path) {
+    std::error_code ignored;
+    return fs::is_regular_file(fs::symlink_status(path, ignored)) &&
+           is_run_file(temporary_of(path));
+}
+
+// What may be in a folder before it is a run.
+bool is_no_content(const fs::path& path) {
     const std::string name = path.filename().string();
-    return name.starts_with(".") && name.find(".tmp") != std::string::npos;
+    return is_leftover(path) || name == RunLock::kName || name.starts_with(RunLease::kName) ||
+           name.starts_with(".clock.");
 }
 
 std::vector<fs::path> entries(const fs::path& dir) {
     if (!fs::exists(dir)) return {};
     return {fs::directory_iterator(dir), fs::directory_iterator()};
+}
+
+// The checkpoint to go on from; none: the start.
+std::optional<fs::path> resume_point(const fs::path& dir, const ResumeOptions& options) {
+    if (options.from_step == 0L) return std::nullopt;
+    if (options.from_step) try {
+            return find_checkpoint({dir, std::to_string(*options.from_step)});
+        } catch (const IoError& e) {
+            throw UsageError(fmt::format("--resume-from {}: {}", *options.from_step, e.what()));
+        }
+    const auto newest = newest_checkpoint(dir);
+    if (options.resume == Resume::must && !newest)
+        throw UsageError(
+            fmt::format("--resume must: {} has no finished checkpoint; --resume auto "
+                        "starts it again",
+                        dir.string()));
+    return newest;
 }
 
 }  // namespace
@@ -59,48 +93,51 @@ Resume parse_resume(const std::string& text) {
     throw UsageError(fmt::format("--resume {}: use auto, never or must", text));
 }
 
-RunStart inspect_run_directory(const fs::path& dir, Resume resume, const Config& config) {
+RunStart inspect_run_directory(const fs::path& dir, const ResumeOptions& options,
+                               const Config& config) {
     const std::string where = dir.string();
     if (fs::exists(dir) && !fs::is_directory(dir))
         throw UsageError(fmt::format("--out {}: is a file; choose another folder", where));
     const bool has_run = fs::exists(dir / "config.toml");
     if (!has_run) {
         const std::vector<fs::path> found = entries(dir);
-        if (!std::all_of(found.begin(), found.end(), is_leftover))
+        if (!std::all_of(found.begin(), found.end(), is_no_content))
             throw UsageError(fmt::format(
                 "--out {}: holds files that are not a run; choose a new or empty folder", where));
-        if (resume == Resume::must)
-            throw UsageError(fmt::format("--resume must: {} holds no run; check --out", where));
+        if (options.resume == Resume::must || options.from_step)
+            throw UsageError(fmt::format("{}: {} holds no run; check --out",
+                                         options.from_step ? "--resume-from" : "--resume must",
+                                         where));
         return {};
     }
-    if (resume == Resume::never)
+    if (options.resume == Resume::never)
         throw UsageError(fmt::format(
             "--out {}: holds a run (status: {}); continue it with --resume auto, or choose another "
             "folder. Nothing was written",
             where, read_status(dir)));
-    const std::string differing = differences(load_config(dir / "config.toml", {}).config, config);
-    if (!differing.empty())
-        throw UsageError(
-            fmt::format("--out {}: holds a run of another config: {}. Give the same "
-                        "settings to resume it, or choose another folder",
-                        where, differing));
-    RunStart start{newest_checkpoint(dir), read_status(dir) == "done", true};
-    if (resume == Resume::must && !start.checkpoint)
-        throw UsageError(
-            fmt::format("--resume must: {} has no finished checkpoint; --resume auto "
-                        "starts it again",
-                        where));
+    const Config there = load_run_config(dir);
+    RunStart start{resume_point(dir, options), "", true};
+    const long completed = start.checkpoint ? checkpoint_step(*start.checkpoint) : 0;
+    require_same_settings(dir, there, config, completed);
+    const std::string status = read_status(dir);
+    const bool over = status == "done" || (status == "diverged" && !options.retry_diverged);
+    if (over && !options.from_step && there.train.steps == config.train.steps) {
+        require_same_data(dir, there, config);
+        start.ended = status;
+    }
     return start;
 }
 
 void create_run_directory(const fs::path& dir, const Config& config,
                           const nlohmann::ordered_json& manifest) {
     make_folder(dir);
-    for (const fs::path& folder : {dir, dir / "matrix"})
+    for (const fs::path& folder : {dir, dir / "matrix", dir / "data"})
         for (const fs::path& path : entries(folder))
             if (is_leftover(path)) remove_path(path);
     // First what makes the folder a run, so that one killed here can be resumed.
-    if (!fs::exists(dir / "config.toml")) write_file(dir / "config.toml", to_toml(config));
+    const std::string settings = to_toml(config);
+    if (!fs::exists(dir / "config.toml") || read_file(dir / "config.toml") != settings)
+        write_file(dir / "config.toml", settings);
     fs::path path = dir / "manifest.json";
     for (int n = 2; fs::exists(path); ++n) path = dir / fmt::format("manifest.{}.json", n);
     write_file(path, manifest.dump(2) + "\n");
@@ -111,12 +148,12 @@ void write_status(const fs::path& dir, const std::string& status) {
     write_file(dir / "STATUS", status + "\n");
 }
 
-std::string run_label(const MixerConfig& mixer) {
-    Config config, defaults;
-    config.mixer = mixer;
-    defaults.mixer.name = mixer.name;
+std::string run_label(const Config& config) {
+    if (!config.record.label.empty()) return config.record.label;
+    Config defaults;
+    defaults.mixer.name = config.mixer.name;
     const auto standard = value_map(defaults);
-    std::string label = mixer.name;
+    std::string label = config.mixer.name;
     for (const auto& [key, value] : value_map(config))
         if (key.starts_with("mixer.") && (!standard.contains(key) || standard.at(key) != value))
             label += fmt::format(" {}={}", key.substr(6), value);

@@ -28,7 +28,7 @@ public:
             setting_ = settings.empty() ? "default" : fmt::format("{}", fmt::join(settings, " "));
             config_ = mixer_config(mixer_.name, settings);
             check_alone();
-            check_in_model(mixer_.equals_standard_at_init || config_.gate_bias == "uniform");
+            check_in_model(starts_as_standard(mixer_, config_));
         }
         if (mixer_.name == "mhc") check_sinkhorn();
         check_oracle();

@@ -46,8 +46,8 @@ ModelConfig tiny_config(double norm_eps) {
 template <class T>
 std::unique_ptr<Transformer<T>> tiny_model(const MixerConfig& mixer, std::uint64_t seed,
                                            const ModelConfig& model) {
-    auto m = std::make_unique<Transformer<T>>(
-        TransformerShape{model, mixer, kTinyVocab, kTinyBatch, 2});
+    auto m =
+        std::make_unique<Transformer<T>>(TransformerShape{model, mixer, kTinyVocab, kTinyBatch, 2});
     m->allocate(seed);
     const CounterRng tokens(seed, "tiny/tokens"), targets(seed, "tiny/targets");
     for (Index n = 0; n < m->tokens().count(); ++n) {

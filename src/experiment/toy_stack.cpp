@@ -1,5 +1,6 @@
 #include "experiment/toy_stack.h"
 
+#include "core/flush_to_zero.h"
 #include "core/rng.h"
 #include "experiment/compare.h"
 #include "experiment/config.h"
@@ -69,6 +70,7 @@ void ToyStack<Real>::read_from_mixer(const Context& ctx, int l) {
 
 template <class Real>
 double ToyStack<Real>::forward(const Context& ctx) {
+    const FlushToZero flush;  // as a model does
     arena_->poison();
     const std::size_t nc = outputs_.front().size();
     std::copy_n(outputs_.front().data(), nc, mixer_->slot(0).data);
@@ -95,6 +97,7 @@ double ToyStack<Real>::forward(const Context& ctx) {
 
 template <class Real>
 void ToyStack<Real>::backward(const Context& ctx, Real scale) {
+    const FlushToZero flush;
     const std::size_t nc = outputs_.front().size();
     std::vector<Real> d(nc), dz(nc);
     const auto read_backward = [&](int l) {
@@ -154,7 +157,7 @@ double matrix_error(ToyStack<Real>& stack) {
 #define PLUMB_INSTANTIATE(Real)                                                            \
     template void perturb(ParamStore<Real>&, double, std::uint64_t, std::optional<Group>); \
     template class ToyStack<Real>;                                                         \
-    template std::vector<Real> depth_matrix(const DepthMatrix<Real>&, Index);               \
+    template std::vector<Real> depth_matrix(const DepthMatrix<Real>&, Index);              \
     template double matrix_error(ToyStack<Real>&);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)

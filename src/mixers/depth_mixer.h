@@ -87,8 +87,6 @@ public:
     View<const T> write_backward(const Context& ctx, int l);                // (N, C)
     View<const T> begin_backward(const Context& ctx);                       // (N, C)
 
-    // How many inputs read(l) fills; 4 for schemes that mix q, k, v and residual apart.
-    virtual int ways(int /*l*/) const { return 1; }
     // The running state after write(l) that "norm by depth" measures, one token of it: stream_width
     // numbers, C or K*C. To be asked for between read(l+1) and read(l+2).
     virtual Index stream_width() const { return shape().channels; }

@@ -4,10 +4,11 @@
 //
 // The gate sees g_l = RMSNorm(h_l) without gain (or h_l, gate_input = raw). scalar: w_l (C), one
 // gate a token; vector: W_l (C, C), one gate a channel; static: b_l alone. W starts at 0, so gates
-// start at their bias. gate_bias: depth, b = -log(L-1), keeps (1 - 1/L)^L ~ 0.37 of the embedding
-// at any depth (ours; a constant -1 leaves 5e-4 at L = 24); uniform, b_l = -log l, makes h_{l+1}
-// the mean of all outputs, that is the standard network up to a scale the norms remove (ours); or a
-// number. M[l,i] = t_i prod_{i<j<l} (1 - t_j); rows sum to 1.
+// start at their bias. gate_bias: uniform (default), b_l = -log l, makes h_{l+1} the mean of all
+// outputs, that is the standard network up to a scale the norms remove (ours); depth,
+// b = -log(L-1), keeps (1 - 1/L)^L ~ 0.37 of the embedding at any depth (ours; a constant -1 leaves
+// 5e-4 at L = 24), but starts with gradients several times smaller; or a number. M[l,i] = t_i
+// prod_{i<j<l} (1 - t_j); rows sum to 1.
 //
 // One running h in Real; v_l is kept in T, h_l only as the pre-norm keeps it. Backward needs
 // v_l - h_l = (v_l - h_{l+1}) / (1 - t_l), so that one pass per site has all it reads at hand:

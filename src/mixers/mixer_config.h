@@ -8,9 +8,11 @@ namespace plumb {
 
 struct MixerConfig {
     std::string name = "standard";
+    Words freeze;
+    double lr_scale = 1.0;
     // highway
     std::string gate = "scalar";
-    std::string gate_bias = "depth";
+    std::string gate_bias = "uniform";
     std::string gate_input = "norm";
     // denseformer
     long dilation = 1;
@@ -28,22 +30,41 @@ struct MixerConfig {
 
     template <class V>
     void visit(V& v) {
-        v("name", name, "depth mixer; `plumb list mixers` shows all");
-        v("gate", gate, "highway: what a gate is", Choices{"scalar", "vector", "static"});
+        v("name", name,
+          "which depth mixer stands in for the residual connection; `plumb list mixers` shows all");
+        v("freeze", freeze,
+          "kinds of the mixer's parameters that are not trained, as their names end: query, "
+          "gate.bias");
+        v("lr_scale", lr_scale, "the learning rate of the mixer's parameters is lr_scale times lr",
+          within(0, 1e6));
+        v("gate", gate,
+          "what a gate t is: one number per token, one per channel, or learned without looking at "
+          "the token",
+          Choices{"scalar", "vector", "static"});
         v("gate_bias", gate_bias,
-          "highway: 'depth' (-log(L-1)), 'uniform' (-log l: starts as the mean) or a number");
-        v("gate_input", gate_input, "highway: the gate sees RMSNorm(h) or h",
+          "where the gates start: uniform (-log l at sublayer l: as the standard network), depth "
+          "(-log(L-1) everywhere) or a number");
+        v("gate_input", gate_input, "what the gate looks at: RMSNorm(h) or h itself",
           Choices{"norm", "raw"});
-        v("dilation", dilation, "denseformer: mix every dilation-th block");
-        v("period", period, "denseformer: mix after every period-th block");
-        v("streams", streams, "hyper, mhc: residual streams");
-        v("dynamic", dynamic, "hyper: weights depend on the token");
-        v("sinkhorn_iters", sinkhorn_iters, "mhc: Sinkhorn iterations");
-        v("bias_init", bias_init, "mhc: initial biases", Choices{"identity", "zero", "one_hot"});
-        v("reduction", reduction, "mhc: how streams become one", Choices{"mean", "sum", "learned"});
-        v("key_gain", key_gain, "attnres*: learned gain in the key RMSNorm");
-        v("block_size", block_size, "attnres_block: sublayers per block (0: from n_blocks)");
-        v("n_blocks", n_blocks, "attnres_block: number of blocks (0: 8, unless block_size is set)");
+        v("dilation", dilation, "an average takes in every dilation-th earlier block only",
+          within(1, 1e6));
+        v("period", period, "blocks between two averages", within(1, 1e6));
+        v("streams", streams, "number K of parallel residual streams", within(1, 64));
+        v("dynamic", dynamic,
+          "true: the mixing weights depend on the token; false: they are learned constants");
+        v("sinkhorn_iters", sinkhorn_iters,
+          "rounds of row and column normalisation that make the transition doubly stochastic",
+          within(1, 1e4));
+        v("bias_init", bias_init, "where the biases of the three mappings start",
+          Choices{"identity", "zero", "one_hot"});
+        v("reduction", reduction, "how the K streams become the one that the final norm reads",
+          Choices{"mean", "sum", "learned"});
+        v("key_gain", key_gain, "whether the RMSNorm of the keys has a learned gain");
+        v("block_size", block_size,
+          "sublayers whose outputs are summed into one block (0: n_blocks decides)",
+          within(0, 1e6));
+        v("n_blocks", n_blocks, "number of blocks (0: 8, unless block_size is set)",
+          within(0, 1e6));
     }
 };
 

@@ -20,8 +20,8 @@ std::vector<MixerInfo> make_table() {
          "Highway Networks, Srivastava et al. 2015 (arXiv:1505.00387)",
          "h_{l+1} = (1 - t) h_l + t v_l, t = sigmoid(W norm(h_l) + b)",
          {"gate", "gate_bias", "gate_input"},
-         {{}, {"gate=vector"}, {"gate=static"}, {"gate_input=raw"}, {"gate_bias=uniform"}},
-         false,
+         {{}, {"gate=vector"}, {"gate=static"}, {"gate_input=raw"}, {"gate_bias=depth"}},
+         true,
          PLUMB_MAKE(make_highway)},
         {"denseformer",
          "DenseFormer, Pagliardini et al. 2024 (arXiv:2402.02622)",
@@ -73,14 +73,18 @@ const std::vector<MixerInfo>& mixers() {
     return table;
 }
 
+bool starts_as_standard(const MixerInfo& info, const MixerConfig& config) {
+    return info.equals_standard_at_init && config.gate_bias == MixerConfig{}.gate_bias;
+}
+
 const MixerInfo& find_mixer(const std::string& name) {
     std::vector<std::string> names;
     for (const MixerInfo& m : mixers()) {
         if (m.name == name) return m;
         names.push_back(m.name);
     }
-    throw UsageError(fmt::format("unknown mixer '{}'; nearest is '{}' (plumb list mixers)", name,
-                                 nearest(name, names)));
+    throw UsageError(fmt::format("unknown mixer '{}'{} (`plumb list mixers` shows all)", name,
+                                 did_you_mean(name, names)));
 }
 
 template <class T>

@@ -31,6 +31,10 @@ struct MixerInfo {
 
 const std::vector<MixerInfo>& mixers();
 
+// Whether a row's claim to equal the standard network at step 0 holds with these options: highway's
+// does with gate_bias=uniform alone.
+bool starts_as_standard(const MixerInfo& info, const MixerConfig& config);
+
 // Throws UsageError naming the nearest mixer.
 const MixerInfo& find_mixer(const std::string& name);
 

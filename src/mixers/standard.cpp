@@ -84,9 +84,9 @@ private:
     static constexpr bool kRounds = !std::is_same_v<T, Real>;
 
     TensorId v_id_, h_id_, dh_id_, dv_id_, row_id_;
-    View<T> v_, dv_;      // (N, C)
-    View<Real> h_, dh_;   // (N, C)
-    View<Real> row_;      // (n_chunks, C)
+    View<T> v_, dv_;     // (N, C)
+    View<Real> h_, dh_;  // (N, C)
+    View<Real> row_;     // (n_chunks, C)
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "model/decoder.h"
 
+#include "core/flush_to_zero.h"
 #include "mixers/mixers.h"
 #include "model/weights.h"
 #include "ops/attention_decode.h"
@@ -192,8 +193,7 @@ Decoder<T>::Decoder(const TransformerShape& shape)
     logits_id_ = plan_.declare<Real>("logits", {{'B', batch_}, {'V', vocab_}}, Lifetime::saved);
     cos_id_ = plan_.declare<Real>("cos", {{'T', t}, {'D', d / 2}}, Lifetime::saved);
     sin_id_ = plan_.declare<Real>("sin", {{'T', t}, {'D', d / 2}}, Lifetime::saved);
-    scores_id_ =
-        plan_.declare<Real>("scores", {{'B', batch_ * h}, {'T', room}}, Lifetime::scratch);
+    scores_id_ = plan_.declare<Real>("scores", {{'B', batch_ * h}, {'T', room}}, Lifetime::scratch);
     for (Index l = 0; l < model_.layers; ++l) {
         keys_id_.push_back(plan_.declare<T>(fmt::format("cache.{}.keys", l),
                                             {{'B', batch_}, {'H', h}, {'D', d}, {'T', room}},
@@ -254,6 +254,7 @@ void Decoder<T>::cache_until(const Context& ctx, Index end) {
 
 template <class T>
 void Decoder<T>::prefill(const Context& ctx, View<const std::int32_t> tokens) {
+    const FlushToZero flush;
     append(tokens);
     cache_until(ctx, held_);
 }
@@ -261,6 +262,7 @@ void Decoder<T>::prefill(const Context& ctx, View<const std::int32_t> tokens) {
 template <class T>
 View<const RealOf<T>> Decoder<T>::step(const Context& ctx, View<const std::int32_t> tokens) {
     require(tokens.count() == batch_, "Decoder::step: tokens are (B)");
+    const FlushToZero flush;
     append(tokens);
     cache_until(ctx, held_ - 1);
     step_->run(ctx, text_, held_ - 1, 1);

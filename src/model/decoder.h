@@ -58,9 +58,9 @@ private:
     std::unique_ptr<Walk> step_, prefill_;  // of one position, of many
     TensorId text_id_, logits_id_, cos_id_, sin_id_, scores_id_;
     std::vector<TensorId> keys_id_, values_id_;  // of each attention sublayer
-    View<std::int32_t> text_;      // (B, T), the first held_ columns
-    View<Real> logits_;            // (B, V)
-    Index held_ = 0, cached_ = 0;  // tokens in text_; of these in the caches
+    View<std::int32_t> text_;                    // (B, T), the first held_ columns
+    View<Real> logits_;                          // (B, V)
+    Index held_ = 0, cached_ = 0;                // tokens in text_; of these in the caches
 };
 
 }  // namespace plumb

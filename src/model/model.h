@@ -13,6 +13,8 @@
 
 namespace plumb {
 
+struct Interventions;  // model/interventions.h
+
 struct TransformerShape {
     ModelConfig model;  // as written; resolved by the constructor
     MixerConfig mixer;
@@ -36,12 +38,19 @@ public:
     // model.dropout acts in passes with a key; backward then draws the same masks.
     virtual double forward(const Context& ctx, Recorder<Real>* recorder = nullptr,
                            std::optional<DropoutKey> key = {}) = 0;
+    // What forward does differently from now on; nothing for nullptr. After such a forward backward
+    // throws InternalError.
+    virtual void intervene(const Interventions* what) = 0;
     // Gradients of scale * loss are added to params().grads().
     virtual void backward(const Context& ctx, Real scale = Real(1),
                           Recorder<Real>* recorder = nullptr) = 0;
 
     virtual View<const Real> logits() const = 0;        // (N, V)
     virtual View<const Real> token_losses() const = 0;  // (N)
+    // The first l whose read (1..L+1) was so large in the last forward that its mean square
+    // overflowed: the norm then made zeros of it, and the loss is a number that means nothing.
+    // 0: none.
+    virtual int overflowed_read() const = 0;
     // Weights of sublayer l (1..L), of the embedding (0), of the final norm and head (L+1).
     virtual std::vector<ParamId> weights_at(int l) const = 0;
 

@@ -5,6 +5,10 @@
 
 namespace plumb {
 
+// Bounds of the extents. Products of them that no machine can hold are refused where tensors are
+// declared (core/arena.h, core/params.h).
+inline constexpr double kMostLayers = 10000, kMostChannels = 1 << 20, kMostTokens = 1 << 24;
+
 struct ModelConfig {
     long layers = 4;
     long width = 128;
@@ -24,23 +28,37 @@ struct ModelConfig {
 
     template <class V>
     void visit(V& v) {
-        v("layers", layers, "transformer blocks; each is two sublayers, attention and MLP");
-        v("width", width, "channels C");
-        v("heads", heads, "query heads");
-        v("kv_heads", kv_heads, "key/value heads (0: as many as heads)");
-        v("head_dim", head_dim, "channels per head (0: width / heads)");
-        v("mlp", mlp, "kind of MLP", Choices{"swiglu", "gelu"});
+        v("layers", layers,
+          "number of transformer blocks; each is two sublayers, attention and MLP",
+          within(1, kMostLayers));
+        v("width", width, "channels C of the residual stream, the size of a token's vector",
+          within(1, kMostChannels));
+        v("heads", heads, "query heads of each attention", within(1, kMostChannels));
+        v("kv_heads", kv_heads,
+          "key and value heads, shared among the query heads (0: as many as heads)",
+          within(0, kMostChannels));
+        v("head_dim", head_dim, "channels per head, an even number (0: width / heads)",
+          within(0, kMostChannels));
+        v("mlp", mlp, "kind of MLP: gated (swiglu) or plain (gelu)", Choices{"swiglu", "gelu"});
         v("mlp_hidden", mlp_hidden,
-          "MLP width (0: 8/3 width, up to a multiple of 8; gelu: 4 width)");
-        v("context", context, "sequence length T");
-        v("tied_head", tied_head, "the output head is the embedding");
-        v("qk_norm", qk_norm, "RMSNorm over each query and key head");
-        v("rope_base", rope_base, "RoPE base");
-        v("norm_eps", norm_eps, "epsilon of every norm; large ones damp averaged streams");
-        v("init_std", init_std, "standard deviation of initial weights");
+          "channels inside an MLP (0: 8/3 width, up to a multiple of 8; gelu: 4 width)",
+          within(0, kMostChannels));
+        v("context", context, "tokens T that a sequence has, and that attention can look back on",
+          within(1, kMostTokens));
+        v("tied_head", tied_head, "whether the output head is the embedding's own matrix");
+        v("qk_norm", qk_norm, "whether each query and key head goes through an RMSNorm");
+        v("rope_base", rope_base,
+          "base of the rotary position embedding; a longer context wants a larger one",
+          Range{.low = 1, .high = 1e30, .open_low = true});
+        v("norm_eps", norm_eps,
+          "added to the mean square in every norm; a large one damps streams of small scale",
+          from_to_below(0, 1));
+        v("init_std", init_std, "standard deviation of the initial weights", within(1e-12, 1e3));
         v("scale_output_init", scale_output_init,
-          "output projections start 1/sqrt(2 layers) smaller");
-        v("dropout", dropout, "in training: embedding, attention weights, sublayer outputs");
+          "whether the output projections of attention and MLP start 1/sqrt(2 layers) smaller");
+        v("dropout", dropout,
+          "share of values set to zero in training: embedding, attention weights, sublayer outputs",
+          within(0, 0.99));
     }
 
     // The zeros above resolved, and every extent checked. Throws UsageError naming the key.

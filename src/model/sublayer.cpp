@@ -107,8 +107,8 @@ private:
     Projection<T> qkv_proj_, out_proj_;
     ParamId g_q_, g_k_;
     TensorId qkv_id_, out_id_, lse_id_;
-    View<T> qkv_, out_;                // (N, (H+2Hkv)D), (N, H D)
-    View<Real> lse_;                   // (B, H, T)
+    View<T> qkv_, out_;               // (N, (H+2Hkv)D), (N, H D)
+    View<Real> lse_;                  // (B, H, T)
     View<Real> gq_, dgq_, gk_, dgk_;  // (D)
 };
 
@@ -118,10 +118,7 @@ public:
     using Real = RealOf<T>;
 
     Mlp(const std::string& prefix, const SublayerShape& shape, Workspace<T>& work)
-        : prefix_(prefix),
-          shape_(shape),
-          work_(work),
-          kind_(activation_of(shape.model)) {}
+        : prefix_(prefix), shape_(shape), work_(work), kind_(activation_of(shape.model)) {}
 
     void declare(Plan& plan, ParamStore<Real>& params) override {
         const ModelConfig& m = shape_.model;
@@ -129,8 +126,7 @@ public:
         const MlpParams p = declare_mlp(params, prefix_, m);
         up_proj_.declare(plan, params, p.up, n);
         down_proj_.declare(plan, params, p.down, n);
-        up_id_ =
-            plan.declare<T>(prefix_ + ".up", {{'N', n}, {'F', up_width(m)}}, Lifetime::saved);
+        up_id_ = plan.declare<T>(prefix_ + ".up", {{'N', n}, {'F', up_width(m)}}, Lifetime::saved);
     }
 
     void bind(const Arena& arena, ParamStore<Real>& params) override {
@@ -222,10 +218,10 @@ std::unique_ptr<Sublayer<T>> make_sublayer(const std::string& kind, const std::s
     return std::make_unique<Mlp<T>>(prefix, shape, work);
 }
 
-#define PLUMB_INSTANTIATE(T)                             \
-    template struct Workspace<T>;                        \
-    template std::unique_ptr<Sublayer<T>> make_sublayer( \
-        const std::string&, const std::string&, const SublayerShape&, Workspace<T>&);
+#define PLUMB_INSTANTIATE(T)                                                                    \
+    template struct Workspace<T>;                                                               \
+    template std::unique_ptr<Sublayer<T>> make_sublayer(const std::string&, const std::string&, \
+                                                        const SublayerShape&, Workspace<T>&);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)
 PLUMB_INSTANTIATE(Bf16)

@@ -1,9 +1,12 @@
 #include "model/transformer.h"
 
+#include "core/flush_to_zero.h"
 #include "model/weights.h"
 #include "ops/cross_entropy.h"
 #include "ops/embedding.h"
 #include "ops/reduce.h"
+
+#include <algorithm>
 
 namespace plumb {
 namespace {
@@ -17,6 +20,7 @@ constexpr const char* kEmbedSite = "embed";
 template <class T>
 double Transformer<T>::forward(const Context& ctx, Recorder<Real>* recorder,
                                std::optional<DropoutKey> key) {
+    const FlushToZero flush;
     recorder_ = recorder;
     work_->key = key;
     const int last = this->sublayers();
@@ -24,12 +28,15 @@ double Transformer<T>::forward(const Context& ctx, Recorder<Real>* recorder,
     head_.prepare(ctx);
     embedding<T>(ctx, tokens_, embed_, mixer_->slot(0));
     dropout<T>(ctx, work_->dropout(kEmbedSite), mixer_->slot(0));
+    if (changed_) changed_->output(ctx, 0, mixer_->slot(0));
     record(ctx, Quantity::output, 0, mixer_->slot(0));
     mixer_->begin(ctx);
     for (int l = 1; l <= last; ++l) {
         const View<const T> x = normed(ctx, l);
         const View<T> v = mixer_->slot(l);
-        sublayers_[static_cast<std::size_t>(l - 1)]->forward(ctx, x, v);
+        const int sublayer = changed_ ? changed_->sublayer_at(l) : l;
+        sublayers_[static_cast<std::size_t>(sublayer - 1)]->forward(ctx, x, v);
+        if (changed_) changed_->output(ctx, l, v);
         record(ctx, Quantity::output, l, v);
         mixer_->write(ctx, l);
     }
@@ -39,6 +46,8 @@ double Transformer<T>::forward(const Context& ctx, Recorder<Real>* recorder,
 
 template <class T>
 void Transformer<T>::backward(const Context& ctx, Real scale, Recorder<Real>* recorder) {
+    const FlushToZero flush;
+    require(!changed_, "backward after a forward with interventions");
     recorder_ = recorder;
     const int last = this->sublayers();
     cross_entropy_backward<T>(ctx, logits_, targets_, losses_, scale, dlogits_);
@@ -62,10 +71,23 @@ void Transformer<T>::backward(const Context& ctx, Real scale, Recorder<Real>* re
     embedding_backward<T>(ctx, tokens_, dv, dembed_);
 }
 
+template <class T>
+void Transformer<T>::intervene(const Interventions* what) {
+    changed_.reset();
+    if (what) changed_ = std::make_unique<IntervenedWalk<T>>(*what, mixer_->shape());
+}
+
 // x_ = norm(h_l): what F_l, or the head, sees.
 template <class T>
 View<const T> Transformer<T>::normed(const Context& ctx, int l) {
-    mixer_->read(ctx, l, norm(l));
+    if (changed_) {
+        PreNorm<T> site = norm(l);
+        site.gain = norm(changed_->sublayer_at(l)).gain;
+        mixer_->read(ctx, l, site);
+        changed_->read(ctx, l, *mixer_, site);
+    } else {
+        mixer_->read(ctx, l, norm(l));
+    }
     record(ctx, Quantity::stream, l - 1, mixer_->stream_width(),
            [&](Index n, Real* out) { mixer_->stream(l - 1, n, out); });
     record(ctx, Quantity::read_input, l, shape_.model.width,
@@ -98,6 +120,16 @@ void Transformer<T>::record(const Context& ctx, Quantity what, int l, View<const
            [&](Index n, Real* out) { std::copy_n(x.row(n), x.extent(1), out); });
 }
 
+template <class T>
+int Transformer<T>::overflowed_read() const {
+    for (std::size_t k = 0; k < norms_.size(); ++k) {
+        const View<Real>& rstd = norms_[k].rstd;
+        if (std::find(rstd.data, rstd.data + rstd.count(), Real(0)) != rstd.data + rstd.count())
+            return static_cast<int>(k) + 1;
+    }
+    return 0;
+}
+
 // ---- declaration --------------------------------------------------------------------------------
 
 template <class T>
@@ -124,8 +156,6 @@ Transformer<T>::Transformer(const TransformerShape& shape)
     head_id_ = m.tied_head ? embed_id_ : declare_table(params_, "head.weight", vocab_, m);
     mixer_ = make_mixer<T>(shape.mixer, {this->sublayers(), n, c, m.norm_eps});
     mixer_->declare(plan_, params_);
-    for (int l = 1; l <= this->sublayers() + 1; ++l)
-        require(mixer_->ways(l) == 1, "attention, MLP and head take one input each");
     tokens_id_ = plan_.declare<std::int32_t>("tokens", {{'N', n}}, Lifetime::saved);
     targets_id_ = plan_.declare<std::int32_t>("targets", {{'N', n}}, Lifetime::saved);
     x_id_ = plan_.declare<T>("work.x", token_shape, Lifetime::scratch);

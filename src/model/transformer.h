@@ -4,6 +4,7 @@
 #pragma once
 
 #include "mixers/mixers.h"
+#include "model/intervened_walk.h"
 #include "model/model.h"
 #include "model/sublayer.h"
 #include "ops/linear.h"
@@ -27,11 +28,13 @@ public:
     View<std::int32_t> targets() const override { return targets_; }
     double forward(const Context& ctx, Recorder<Real>* recorder = nullptr,
                    std::optional<DropoutKey> key = {}) override;
+    void intervene(const Interventions* what) override;
     void backward(const Context& ctx, Real scale = Real(1),
                   Recorder<Real>* recorder = nullptr) override;
 
     View<const Real> logits() const override { return logits_; }
     View<const Real> token_losses() const override { return losses_; }
+    int overflowed_read() const override;
     std::vector<ParamId> weights_at(int l) const override;
 
     const ModelConfig& config() const override { return shape_.model; }
@@ -70,13 +73,14 @@ private:
     ParamId embed_id_, head_id_;
     TensorId tokens_id_, targets_id_, x_id_, dx_id_, partial_id_, logits_id_, dlogits_id_,
         losses_id_;
-    View<std::int32_t> tokens_, targets_;       // (N)
-    View<Real> embed_, dembed_;                 // (V, C)
+    View<std::int32_t> tokens_, targets_;  // (N)
+    View<Real> embed_, dembed_;            // (V, C)
     Linear<T> head_;
     View<T> x_, dx_;              // (N, C) normed input of a sublayer, and its gradient
     View<Real> partial_;          // (chunks, C)
     View<Real> logits_, losses_;  // (N, V), (N)
     View<T> dlogits_;             // (N, V), the memory of logits_ if T is Real
+    std::unique_ptr<IntervenedWalk<T>> changed_;  // none in training
     Recorder<Real>* recorder_ = nullptr;
     std::vector<Real> recorded_;  // what the recorder is shown
 };

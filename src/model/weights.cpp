@@ -47,9 +47,8 @@ MlpParams declare_mlp(ParamStore<Real>& params, const std::string& prefix, const
 
 template <class Real>
 ParamId declare_norm(ParamStore<Real>& params, const std::string& site, const ModelConfig& m) {
-    return params.declare({.name = site + ".norm.gain",
-                           .shape = {{'C', m.width}},
-                           .init = Init::constant(1.0)});
+    return params.declare(
+        {.name = site + ".norm.gain", .shape = {{'C', m.width}}, .init = Init::constant(1.0)});
 }
 
 template <class Real>
@@ -71,12 +70,13 @@ Activation activation_of(const ModelConfig& m) {
     return m.mlp == "swiglu" ? Activation::swiglu : Activation::gelu;
 }
 
-#define PLUMB_INSTANTIATE(Real)                                                              \
-    template AttentionParams declare_attention(ParamStore<Real>&, const std::string&,        \
-                                               const ModelConfig&);                          \
+#define PLUMB_INSTANTIATE(Real)                                                                \
+    template AttentionParams declare_attention(ParamStore<Real>&, const std::string&,          \
+                                               const ModelConfig&);                            \
     template MlpParams declare_mlp(ParamStore<Real>&, const std::string&, const ModelConfig&); \
-    template ParamId declare_norm(ParamStore<Real>&, const std::string&, const ModelConfig&); \
-    template ParamId declare_table(ParamStore<Real>&, const std::string&, Index, const ModelConfig&);
+    template ParamId declare_norm(ParamStore<Real>&, const std::string&, const ModelConfig&);  \
+    template ParamId declare_table(ParamStore<Real>&, const std::string&, Index,               \
+                                   const ModelConfig&);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)
 #undef PLUMB_INSTANTIATE

@@ -14,15 +14,17 @@ struct AdamWStep {
 };
 
 // The numbers before `end`, from the end of the range before.
-struct DecayRange {
+struct UpdateRange {
     Index end;
     bool decay;
+    bool trained = true;  // false: value and moments stay as they are
+    double lr_scale = 1;  // times the step's lr
 };
 
 // w, m, v updated in place; all have the same count. Decay is decoupled: w -= lr weight_decay w,
-// where `ranges` (ascending) say so; numbers after the last range decay.
+// where `ranges` (ascending) say so; numbers after the last range are trained and decay.
 template <class Real>
 void adamw(const Context& ctx, const AdamWStep& s, View<Real> w, View<const Real> grad,
-           View<Real> m, View<Real> v, std::span<const DecayRange> ranges = {});
+           View<Real> m, View<Real> v, std::span<const UpdateRange> ranges = {});
 
 }  // namespace plumb

@@ -128,8 +128,7 @@ void attention_decode(const Context& ctx, const AttentionShape& s, const DecodeR
     };
     dispatch(ctx, "attention_decode", [&](Cpu) {
         const Index tasks = s.batch * s.kv_heads;
-#pragma omp parallel for schedule(static) num_threads(ctx.threads) \
-    if (ctx.threads > 1 && tasks > 1)
+#pragma omp parallel for schedule(static) num_threads(ctx.threads) if (ctx.threads > 1 && tasks > 1)
         for (Index i = 0; i < tasks; ++i) task(i / s.kv_heads, i % s.kv_heads);
     });
 }

@@ -12,8 +12,8 @@
 
 namespace plumb {
 
-// Positions `first` .. `first + count - 1` of every sequence: rows b * stride + i, i < count, of the
-// tensors below. Rows from count on are ignored, and not written.
+// Positions `first` .. `first + count - 1` of every sequence: rows b * stride + i, i < count, of
+// the tensors below. Rows from count on are ignored, and not written.
 struct DecodeRows {
     Index first, count, stride;
 };

@@ -6,16 +6,15 @@
 namespace plumb {
 
 template <class T>
-void Linear<T>::declare(Plan& plan, const std::string& name, Index tokens, Index out, Index in,
-                        bool training) {
+void Linear<T>::declare(Plan& plan, const std::string& name, Index tokens, Index out, Index in) {
     out_ = out, in_ = in;
     if constexpr (std::is_same_v<T, Bf16>) {
-        const LinearShape shape{tokens, out, in, training};
+        const LinearShape shape{tokens, out, in};
         products_ = onednn_products<T>(shape);
         if (!products_) products_ = widening_products(shape);
     } else if constexpr (std::is_same_v<T, float>) {
         // Packing costs as much as the product of about 25 tokens (measured).
-        if (!training || tokens >= 256) products_ = onednn_products<T>({tokens, out, in, false});
+        if (tokens >= 256) products_ = onednn_products<T>({tokens, out, in});
     }
     if (products_) products_->declare(plan, name);
 }

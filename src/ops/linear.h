@@ -4,7 +4,7 @@
 //
 // prepare() lays W out for oneDNN where that is faster than gemm(): always for Bf16; for float, of
 // which only the forward product gains (gemm() transposes W anew in every slice: 5 to 20 %
-// slower, measured), if the tokens are many enough to pay for it or W does not change.
+// slower, measured), if the tokens are many enough to pay for it.
 // T = Bf16: x, y, dy, dx are stored in bf16, W is rounded to bf16; sums are float, dW is float.
 // Where oneDNN or the CPU has no bf16 products, float products of the same rounded numbers.
 //
@@ -22,11 +22,10 @@ class Linear {
 public:
     using Real = RealOf<T>;
 
-    // Declares the copies of W: Bf16 two (one unless `training`), float one or none, double none.
+    // Declares the copies of W: Bf16 two, float one or none, double none.
     // tokens: of the usual call; calls with another number work, but the first one of each
     // allocates.
-    void declare(Plan& plan, const std::string& name, Index tokens, Index out, Index in,
-                 bool training = true);
+    void declare(Plan& plan, const std::string& name, Index tokens, Index out, Index in);
     // w and dw (Out, In); dw may be empty if backward is never called.
     void bind(const Arena& arena, View<const Real> w, View<Real> dw);
     // Before the first forward, and whenever W changed.

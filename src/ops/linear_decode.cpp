@@ -59,7 +59,7 @@ inline void reduce(Vector<Real>* s) {
 }
 
 struct Tile {
-    Index in, out;        // extents of W
+    Index in, out;         // extents of W
     Index row, first_out;  // where the tile starts
 };
 
@@ -147,8 +147,8 @@ void linear_decode(const Context& ctx, View<const T> x, View<const RealOf<T>> w,
     });
     dispatch(ctx, "linear_decode", [&](Cpu) {
         const Index chunks = (out + kOutChunk - 1) / kOutChunk;
-#pragma omp parallel for schedule(static) num_threads(ctx.threads) \
-    if (ctx.threads > 1 && chunks > 1)
+#pragma omp parallel for schedule(static) \
+    num_threads(ctx.threads) if (ctx.threads > 1 && chunks > 1)
         for (Index i = 0; i < chunks; ++i)
             outs<T>(n, in, out, i * kOutChunk, std::min(out, (i + 1) * kOutChunk), x.data, w.data,
                     y.data);

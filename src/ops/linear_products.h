@@ -12,7 +12,6 @@ namespace plumb {
 
 struct LinearShape {
     Index tokens, out, in;  // tokens: the usual number of a call
-    bool training;          // backward is called too
 };
 
 // Sums are float. Pointers are row-major and dense: x (n, In), y and dy (n, Out), dx (n, In),
@@ -35,7 +34,8 @@ public:
                                  float* dw) = 0;
 };
 
-// nullptr without oneDNN, or where it has no such products for this CPU. T: float or Bf16.
+// nullptr without oneDNN, or where it has no such products for this CPU. T: Bf16, or float, which
+// has forward alone.
 template <class T>
 std::unique_ptr<LinearProducts<T>> onednn_products(const LinearShape& shape);
 // Widens to float and multiplies with gemm().

@@ -89,9 +89,6 @@ struct Product {
     }
 };
 
-constexpr Index kThin = 32;     // up to so many tokens the slices are of Out
-constexpr Index kWidest = 320;  // columns of a slice_size(), at most
-
 template <class T>
 constexpr Type type_of = std::is_same_v<T, Bf16> ? Type::bf16 : Type::f32;
 
@@ -99,11 +96,8 @@ memory::desc dense(Index rows, Index cols, Type type) {
     return {{rows, cols}, type, memory::dims{cols, 1}};
 }
 
-// Packed weights are panels of kPanel columns, one after the other, so that slices of columns are
-// addressable: (n/64, k/16, 16, 64), in bf16 (n/64, k/32, 16, 64, 2). Rows are padded to kPadded.
-constexpr Index kPanel = 64;
-template <class T>
-constexpr Index kPadded = std::is_same_v<T, Bf16> ? 32 : 16;
+// Packed weights are panels of 64 columns, one after the other: (n/64, k/16, 16, 64), in bf16
+// (n/64, k/32, 16, 64, 2).
 template <class T>
 memory::desc panels(Index k, Index n) {
     using Tag = memory::format_tag;
@@ -120,11 +114,11 @@ public:
           w_transposed_({shape.in, shape.out}, Type::f32, memory::dims{1, shape.in}),
           forward_{panels<T>(shape.in, shape.out)},
           input_{panels<T>(shape.out, shape.in)},
-          reorder_forward_(packing(w_transposed_, forward_.desc)),
-          reorder_input_(packing(w_, input_.desc)) {
-        compile_forward(Kind::forward, shape.tokens);
-        compile_forward(Kind::sums, shape.tokens);
-        if (!shape.training) return;
+          reorder_forward_(packing(w_transposed_, forward_.desc, 1)),
+          reorder_input_(packing(w_, input_.desc, 1)) {
+        compile_rows(Kind::forward, shape.tokens);
+        compile_rows(Kind::sums, shape.tokens);
+        if (!kBackward) return;
         compile_rows(Kind::input, shape.tokens);
         compile_weight(shape.tokens);
     }
@@ -135,7 +129,7 @@ public:
                 name + what, {{'W', static_cast<Index>(w.desc.get_size())}}, Lifetime::saved);
         };
         add(forward_, ".packed");
-        if (shape_.training) add(input_, ".packed_transposed");
+        if (kBackward) add(input_, ".packed_transposed");
     }
 
     void bind(const Arena& arena) override {
@@ -144,21 +138,28 @@ public:
     }
 
     void pack(const Context& ctx, const float* w) override {
+        if (ctx.threads != packing_threads_) {
+            reorder_forward_ = packing(w_transposed_, forward_.desc, ctx.threads);
+            reorder_input_ = packing(w_, input_.desc, ctx.threads);
+            packing_threads_ = ctx.threads;
+        }
         const LibraryThreads threads(ctx.threads);  // every number is rounded on its own
         const bool ok = pack(reorder_forward_, w_transposed_, w, forward_) &&
-                        (!shape_.training || pack(reorder_input_, w_, w, input_));
+                        (!kBackward || pack(reorder_input_, w_, w, input_));
         require(ok, "oneDNN did not pack a weight");
     }
 
     void forward(const Context& ctx, Index n, const T* x, T* y) override {
-        forward_any(ctx, Kind::forward, n, x, y);
+        compile_rows(Kind::forward, n);
+        by_rows(ctx, Kind::forward, n, x, y);
     }
     void forward_sums(const Context& ctx, Index n, const T* x, float* y) override {
-        forward_any(ctx, Kind::sums, n, x, y);
+        compile_rows(Kind::sums, n);
+        by_rows(ctx, Kind::sums, n, x, y);
     }
 
     void backward_input(const Context& ctx, Index n, const T* dy, T* dx) override {
-        require(input_.data != nullptr, "a Linear for inference has no backward");
+        require(kBackward, "float has a packed forward alone");
         compile_rows(Kind::input, n);
         by_rows(ctx, Kind::input, n, dy, dx);
     }
@@ -177,6 +178,8 @@ public:
     }
 
 private:
+    static constexpr bool kBackward = std::is_same_v<T, Bf16>;
+
     struct Packed {
         memory::desc desc;
         TensorId id{};
@@ -230,15 +233,6 @@ private:
                     n);
     }
 
-    bool thin(Index n) const { return n <= kThin && shape_.in * shape_.out > (1 << 17); }
-
-    void compile_forward(Kind kind, Index n) {
-        if (!thin(n)) return compile_rows(kind, n);
-        const Index size = slice_size(shape_.out, kPanel);
-        compile(kind, n, std::min(size, shape_.out), shape_.in);
-        compile(kind, n, shape_.out % size, shape_.in);
-    }
-
     // ---- running ----
 
     template <class A, class C>
@@ -252,30 +246,12 @@ private:
         require(ok, "oneDNN refused a product");
     }
 
-    template <class C>
-    void forward_any(const Context& ctx, Kind kind, Index n, const T* x, C* y) {
-        compile_forward(kind, n);
-        if (!thin(n)) return by_rows(ctx, kind, n, x, y);
-        // Bound by reading W: slices of Out. Their columns of y are not dense, which oneDNN wants.
-        const Index out = shape_.out,
-                    padded = (shape_.in + kPadded<T> - 1) / kPadded<T> * kPadded<T>;
-        const bool ok = for_slices(ctx, out, slice_size(out, kPanel), [&](Index begin, Index end) {
-            alignas(64) std::array<C, kThin * kWidest> part;
-            const Index cols = end - begin;
-            const auto* w = reinterpret_cast<const T*>(forward_.data) + begin * padded;
-            if (n == 1) return find(kind, n, cols, shape_.in).run(x, w, y + begin);
-            if (!find(kind, n, cols, shape_.in).run(x, w, part.data())) return false;
-            for (Index i = 0; i < n; ++i)
-                std::copy_n(part.data() + i * cols, cols, y + i * out + begin);
-            return true;
-        });
-        require(ok, "oneDNN refused a product");
-    }
-
     // ---- packing ----
 
-    // W (Out, In) is B transposed of the forward product, B of dx's.
-    static dnnl::reorder packing(const memory::desc& from, const memory::desc& to) {
+    // W (Out, In) is B transposed of the forward product, B of dx's. A reorder runs on as many
+    // threads as were allowed when it was made, whatever is allowed when it runs.
+    static dnnl::reorder packing(const memory::desc& from, const memory::desc& to, int n_threads) {
+        const LibraryThreads threads(n_threads);
         return dnnl::reorder(dnnl::reorder::primitive_desc(engine(), from, engine(), to));
     }
     static bool pack(const dnnl::reorder& reorder, const memory::desc& from, const float* w,
@@ -290,6 +266,7 @@ private:
     memory::desc w_, w_transposed_;  // of the float weight, (Out, In) and (In, Out)
     Packed forward_, input_;
     dnnl::reorder reorder_forward_, reorder_input_;
+    int packing_threads_ = 1;
     std::vector<Product> products_;
 };
 

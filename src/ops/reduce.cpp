@@ -17,17 +17,6 @@ Index row_length(const Shape& s) { return s.rank() == 0 ? 1 : s.count() / s.exte
 }  // namespace
 
 template <class T>
-void add(const Context& ctx, View<const T> x, View<T> y) {
-    require(x.shape == y.shape, "add: shapes differ");
-    const Index c = row_length(x.shape);
-    dispatch(ctx, "add", [&](Cpu) {
-        for_chunks(ctx, x.extent(0), [&](Index begin, Index end, Index) {
-            axpy(RealOf<T>(1), x.data + begin * c, y.data + begin * c, (end - begin) * c);
-        });
-    });
-}
-
-template <class T>
 void copy(const Context& ctx, View<const T> x, View<T> y) {
     require(x.count() == y.count(), "copy: counts differ");
     const Index c = row_length(x.shape);
@@ -68,7 +57,6 @@ double rms(const Context& ctx, View<const T> x) {
 }
 
 #define PLUMB_INSTANTIATE(T)                                                 \
-    template void add(const Context&, View<const T>, View<T>);               \
     template void copy(const Context&, View<const T>, View<T>);              \
     template double total_dot(const Context&, View<const T>, View<const T>); \
     template double rms(const Context&, View<const T>);

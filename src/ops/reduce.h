@@ -23,10 +23,6 @@ inline void axpy(Real a, const X* x, Y* y, Index c) {
     for (Index i = 0; i < c; ++i) y[i] = static_cast<Real>(y[i]) + a * static_cast<Real>(x[i]);
 }
 
-// y (N, C) += x (N, C).
-template <class T>
-void add(const Context& ctx, View<const T> x, View<T> y);
-
 // y (any shape) = x, same count.
 template <class T>
 void copy(const Context& ctx, View<const T> x, View<T> y);

@@ -1,6 +1,6 @@
 #include "record/jsonl.h"
 
-#include "core/check.h"
+#include "core/json.h"
 
 #include <string>
 #include <string_view>
@@ -32,10 +32,9 @@ void for_each_line(const fs::path& path, const std::string& text, Visit&& visit)
         const std::size_t end = text.find('\n', at);
         if (end == std::string::npos) return;
         const std::string_view line = std::string_view(text).substr(at, end + 1 - at);
-        const json value = json::parse(line, nullptr, false);
-        ++number;
-        if (!value.is_object())
-            throw IoError(fmt::format("{}:{}: not a JSON object", path.string(), number));
+        const std::string name = fmt::format("{}:{}", path.string(), ++number);
+        const json value = parse_json<json>(line, name);
+        if (!value.is_object()) throw IoError(name + ": not a JSON object");
         visit(line, value);
         at = end + 1;
     }
@@ -61,7 +60,7 @@ void drop_lines_after(const fs::path& path, Index step) {
     std::string kept;
     for_each_line(path, text, [&](std::string_view line, const json& value) {
         const auto at = value.find("step");
-        if (at == value.end() || !at->is_number() || at->get<Index>() <= step) kept += line;
+        if (at == value.end() || !json_is<Index>(*at) || at->get<Index>() <= step) kept += line;
     });
     if (kept != text) write_file(path, kept);
 }

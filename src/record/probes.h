@@ -1,63 +1,64 @@
-// Probes by depth: what one forward and backward pass looks like along the walk. Numbers only; the
-// sinks (depth.jsonl, TensorBoard) are elsewhere. Pure functions of the tensors; training is not
-// altered.
+// DepthProbe: what forward and backward passes look like along the walk, by depth. Numbers only;
+// record/measures.h describes them, the sinks (depth.jsonl, TensorBoard) are elsewhere. Listens
+// only: training is not altered.
 //
 // Every rms is sqrt(mean over tokens and channels of x^2). Gradients are of the mean loss of the
-// probed batch, so dout_rms falls with the number of tokens as 1/N.
+// probed tokens, so dout_rms falls with their number as 1/N.
 #pragma once
 
-#include "core/params.h"
+#include "matrix/summary.h"
+#include "record/depth_record.h"
 #include "record/recorder.h"
 
-#include <array>
-#include <optional>
-#include <string>
 #include <vector>
 
 namespace plumb {
 
-// log10 |g| from -12 to 2 in half decades; smaller (0 too) and larger ones fall in the end bins.
-inline constexpr int kHistogramBins = 28;
-inline constexpr double kHistogramLow = -12.0, kHistogramStep = 0.5;
+// Bytes that a probe of a float model keeps while it listens: v_0..v_L and one read of a pass,
+// (L+2) N C numbers, and what the model copies out to show it.
+double probe_bytes(Index sublayers, Index tokens, Index channels);
 
-// |g| over a set of parameters.
-struct GradientSummary {
-    double rms = 0;
-    std::array<double, 6> quantiles{};  // 5, 25, 50, 75, 95 %, largest
-    std::array<long, kHistogramBins> histogram{};
-};
-template <class Real>
-GradientSummary summarise_gradients(const std::vector<View<const Real>>& grads);
-
-// One line of depth.jsonl. What does not exist at a depth is empty.
-struct DepthRecord {
-    int depth;         // 0 embedding, 1..L sublayers, L+1 output
-    std::string site;  // layer.3.mlp
-    std::string kind;  // embed, attn, mlp, output
-    std::optional<double> read_rms, out_rms, stream_rms;
-    std::optional<double> contribution;  // mean over tokens of |v_l| / |h_l|
-    std::optional<double> cosine;        // mean over tokens of cos(h_l, h_{l-1}), l >= 2
-    std::optional<double> dout_rms;      // of dLoss/dv_l
-    std::optional<double> dread_rms;     // of dLoss/dh_l through sublayer l alone
-    GradientSummary gradients;           // of the sublayer's own weights; filled by the caller
-};
-
-// Listens to one forward and one backward pass.
+// Of one or several passes of one model. Memory: probe_bytes; a pass holds the sequences of one
+// micro-batch, however many are probed.
 template <class Real>
 class DepthProbe final : public Recorder<Real> {
 public:
-    DepthProbe(int sublayers, Index tokens, Index channels);
+    // Listens to the model that `mixer` is part of; keeps M of n_sample tokens.
+    DepthProbe(const DepthMatrix<Real>& mixer, Index n_sample);
+
+    // A forward pass follows, of whose tokens the first `tokens` are measured; the others fill up
+    // the batch. Not called: all of them.
+    void begin_pass(Index tokens) { n_ = tokens; }
     void tensor(const Context& ctx, Quantity what, int l, View<const Real> x) override;
-    std::vector<DepthRecord>& records() { return records_; }
+
+    // One a depth, 0..L+1, without the figures of parameters (record/parameters.h).
+    std::vector<DepthRecord> records() const;
+    MatrixSummary matrix() const { return matrix_.summary(); }
 
 private:
-    void read_input(const Context& ctx, DepthRecord& r, int l, View<const Real> h);
-    double contribution(const Context& ctx, View<const Real> v) const;
+    static constexpr std::size_t kQuantities = 5;
+    struct Sums {  // over the tokens of one depth
+        std::array<double, kQuantities> squares{}, numbers{}, largest{};
+        double contribution = 0, cosine = 0, angle = 0, ablation = 0;
+        bool seen(Quantity what) const { return numbers[static_cast<std::size_t>(what)] > 0; }
+        double rms(Quantity what) const;
+    };
+    void add_magnitudes(const Context& ctx, Quantity what, Sums& s, View<const Real> x);
+    void keep_output(const Context& ctx, int l, View<const Real> v);
+    void compare_reads(const Context& ctx, int l, View<const Real> h);
+    double token_sum(const std::vector<double>& by_token) const;
+    void add_shares(std::vector<DepthRecord>& records) const;
+    Index row(Index n) const { return n * mixer_.shape().channels; }
 
-    std::vector<DepthRecord> records_;  // index depth
-    Index channels_;
-    std::vector<Real> previous_;  // h_{l-1} (N, C)
-    std::vector<double> h_norm_;  // |h_l| of each token
+    const DepthMatrix<Real>& mixer_;
+    int sublayers_;
+    Index n_;                                 // tokens of this pass that count
+    double tokens_ = 0;                       // of all passes
+    std::vector<Sums> sums_;                  // index depth
+    std::vector<std::vector<Real>> outputs_;  // v_0..v_L (N, C)
+    std::vector<Real> previous_;              // h_{l-1} (N, C)
+    std::vector<double> norm_;                // |h_l| of each token
+    MatrixSums<Real> matrix_;
 };
 
 }  // namespace plumb

@@ -1,9 +1,8 @@
 #include "record/safetensors.h"
 
-#include "core/check.h"
 #include "core/files.h"
-
-#include <nlohmann/json.hpp>
+#include "core/json.h"
+#include "core/sha256.h"
 
 #include <algorithm>
 #include <bit>
@@ -60,8 +59,8 @@ std::string shape_text(std::span<const Index> shape) {
 
 // ---- writing -----------------------------------------------------------------------------------
 
-void write_safetensors(const fs::path& path, std::span<const TensorRef> tensors,
-                       const SafetensorsMetadata& metadata) {
+std::string write_safetensors(const fs::path& path, std::span<const TensorRef> tensors,
+                              const SafetensorsMetadata& metadata) {
     std::vector<std::size_t> order(tensors.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
@@ -88,10 +87,16 @@ void write_safetensors(const fs::path& path, std::span<const TensorRef> tensors,
     const std::uint64_t length = text.size();
 
     AtomicFile file(path);
-    file.write(&length, sizeof length);
-    file.write(text);
-    for (const std::size_t i : order) file.write(tensors[i].data, sizes[i]);
+    Sha256 hash;  // of what was to be written, not of what can be read back
+    const auto write = [&](const void* data, std::size_t n_bytes) {
+        hash.update(data, n_bytes);
+        file.write(data, n_bytes);
+    };
+    write(&length, sizeof length);
+    write(text.data(), text.size());
+    for (const std::size_t i : order) write(tensors[i].data, sizes[i]);
     file.commit();
+    return hash.hex();
 }
 
 // ---- reading -----------------------------------------------------------------------------------
@@ -124,6 +129,7 @@ SafetensorsFile SafetensorsFile::open(const fs::path& path) {
 void SafetensorsFile::read_header(std::string_view text) {
     if (!text.starts_with('{')) refuse("its header does not start with '{'");
     json header;
+    check_json_depth(text, path_.string());
     try {
         header = parse_unique(text);
     } catch (const std::exception& e) {

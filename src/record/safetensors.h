@@ -58,10 +58,10 @@ struct TensorRef {
 using SafetensorsMetadata = std::map<std::string, std::string>;
 
 // Writes atomically (core/files.h), without copying the tensors, widest type first so that every
-// tensor is aligned. Throws IoError if the disk refuses, InternalError for a name given twice or a
-// type that does not exist.
-void write_safetensors(const std::filesystem::path& path, std::span<const TensorRef> tensors,
-                       const SafetensorsMetadata& metadata = {});
+// tensor is aligned. Returns the SHA-256 of the file. Throws IoError if the disk refuses,
+// InternalError for a name given twice or a type that does not exist.
+std::string write_safetensors(const std::filesystem::path& path, std::span<const TensorRef> tensors,
+                              const SafetensorsMetadata& metadata = {});
 
 class SafetensorsFile {
 public:

@@ -1,6 +1,7 @@
 #include "record/tfevents.h"
 
 #include "core/check.h"
+#include "core/process.h"
 
 #include <unistd.h>
 
@@ -59,10 +60,15 @@ std::string packed_doubles(unsigned field, std::span<const double> xs) {
     return bytes_field(field, {reinterpret_cast<const char*>(xs.data()), xs.size_bytes()});
 }
 
-// Event{wall_time = 1, step = 2, summary = 5 {value = 1 {tag = 1, ...}}}
+// Event{wall_time = 1, step = 2, summary = 5 {value = 1 {tag = 1, ..., metadata = 9 {plugin_data =
+// 1 {plugin_name = 1}, summary_description = 3}}}}
 std::string summary_event(double wall_time, Index step, std::string_view tag,
-                          const std::string& value) {
-    const std::string summary = bytes_field(1, bytes_field(1, tag) + value);
+                          const std::string& value, std::string_view plugin,
+                          std::string_view description) {
+    const std::string metadata =
+        bytes_field(1, bytes_field(1, plugin)) + bytes_field(3, description);
+    const std::string summary = bytes_field(
+        1, bytes_field(1, tag) + value + (description.empty() ? "" : bytes_field(9, metadata)));
     return double_field(1, wall_time) + int64_field(2, step) + bytes_field(5, summary);
 }
 
@@ -72,9 +78,7 @@ double now() {
 }
 
 fs::path event_name() {
-    std::array<char, 256> host{};
-    if (::gethostname(host.data(), host.size() - 1) != 0) std::strcpy(host.data(), "localhost");
-    return fmt::format("events.out.tfevents.{:.6f}.{}.{}", now(), host.data(), ::getpid());
+    return fmt::format("events.out.tfevents.{:.6f}.{}.{}", now(), host_name(), ::getpid());
 }
 
 }  // namespace
@@ -95,19 +99,26 @@ std::string version_event(double wall_time) {
     return double_field(1, wall_time) + bytes_field(3, "brain.Event:2");
 }
 
-std::string scalar_event(double wall_time, Index step, std::string_view tag, float value) {
-    return summary_event(wall_time, step, tag, float_field(2, value));
+std::string session_start_event(double wall_time, Index step) {
+    constexpr Index kStart = 1;  // SessionLog{status = 1: START}
+    return double_field(1, wall_time) + int64_field(2, step) +
+           bytes_field(7, int64_field(1, kStart));
+}
+
+std::string scalar_event(double wall_time, Index step, std::string_view tag, float value,
+                         std::string_view description) {
+    return summary_event(wall_time, step, tag, float_field(2, value), "scalars", description);
 }
 
 std::string histogram_event(double wall_time, Index step, std::string_view tag,
-                            const EventHistogram& h) {
+                            const EventHistogram& h, std::string_view description) {
     require(!h.limits.empty() && h.limits.size() == h.counts.size(),
             "a histogram has as many limits as counts");
     const std::string histo = double_field(1, h.min) + double_field(2, h.max) +
                               double_field(3, h.n) + double_field(4, h.sum) +
                               double_field(5, h.sum_squares) + packed_doubles(6, h.limits) +
                               packed_doubles(7, h.counts);
-    return summary_event(wall_time, step, tag, bytes_field(5, histo));
+    return summary_event(wall_time, step, tag, bytes_field(5, histo), "histograms", description);
 }
 
 EventFile::EventFile(const fs::path& folder)
@@ -124,12 +135,21 @@ EventFile::~EventFile() {
     }
 }
 
-void EventFile::scalar(Index step, std::string_view tag, double value) {
-    pending_ += tf_record(scalar_event(now(), step, tag, static_cast<float>(value)));
+void EventFile::session_start(Index step) {
+    pending_ += tf_record(session_start_event(now(), step));
 }
 
-void EventFile::histogram(Index step, std::string_view tag, const EventHistogram& histogram) {
-    pending_ += tf_record(histogram_event(now(), step, tag, histogram));
+void EventFile::scalar(Index step, const std::string& tag, double value,
+                       std::string_view description) {
+    const bool first = described_.insert(tag).second;
+    pending_ += tf_record(
+        scalar_event(now(), step, tag, static_cast<float>(value), first ? description : ""));
+}
+
+void EventFile::histogram(Index step, const std::string& tag, const EventHistogram& histogram,
+                          std::string_view description) {
+    const bool first = described_.insert(tag).second;
+    pending_ += tf_record(histogram_event(now(), step, tag, histogram, first ? description : ""));
 }
 
 void EventFile::flush() {

@@ -7,6 +7,7 @@
 #include "core/view.h"
 
 #include <filesystem>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,9 +28,13 @@ std::uint32_t crc32c(std::string_view bytes);
 std::string tf_record(std::string_view bytes);
 // Serialized Event messages. wall_time: seconds since 1970.
 std::string version_event(double wall_time);
-std::string scalar_event(double wall_time, Index step, std::string_view tag, float value);
+// What makes TensorBoard forget the events of this step and later ones: they come again.
+std::string session_start_event(double wall_time, Index step);
+// description: what TensorBoard shows beside the chart; "": nothing.
+std::string scalar_event(double wall_time, Index step, std::string_view tag, float value,
+                         std::string_view description = "");
 std::string histogram_event(double wall_time, Index step, std::string_view tag,
-                            const EventHistogram& histogram);
+                            const EventHistogram& histogram, std::string_view description = "");
 
 // A new file events.out.tfevents.TIME.HOST.PID in a folder. Events are collected in memory and
 // written as whole records by flush() and by the destructor; only flush() reports a full disk.
@@ -40,15 +45,19 @@ public:
     EventFile& operator=(const EventFile&) = delete;
     ~EventFile();
 
-    // Events carry the time of the call.
-    void scalar(Index step, std::string_view tag, double value);
-    void histogram(Index step, std::string_view tag, const EventHistogram& histogram);
+    void session_start(Index step);
+    // Events carry the time of the call; the first of a tag in this file carries its description.
+    void scalar(Index step, const std::string& tag, double value,
+                std::string_view description = "");
+    void histogram(Index step, const std::string& tag, const EventHistogram& histogram,
+                   std::string_view description = "");
     void flush();
     const std::filesystem::path& path() const { return file_.path(); }
 
 private:
     OutputFile file_;
     std::string pending_;
+    std::set<std::string> described_;  // tags
 };
 
 }  // namespace plumb

@@ -1,121 +1,101 @@
 #include "train/checkpoint.h"
 
-#include "core/check.h"
 #include "core/files.h"
+#include "core/json.h"
 
-#include <algorithm>
-#include <charconv>
+#include <chrono>
 #include <cstring>
+#include <map>
 #include <set>
-#include <vector>
+#include <sstream>
+#include <thread>
 
 namespace plumb {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::string_view kPrefix = "step_";
-constexpr std::string_view kTemporary = ".tmp_";
+constexpr const char* kDone = "DONE";
 
-fs::path folder_of(const fs::path& run_dir) { return run_dir / "checkpoints"; }
+// ---- Reading -----------------------------------------------------------------------------------
 
-// The step in a name like step_00000500; -1 for any other name.
-Index step_of(const std::string& name) {
-    if (!name.starts_with(kPrefix)) return -1;
-    Index step = -1;
-    const char* end = name.data() + name.size();
-    const auto [at, error] = std::from_chars(name.data() + kPrefix.size(), end, step);
-    return error == std::errc{} && at == end ? step : -1;
+// What DONE says: file -> SHA-256. Nothing for a checkpoint of schema 1.
+std::map<std::string, std::string> promised_hashes(const fs::path& checkpoint) {
+    std::istringstream lines(read_file(checkpoint / kDone));
+    std::map<std::string, std::string> hashes;
+    for (std::string hash, name; lines >> hash >> name;) hashes[name] = hash;
+    return hashes;
 }
 
-std::vector<fs::path> entries(const fs::path& folder) {
-    std::vector<fs::path> out;
-    std::error_code error;
-    for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-        out.push_back(it->path());
-    if (error && error != std::errc::no_such_file_or_directory)
-        throw_io_error("read", folder, error.value());
-    return out;
+void check_hash(const fs::path& checkpoint, const std::string& name) {
+    const auto hashes = promised_hashes(checkpoint);
+    const auto found = hashes.find(name);
+    if (hashes.empty() ||
+        (found != hashes.end() && file_sha256(checkpoint / name) == found->second))
+        return;
+    throw IoError(fmt::format("{} is damaged: its SHA-256 is not the one in {}",
+                              (checkpoint / name).string(), (checkpoint / kDone).string()));
 }
 
-// Whole checkpoints, newest first.
-std::vector<std::pair<Index, fs::path>> whole_checkpoints(const fs::path& run_dir) {
-    std::vector<std::pair<Index, fs::path>> out;
-    for (const fs::path& path : entries(folder_of(run_dir))) {
-        const Index step = step_of(path.filename().string());
-        std::error_code ignored;
-        if (step >= 0 && fs::exists(path / "DONE", ignored)) out.emplace_back(step, path);
+void require_whole(const fs::path& checkpoint) {
+    std::error_code ignored;
+    if (!fs::exists(checkpoint / kDone, ignored))
+        throw IoError(
+            fmt::format("{} is not a whole checkpoint: it has no file DONE", checkpoint.string()));
+}
+
+SafetensorsFile load_tensors(const fs::path& checkpoint, const std::string& name) {
+    check_hash(checkpoint, name);
+    return SafetensorsFile::open(checkpoint / name);
+}
+
+nlohmann::json load_state(const fs::path& checkpoint) {
+    check_hash(checkpoint, "state.json");
+    auto state = read_json_object<nlohmann::json>(checkpoint / "state.json");
+    // A DONE that lost its content must not pass for one of schema 1.
+    if (state.contains("schema") && promised_hashes(checkpoint).empty())
+        throw IoError((checkpoint / kDone).string() + " is damaged: it has lost its content");
+    return state;
+}
+
+std::string text_or_empty(const fs::path& file) {
+    try {
+        return read_file(file);
+    } catch (const IoError&) {
+        return "";
     }
-    std::sort(out.rbegin(), out.rend());
-    return out;
-}
-
-void remove_leftovers(const fs::path& run_dir) {
-    for (const fs::path& path : entries(folder_of(run_dir)))
-        if (path.filename().string().starts_with(kTemporary)) remove_path(path);
-}
-
-// Removes a checkpoint so that it never looks whole while parts are gone.
-void retire(const fs::path& checkpoint) {
-    const fs::path hidden = checkpoint.parent_path() /
-                            fmt::format("{}old_{}", kTemporary, checkpoint.filename().string());
-    remove_path(hidden);
-    rename_path(checkpoint, hidden);
-    remove_path(hidden);
 }
 
 }  // namespace
 
-void save_checkpoint(const fs::path& run_dir, Index step, std::span<const TensorRef> model,
-                     std::span<const TensorRef> optimizer, const nlohmann::json& state,
-                     Index keep) {
-    require(step >= 0 && keep >= 1, "save_checkpoint: step >= 0 and keep >= 1");
-    const fs::path folder = folder_of(run_dir);
-    make_folder(folder);
-    remove_leftovers(run_dir);
-    const std::string name = fmt::format("{}{:08d}", kPrefix, step);
-    const fs::path draft = folder / (std::string(kTemporary) + name);
-    make_folder(draft);
-    const SafetensorsMetadata metadata{{"step", std::to_string(step)}};
-    write_safetensors(draft / "model.safetensors", model, metadata);
-    write_safetensors(draft / "optimizer.safetensors", optimizer, metadata);
-    write_file(draft / "state.json", state.dump(1) + "\n");
-    write_file(draft / "DONE", "");
-    if (fs::exists(folder / name)) retire(folder / name);
-    rename_path(draft, folder / name);
-    sync_folder(folder);
-
-    Index kept = 0;
-    for (const auto& [old_step, path] : whole_checkpoints(run_dir))
-        if (old_step <= step && ++kept > keep) retire(path);
-}
-
-std::optional<fs::path> newest_checkpoint(const fs::path& run_dir) {
-    const auto all = whole_checkpoints(run_dir);
-    if (all.empty()) return std::nullopt;
-    return all.front().second;
-}
-
-Index checkpoint_step(const fs::path& checkpoint) {
-    const Index step = step_of(checkpoint.filename().string());
-    if (step < 0) throw IoError(checkpoint.string() + " is not named like a checkpoint, step_N");
-    return step;
-}
-
 Checkpoint load_checkpoint(const fs::path& checkpoint) {
-    std::error_code ignored;
-    if (!fs::exists(checkpoint / "DONE", ignored))
-        throw IoError(
-            fmt::format("{} is not a whole checkpoint: it has no file DONE", checkpoint.string()));
-    Checkpoint out{SafetensorsFile::open(checkpoint / "model.safetensors"),
-                   SafetensorsFile::open(checkpoint / "optimizer.safetensors"),
-                   {}};
-    const fs::path state = checkpoint / "state.json";
-    try {
-        out.state = nlohmann::json::parse(read_file(state));
-    } catch (const nlohmann::json::exception& e) {
-        throw IoError(fmt::format("{} is not valid JSON: {}", state.string(), e.what()));
+    require_whole(checkpoint);
+    nlohmann::json state = load_state(checkpoint);
+    return {load_tensors(checkpoint, "model.safetensors"),
+            load_tensors(checkpoint, "optimizer.safetensors"), std::move(state)};
+}
+
+Index ModelCheckpoint::step() const {
+    return json_at<std::int64_t>(state, "step", (path / "state.json").string());
+}
+
+ModelCheckpoint load_model(const CheckpointName& name) {
+    constexpr int kAttempts = 10;
+    for (int attempt = 1;; ++attempt) {
+        fs::path path;
+        std::string done;
+        try {
+            path = find_checkpoint(name);
+            require_whole(path);
+            done = read_file(path / kDone);
+            nlohmann::json state = load_state(path);
+            ModelCheckpoint out{path, load_tensors(path, "model.safetensors"), std::move(state)};
+            if (read_file(path / kDone) == done) return out;
+        } catch (const IoError&) {
+            const bool unchanged = !path.empty() && text_or_empty(path / kDone) == done;
+            if (attempt >= kAttempts || (unchanged && !done.empty())) throw;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
-    return out;
 }
 
 void restore_tensors(const SafetensorsFile& file, std::span<const TensorTarget> targets) {

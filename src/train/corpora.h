@@ -1,6 +1,8 @@
 // Text to make token files from: two corpora that come as Debian packages, and files.
 #pragma once
 
+#include "train/debian_package.h"
+
 #include <string>
 #include <vector>
 
@@ -9,8 +11,8 @@ namespace plumb {
 struct CorpusInfo {
     std::string name;
     std::string summary;
-    std::vector<std::string> packages;  // Debian
-    std::string sha256;                 // of the text, as first prepared from Debian 12
+    DebianPackage package;
+    std::string sha256;  // of the text, as first prepared from Debian 12
 };
 
 // One row per corpus, for `plumb list corpora`.

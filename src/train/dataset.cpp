@@ -3,18 +3,34 @@
 #include "train/tasks.h"
 #include "train/token_files.h"
 
+#include <nlohmann/json.hpp>
+
 #include <charconv>
 
 namespace plumb {
 
+std::string Dataset::meta_json() const {
+    const nlohmann::ordered_json json{
+        {"schema", 1}, {"name", describe()}, {"tokenizer", "none"}, {"vocab", vocab()}};
+    return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
 std::string Dataset::decode(std::span<const std::int32_t> tokens) const {
+    return decode_numbers(tokens);
+}
+
+std::vector<std::int32_t> Dataset::encode(std::string_view text) const {
+    return encode_numbers(text, vocab());
+}
+
+std::string decode_numbers(std::span<const std::int32_t> tokens) {
     std::string text;
     for (const std::int32_t token : tokens)
         text += fmt::format("{}{}", text.empty() ? "" : " ", token);
     return text;
 }
 
-std::vector<std::int32_t> Dataset::encode(std::string_view text) const {
+std::vector<std::int32_t> encode_numbers(std::string_view text, Index vocab) {
     constexpr std::string_view kBlank = " \t\r\n";
     std::vector<std::int32_t> tokens;
     for (auto i = text.find_first_not_of(kBlank); i != text.npos;
@@ -23,11 +39,11 @@ std::vector<std::int32_t> Dataset::encode(std::string_view text) const {
         const std::string_view word = text.substr(i, end - i);
         std::int32_t token = -1;
         const auto [stop, error] = std::from_chars(word.begin(), word.end(), token);
-        if (error != std::errc{} || stop != word.end() || token < 0 || token >= vocab())
+        if (error != std::errc{} || stop != word.end() || token < 0 || token >= vocab)
             throw UsageError(
                 fmt::format("'{}' is not a token: this data has no tokenizer, so a text is "
                             "numbers from 0 to {} separated by blanks, for example \"0 1 {}\"",
-                            word, vocab() - 1, vocab() - 1));
+                            word, vocab - 1, vocab - 1));
         tokens.push_back(token);
         i = end;
     }
@@ -45,7 +61,7 @@ void Dataset::check_batch(View<std::int32_t> tokens, View<std::int32_t> targets,
         });
 }
 
-std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Index context) {
+std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Index context, EvalSplit split) {
     if (context < 1) throw UsageError(fmt::format("model.context={} must be >= 1", context));
     if (config.path.empty() == config.task.empty())
         throw UsageError(fmt::format(
@@ -54,8 +70,28 @@ std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Index context) {
             config.path.empty() ? "no data: neither data.path nor data.task is set"
                                 : "data.path and data.task are both set"));
     check_task_options(config);
-    return config.path.empty() ? open_task(config, context)
-                               : open_token_files(config.path, context);
+    if (config.path.empty() && (config.vocab != 0 || config.dtype != "auto"))
+        throw UsageError(fmt::format("data.{} does not apply to data.task={}; leave it out",
+                                     config.vocab != 0 ? "vocab" : "dtype", config.task));
+    return config.path.empty() ? open_task(config, context, split)
+                               : open_token_files(config, context, split);
+}
+
+void check_same_tokenizer(const Dataset& data, const std::optional<Tokenizer>& trained_with,
+                          const std::string& run) {
+    const auto tokenizer = data.tokenizer();
+    if (tokenizer.has_value() == trained_with.has_value() &&
+        (!tokenizer || tokenizer->alphabet() == trained_with->alphabet()))
+        return;
+    const auto name = [](const std::optional<Tokenizer>& t) {
+        return !t                      ? std::string("none")
+               : t->alphabet().empty() ? std::string("byte")
+                                       : fmt::format("char, {} characters", t->vocab());
+    };
+    throw UsageError(fmt::format(
+        "{} was trained with another tokenizer ({}) than that of {} ({}): the same text would be "
+        "other tokens. Prepare the data with the tokenizer of the run, from the same characters",
+        run, name(trained_with), data.describe(), name(tokenizer)));
 }
 
 }  // namespace plumb

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "core/view.h"
+#include "train/tokenizer.h"
 #include "train/train_config.h"
 
 #include <cstdint>
@@ -18,6 +19,10 @@
 
 namespace plumb {
 
+// What val_batch, val_sequences and bytes_per_token are of: the validation split, or a test split
+// that training never sees. The names stay: whoever evaluates opens the data for one of them.
+enum class EvalSplit { val, test };
+
 class Dataset {
 public:
     virtual ~Dataset() = default;
@@ -29,17 +34,27 @@ public:
     virtual std::optional<double> optimal_loss() const { return std::nullopt; }
 
     // Fill tokens, targets (B, T), on the CPU; T is the context the dataset was opened with. Target
-    // -1: not scored. Validation takes no seed: it is the same for every run and every mixer.
+    // -1: not scored. Validation takes no seed: it is the same for every run and every mixer, and
+    // its sequences 0 .. val_sequences() - 1 score every token of the split once (the last sequence
+    // may be short); any first few are spread over the split. Later sequences hold nothing new.
     virtual void train_batch(std::uint64_t seed, std::uint64_t index, View<std::int32_t> tokens,
                              View<std::int32_t> targets) const = 0;
     virtual void val_batch(std::uint64_t index, View<std::int32_t> tokens,
                            View<std::int32_t> targets) const = 0;
+
+    // Sequences of the validation split.
+    virtual Index val_sequences() const = 0;
 
     // One line for the settings table and the manifest.
     virtual std::string describe() const = 0;
     // SHA-256 of the data and the tokenizer. Throws IoError if files are not what meta.json says.
     virtual std::string fingerprint() const = 0;
 
+    // What a run keeps of its data (train/run_text.h).
+    virtual std::string meta_json() const;
+
+    // What turns text into tokens; nullopt where the data are numbers only.
+    virtual std::optional<Tokenizer> tokenizer() const { return std::nullopt; }
     // Text and tokens. Where there is no tokenizer, numbers separated by blanks. encode throws
     // UsageError for what has no token.
     virtual std::string decode(std::span<const std::int32_t> tokens) const;
@@ -50,8 +65,20 @@ protected:
     static void check_batch(View<std::int32_t> tokens, View<std::int32_t> targets, Index context);
 };
 
+// Numbers separated by blanks, for data without a tokenizer. encode_numbers throws UsageError for
+// what is not a number below `vocab`.
+std::string decode_numbers(std::span<const std::int32_t> tokens);
+std::vector<std::int32_t> encode_numbers(std::string_view text, Index vocab);
+
 // config.path opens a folder of token files, config.task a built-in task; exactly one must be set.
-// Throws UsageError (config, context too long or too short) or IoError (files).
-std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Index context);
+// Throws UsageError (config, context too long or too short, no test split) or IoError (files).
+std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Index context,
+                                      EvalSplit split = EvalSplit::val);
+
+// Throws UsageError unless `data` has the tokenizer that a run was trained with (nullopt: the run
+// knows none, its tokens are numbers): another alphabet gives other tokens for the same text, even
+// where it has as many characters. `run` names the run.
+void check_same_tokenizer(const Dataset& data, const std::optional<Tokenizer>& trained_with,
+                          const std::string& run);
 
 }  // namespace plumb

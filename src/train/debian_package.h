@@ -1,4 +1,4 @@
-// Files of Debian packages without installing them.
+// Files of Debian packages without installing them. Nothing of a package is ever run.
 #pragma once
 
 #include <filesystem>
@@ -8,12 +8,12 @@
 namespace plumb {
 
 // A folder under the system's temporary folder, removed with its contents at the end of the scope.
-class TempFolder {
+class ScratchFolder {
 public:
-    TempFolder();  // throws IoError
-    ~TempFolder();
-    TempFolder(const TempFolder&) = delete;
-    TempFolder& operator=(const TempFolder&) = delete;
+    ScratchFolder();  // throws IoError
+    ~ScratchFolder();
+    ScratchFolder(const ScratchFolder&) = delete;
+    ScratchFolder& operator=(const ScratchFolder&) = delete;
     const std::filesystem::path& path() const { return path_; }
 
 private:
@@ -23,12 +23,15 @@ private:
 // 'text' as one word for the shell.
 std::string shell_quote(const std::string& text);
 
-// The folder under which `files` (relative, "usr/lib/...") of `packages` lie: "/" if they are
-// installed; else `unpack_to`, after unpacking there NAME_*.deb from ./.cache, or what `apt-get
-// download` fetches. Throws IoError that says what to install if none of these works (offline, not
-// a Debian).
-std::filesystem::path debian_root(const std::vector<std::string>& packages,
-                                  const std::vector<std::string>& files,
-                                  const std::filesystem::path& unpack_to);
+struct DebianPackage {
+    std::string name;
+    std::vector<std::string> sha256;  // of the .deb files that are known
+};
+
+// The bytes of `file` (relative, "usr/lib/...") of a package: installed, or from NAME_*.deb in
+// ./.cache, or from what `apt-get download` fetches. A .deb of ./.cache, which anybody may have put
+// there, is unpacked only if its SHA-256 is in the package's list or in apt's signed index; a
+// download is checked by apt itself. Throws IoError that says why each way failed and what to type.
+std::string read_package_file(const DebianPackage& package, const std::string& file);
 
 }  // namespace plumb

@@ -2,18 +2,20 @@
 
 #include "core/check.h"
 #include "core/sha256.h"
+#include "core/text.h"
+#include "train/token_folder.h"
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
+#include <filesystem>
 
 namespace plumb {
 
 namespace fs = std::filesystem;
 
-std::size_t split_point(std::string_view text, double val_fraction) {
+std::size_t split_point(std::string_view text, double fraction) {
     const auto size = static_cast<double>(text.size());
-    auto at = static_cast<std::size_t>(std::floor(size * (1 - val_fraction)));
+    auto at = static_cast<std::size_t>(std::floor(size * (1 - fraction)));
     const auto inside_character = [&](std::size_t i) {
         return (static_cast<unsigned char>(text[i]) & 0xc0) == 0x80;
     };
@@ -21,22 +23,104 @@ std::size_t split_point(std::string_view text, double val_fraction) {
     return at;
 }
 
-namespace {
-
 // ---- Text --------------------------------------------------------------------------------------
 
-std::string join_sources(const std::vector<SourceText>& sources, const std::string& tokenizer) {
-    std::string text;
-    for (const SourceText& source : sources) {
-        const auto bad = tokenizer == "char" ? invalid_utf8(source.text) : std::nullopt;
-        if (bad)
-            throw UsageError(fmt::format(
-                "{} is not UTF-8 at byte offset {} (byte 0x{:02x}); type --tokenizer byte, which "
-                "takes any file, or convert it with iconv",
-                source.name, *bad, static_cast<unsigned char>(source.text[*bad])));
-        text += source.text;
+std::vector<std::string> normalize_text(SourceText& source) {
+    std::string& text = source.text;
+    std::vector<std::string> notices;
+    if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff"))
+        notices.push_back(fmt::format(
+            "{}: begins like UTF-16; if it is, convert it: iconv -f UTF-16 -t UTF-8", source.name));
+    if (text.find('\0') != std::string::npos) return notices;  // not text
+    if (text.starts_with("\xef\xbb\xbf")) {
+        text.erase(0, 3);
+        notices.push_back(source.name + ": a byte order mark was dropped (--raw keeps it)");
     }
-    return text;
+    std::size_t kept = 0, n_pairs = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '\r' && i + 1 < text.size() && text[i + 1] == '\n')
+            ++n_pairs;
+        else
+            text[kept++] = text[i];
+    }
+    text.resize(kept);
+    if (n_pairs > 0)
+        notices.push_back(fmt::format("{}: {} lines ended in CR LF, now in LF (--raw keeps CR LF)",
+                                      source.name, thousands(static_cast<long long>(n_pairs))));
+    return notices;
+}
+
+namespace {
+
+void append(std::string& text, std::string_view part, const std::string& separator) {
+    if (part.empty()) return;
+    if (!text.empty()) text += separator;
+    text += part;
+}
+
+void check_utf8(const SourceText& source) {
+    const auto bad = invalid_utf8(source.text);
+    if (bad)
+        throw UsageError(fmt::format(
+            "{} is not UTF-8 at byte offset {} (byte 0x{:02x}); type --tokenizer byte, which takes "
+            "any file, or convert it with iconv",
+            source.name, *bad, static_cast<unsigned char>(source.text[*bad])));
+}
+
+std::string fraction_hint(const PrepareOptions& options) {
+    std::string hint = fmt::format("--val-fraction {}", options.val_fraction);
+    if (options.test_fraction > 0)
+        hint += fmt::format(" --test-fraction {}", options.test_fraction);
+    return hint;
+}
+
+}  // namespace
+
+SplitTexts split_sources(const PrepareSources& sources, const PrepareOptions& options) {
+    const double test = sources.test.empty() ? options.test_fraction : 0;
+    const double val = sources.val.empty() ? options.val_fraction : 0;
+    SplitTexts split;
+    for (const SourceText& source : sources.text) {
+        const std::string_view text = source.text;
+        const std::size_t end = split_point(text, test);
+        const std::size_t begin = std::min(end, split_point(text, val + test));
+        append(split.train, text.substr(0, begin), options.separator);
+        append(split.val, text.substr(begin, end - begin), options.separator);
+        append(split.test, text.substr(end), options.separator);
+    }
+    for (const SourceText& source : sources.val) append(split.val, source.text, options.separator);
+    for (const SourceText& source : sources.test)
+        append(split.test, source.text, options.separator);
+    return split;
+}
+
+namespace {
+
+void check_options(const PrepareSources& sources, const PrepareOptions& o) {
+    Tokenizer::check_kind(o.tokenizer);
+    if (sources.text.empty()) throw UsageError("no text: name a corpus (austen, kjv) or files");
+    const bool cut_val = sources.val.empty(), cut_test = sources.test.empty();
+    if (cut_val && !(o.val_fraction > 0 && o.val_fraction < 1))
+        throw UsageError(fmt::format("--val-fraction {}: must be between 0 and 1, for example 0.1",
+                                     o.val_fraction));
+    if (!(o.test_fraction >= 0 && o.test_fraction < 1))
+        throw UsageError(
+            fmt::format("--test-fraction {}: must be at least 0 and less than 1", o.test_fraction));
+    if (!cut_test && o.test_fraction > 0)
+        throw UsageError(
+            "--test and --test-fraction both say what the test text is; leave one out");
+    if (cut_val && o.val_fraction + o.test_fraction >= 1)
+        throw UsageError(fmt::format("{} leave nothing to train on", fraction_hint(o)));
+    if (o.tokenizer == "char" && invalid_utf8(o.separator))
+        throw UsageError("--separator is not UTF-8; type --tokenizer byte, or another separator");
+}
+
+void check_split(const SplitTexts& split, const PrepareSources& sources, const PrepareOptions& o) {
+    const bool wants_test = !sources.test.empty() || o.test_fraction > 0;
+    if (!split.train.empty() && !split.val.empty() && (!wants_test || !split.test.empty())) return;
+    throw UsageError(fmt::format(
+        "{} bytes are too few to split with {}: one part would be empty; name more text",
+        split.train.size() + split.val.size() + split.test.size(), fraction_hint(o)));
 }
 
 // austen, or the first file's name without folder and extension.
@@ -55,7 +139,7 @@ double unigram_entropy(const std::vector<std::int32_t>& tokens, std::int64_t voc
     return entropy;
 }
 
-// ---- Files -------------------------------------------------------------------------------------
+// ---- Tokens ------------------------------------------------------------------------------------
 
 // What a .bin file holds, as bytes.
 std::string as_uint16(const std::vector<std::int32_t>& tokens) {
@@ -68,101 +152,46 @@ std::string as_uint16(const std::vector<std::int32_t>& tokens) {
     return bytes;
 }
 
-void write_file(const fs::path& file, const std::string& bytes) {
-    const fs::path temporary = file.string() + ".tmp";
-    std::ofstream out(temporary, std::ios::binary);
-    out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    out.close();
-    std::error_code error;
-    if (out) fs::rename(temporary, file, error);
-    if (!out || error) {
-        std::error_code ignored;
-        fs::remove(temporary, ignored);
-        throw IoError(fmt::format("cannot write {}: is the disk full, or the folder read-only?",
-                                  file.string()));
-    }
-}
-
-std::string file_sha256(const fs::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    Sha256 hash;
-    std::string chunk(1 << 20, '\0');
-    while (in.read(chunk.data(), static_cast<std::streamsize>(chunk.size())) || in.gcount() > 0)
-        hash.update(chunk.data(), static_cast<std::size_t>(in.gcount()));
-    return hash.hex();
-}
-
-// True if the folder holds exactly these token files already. UsageError if it holds others.
-bool already_there(const fs::path& folder, const TokenMeta& meta, bool force) {
-    bool any = false;
-    for (const char* name : {"meta.json", "train.bin", "val.bin"})
-        any = any || fs::exists(folder / name);
-    if (!any) return false;
-    std::optional<TokenMeta> old;
-    try {
-        old = read_token_meta(folder);
-    } catch (const IoError&) {  // not ours: other content
-    }
-    if (old && old->same_content(meta) && file_sha256(folder / "train.bin") == meta.train_sha256 &&
-        file_sha256(folder / "val.bin") == meta.val_sha256)
-        return true;
-    if (!force)
-        throw UsageError(fmt::format(
-            "{} already holds token files with other content ({}); type another --out, or --force "
-            "to replace them",
-            folder.string(), old ? old->name + ", " + old->tokenizer.kind() : "unknown"));
-    return false;
-}
-
-void write_token_files(const fs::path& folder, const TokenMeta& meta, const std::string& train,
-                       const std::string& val) {
-    std::error_code error;
-    fs::create_directories(folder, error);
-    if (error)
-        throw IoError(fmt::format("cannot make the folder {}: {}; type another --out",
-                                  folder.string(), error.message()));
-    write_file(folder / "meta.json", meta.to_json());
-    write_file(folder / "train.bin", train);
-    write_file(folder / "val.bin", val);
+// Encodes one split into `bytes`.
+SplitMeta encode_split(const std::string& text, const std::vector<std::int32_t>& tokens,
+                       std::string& bytes) {
+    bytes = as_uint16(tokens);
+    return {static_cast<std::int64_t>(tokens.size()),
+            static_cast<double>(text.size()) / static_cast<double>(tokens.size()),
+            sha256_hex(bytes)};
 }
 
 }  // namespace
 
-Prepared prepare_token_files(const std::vector<SourceText>& sources,
-                             const PrepareOptions& options) {
-    Tokenizer::check_kind(options.tokenizer);
-    if (!(options.val_fraction > 0 && options.val_fraction < 1))
-        throw UsageError(fmt::format("--val-fraction {}: must be between 0 and 1, for example 0.1",
-                                     options.val_fraction));
-    if (sources.empty()) throw UsageError("no text: name a corpus (austen, kjv) or files");
-    const std::string text = join_sources(sources, options.tokenizer);
-    const std::size_t split = split_point(text, options.val_fraction);
-    if (split == 0 || split == text.size())
-        throw UsageError(
-            fmt::format("{} bytes are too few to split with --val-fraction {}: one "
-                        "part would be empty; name more text",
-                        text.size(), options.val_fraction));
-
+Prepared prepare_token_files(PrepareSources sources, const PrepareOptions& options) {
+    check_options(sources, options);
     Prepared made;
+    for (auto* list : {&sources.text, &sources.val, &sources.test})
+        for (SourceText& source : *list) {
+            if (!options.raw)
+                for (std::string& notice : normalize_text(source))
+                    made.notices.push_back(std::move(notice));
+            if (options.tokenizer == "char") check_utf8(source);
+        }
+    const SplitTexts split = split_sources(sources, options);
+    check_split(split, sources, options);
+    const std::string text = split.train + split.val + split.test;
+
     TokenMeta& meta = made.meta;
-    meta.name = corpus_name(sources);
+    meta.name = corpus_name(sources.text);
     meta.tokenizer = Tokenizer::make(options.tokenizer, text);
-    const auto train = meta.tokenizer.encode(std::string_view(text).substr(0, split));
-    const auto val = meta.tokenizer.encode(std::string_view(text).substr(split));
     meta.bytes = static_cast<std::int64_t>(text.size());
-    meta.bytes_per_token =
-        static_cast<double>(text.size() - split) / static_cast<double>(val.size());
-    meta.train_tokens = static_cast<std::int64_t>(train.size());
-    meta.val_tokens = static_cast<std::int64_t>(val.size());
-    const std::string train_bytes = as_uint16(train), val_bytes = as_uint16(val);
     meta.text_sha256 = sha256_hex(text);
-    meta.train_sha256 = sha256_hex(train_bytes);
-    meta.val_sha256 = sha256_hex(val_bytes);
+    TokenBins bins;
+    const auto val = meta.tokenizer.encode(split.val);
+    meta.train = encode_split(split.train, meta.tokenizer.encode(split.train), bins["train.bin"]);
+    meta.val = encode_split(split.val, val, bins["val.bin"]);
+    if (!split.test.empty())
+        meta.test = encode_split(split.test, meta.tokenizer.encode(split.test), bins["test.bin"]);
 
     made.unigram_entropy = unigram_entropy(val, meta.tokenizer.vocab());
     made.sample = meta.tokenizer.decode({val.data(), std::min<std::size_t>(val.size(), 240)});
-    made.unchanged = already_there(options.out, meta, options.force);
-    if (!made.unchanged) write_token_files(options.out, meta, train_bytes, val_bytes);
+    made.unchanged = !write_token_folder(options.out, meta, bins, options.force);
     return made;
 }
 

@@ -66,8 +66,11 @@ namespace {
 
 struct TaskOptions {
     std::map<std::string, long> values;
-    void operator()(const char* name, long& value, const char*) { values[name] = value; }
-    void operator()(const char*, std::string&, const char*, const Choices& = {}) {}
+    template <class T>
+    void operator()(const char* name, T& value, const char*, const Field& = {}) {
+        if constexpr (std::is_same_v<T, long>)
+            if (std::string_view(name).starts_with("task_")) values[name] = value;
+    }
 };
 
 std::map<std::string, long> task_options(DataConfig config) {
@@ -82,8 +85,8 @@ const TaskEntry& find_task(const std::string& name) {
         if (entry.info.name == name) return entry;
         names.push_back(entry.info.name);
     }
-    throw UsageError(fmt::format("no task '{}'; did you mean data.task={}? There are {}", name,
-                                 nearest(name, names), fmt::join(names, ", ")));
+    throw UsageError(fmt::format("no task '{}'{} (there are {})", name, did_you_mean(name, names),
+                                 fmt::join(names, ", ")));
 }
 
 }  // namespace
@@ -139,11 +142,11 @@ namespace {
 
 class TaskData : public Dataset {
 public:
-    TaskData(Task task, Index context)
+    TaskData(Task task, Index context, EvalSplit split)
         : task_(std::move(task)),
           context_(context),
           train_stream_("data." + task_.name + ".train"),
-          val_stream_("data." + task_.name + ".val") {}
+          val_stream_("data." + task_.name + (split == EvalSplit::test ? ".test" : ".val")) {}
 
     Index vocab() const override { return task_.vocab; }
     std::optional<double> optimal_loss() const override { return task_.optimal_loss; }
@@ -156,6 +159,8 @@ public:
                    View<std::int32_t> targets) const override {
         fill(CounterRng(0, val_stream_), index, tokens, targets);
     }
+
+    Index val_sequences() const override { return kTaskValSequences; }
 
     std::string describe() const override {
         std::string text = fmt::format("{}: {}; vocabulary {}", task_.name, task_.layout, vocab());
@@ -189,8 +194,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Dataset> open_task(const DataConfig& config, Index context) {
-    return std::make_unique<TaskData>(find_task(config.task).make(config, context), context);
+std::unique_ptr<Dataset> open_task(const DataConfig& config, Index context, EvalSplit split) {
+    return std::make_unique<TaskData>(find_task(config.task).make(config, context), context, split);
 }
 
 }  // namespace plumb

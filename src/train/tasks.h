@@ -2,7 +2,8 @@
 // markov, whose entropy rate is computed), so a model that cannot learn them is broken.
 //
 // Training draws from the Philox stream "data.NAME.train" of the seed, validation from
-// "data.NAME.val" of seed 0; the streams are disjoint.
+// "data.NAME.val" of seed 0, a test from "data.NAME.test" of seed 0; the streams are disjoint. The
+// validation and the test split are the first kTaskValSequences sequences.
 #pragma once
 
 #include "train/dataset.h"
@@ -10,6 +11,8 @@
 #include <functional>
 
 namespace plumb {
+
+inline constexpr Index kTaskValSequences = 1024;
 
 struct TaskInfo {
     std::string name;
@@ -25,7 +28,8 @@ const std::vector<TaskInfo>& tasks();
 void check_task_options(const DataConfig& config);
 
 // Throws UsageError for an unknown task, options out of range and a context too short for them.
-std::unique_ptr<Dataset> open_task(const DataConfig& config, Index context);
+std::unique_ptr<Dataset> open_task(const DataConfig& config, Index context,
+                                   EvalSplit split = EvalSplit::val);
 
 // ---- For the implementations (task_*.cpp) ------------------------------------------------------
 

@@ -1,7 +1,9 @@
 // meta.json: what the token files beside it hold. Schema 1:
 //   {"schema": 1, "name", "tokenizer": "byte|char", "vocab", "chars": all characters in token order
-//    (char only), "bytes": of the whole text, "bytes_per_token": of the validation text,
-//    "train_tokens", "val_tokens", "sha256": {"text", "train.bin", "val.bin"}}
+//    (char only), "dtype": "uint16|uint32" (uint16 if absent), "bytes": of the whole text,
+//    "bytes_per_token": of the validation text, "train_tokens", "val_tokens",
+//    "sha256": {"text" (absent where the text is not known), "train.bin", "val.bin"}}
+// and, where there is a test split, "test_bytes_per_token", "test_tokens", sha256["test.bin"].
 #pragma once
 
 #include "train/tokenizer.h"
@@ -12,14 +14,22 @@
 
 namespace plumb {
 
+// What the file says of one split.
+struct SplitMeta {
+    std::int64_t tokens = 0;  // 0: there is no such split
+    double bytes_per_token = 0;
+    std::string sha256;  // of the file
+
+    bool operator==(const SplitMeta&) const = default;
+};
+
 struct TokenMeta {
     std::string name;
     Tokenizer tokenizer = Tokenizer::bytes();
+    std::string dtype = "uint16";
     std::int64_t bytes = 0;
-    double bytes_per_token = 0;
-    std::int64_t train_tokens = 0;
-    std::int64_t val_tokens = 0;
-    std::string text_sha256, train_sha256, val_sha256;
+    std::string text_sha256;
+    SplitMeta train, val, test;  // bytes_per_token of train is not stored
 
     std::string to_json() const;  // ends with a newline
     // Same tokenizer and same files, whatever the name.

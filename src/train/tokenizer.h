@@ -2,6 +2,8 @@
 // Unicode code point among those of the corpus, sorted; needs valid UTF-8.
 #pragma once
 
+#include "core/utf8.h"
+
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -27,13 +29,11 @@ public:
 
     // encode throws UsageError naming the first character without a token, and its offset.
     std::vector<std::int32_t> encode(std::string_view text) const;
+    // A token >= vocab(), which a model with a padded vocabulary (data.vocab) may draw, is U+FFFD.
     std::string decode(std::span<const std::int32_t> tokens) const;
 
 private:
     std::vector<char32_t> chars_;  // sorted; empty: byte
 };
-
-// Offset of the first byte that is not part of valid UTF-8 (RFC 3629), or nullopt if all is valid.
-std::optional<std::size_t> invalid_utf8(std::string_view text);
 
 }  // namespace plumb

@@ -3,7 +3,23 @@
 
 #include "core/field.h"
 
+#include <cstdint>
+
 namespace plumb {
+
+// Which random streams a run draws from; -1: train.seed.
+struct SeedConfig {
+    long init = -1;
+    long data = -1;
+    long dropout = -1;
+
+    template <class V>
+    void visit(V& v) {
+        v("init", init, "seed of the initial values (-1: train.seed)", at_least(-1));
+        v("data", data, "seed of the order of the training data (-1: train.seed)", at_least(-1));
+        v("dropout", dropout, "seed of the dropout masks (-1: train.seed)", at_least(-1));
+    }
+};
 
 struct TrainConfig {
     long steps = 1000;
@@ -21,42 +37,92 @@ struct TrainConfig {
     double clip = 1.0;
     long seed = 1;
     long eval_every = 100;
-    long eval_batches = 8;
+    long eval_sequences = 64;
     long log_every = 10;
     long checkpoint_every = 500;
     long keep_checkpoints = 2;
+    bool keep_best = true;
+    std::string init_from;
     long patience = 0;
+    double divergence_limit = 4.0;
     std::string precision = "fp32";
+    SeedConfig seeds;  // a table of its own, [seed]
+
+    std::uint64_t init_seed() const { return seed_or(seeds.init); }
+    std::uint64_t data_seed() const { return seed_or(seeds.data); }
+    std::uint64_t dropout_seed() const { return seed_or(seeds.dropout); }
 
     template <class V>
     void visit(V& v) {
-        v("steps", steps, "optimizer steps");
-        v("batch", batch, "sequences per micro-batch");
-        v("accumulate", accumulate, "micro-batches per step");
-        v("lr", lr, "peak learning rate");
-        v("schedule", schedule, "after warm-up", Choices{"cosine", "wsd", "constant"});
-        v("warmup", warmup, "steps of linear warm-up");
-        v("decay_fraction", decay_fraction, "wsd: fraction of the steps that decay linearly");
-        v("min_lr_fraction", min_lr_fraction, "final learning rate / peak");
-        v("weight_decay", weight_decay, "on weight matrices only; never on mixer parameters");
-        v("beta1", beta1, "AdamW");
-        v("beta2", beta2, "AdamW");
-        v("adam_eps", adam_eps, "AdamW");
-        v("clip", clip, "largest global gradient norm (0: off)");
-        v("seed", seed, "initial values and data order");
-        v("eval_every", eval_every, "steps between validations");
-        v("eval_batches", eval_batches, "validation batches, the same for every run");
-        v("log_every", log_every, "steps between lines of metrics.jsonl");
-        v("checkpoint_every", checkpoint_every, "steps between checkpoints");
-        v("keep_checkpoints", keep_checkpoints, "newest checkpoints kept");
-        v("patience", patience, "stop after this many validations without a new best (0: never)");
-        v("precision", precision, "bf16: activations and GEMM operands; weights stay float",
+        v("steps", steps, "optimizer steps of the run", within(1, 1e12));
+        v("batch", batch, "sequences computed at once (a micro-batch); memory grows with it",
+          within(1, 1 << 20));
+        v("accumulate", accumulate,
+          "micro-batches whose gradients make one step: a step sees batch x accumulate sequences",
+          within(1, 1 << 20));
+        v("lr", lr, "learning rate at its peak, after the warm-up",
+          Range{.low = 0, .high = 1e6, .open_low = true});
+        v("schedule", schedule,
+          "how the learning rate goes on after the warm-up: cosine to its end, wsd (constant, then "
+          "a linear decay) or constant",
+          Choices{"cosine", "wsd", "constant"});
+        v("warmup", warmup, "steps in which the learning rate rises linearly to its peak",
+          within(0, 1e12));
+        v("decay_fraction", decay_fraction,
+          "with schedule=wsd: the last share of the steps, in which the rate decays", within(0, 1));
+        v("min_lr_fraction", min_lr_fraction, "learning rate at the end, as a share of the peak",
+          within(0, 1));
+        v("weight_decay", weight_decay,
+          "AdamW's decay of weight matrices; other parameters, a mixer's too, never decay",
+          within(0, 1e6));
+        v("beta1", beta1, "AdamW's memory of the gradient", within(0, 0.999999));
+        v("beta2", beta2, "AdamW's memory of the squared gradient", within(0, 0.999999));
+        v("adam_eps", adam_eps, "AdamW's epsilon, added to the root of the squared gradient",
+          within(1e-30, 1e6));
+        v("clip", clip,
+          "gradients are scaled down to this global norm if theirs is larger (0: off)",
+          within(0, 1e30));
+        v("seed", seed,
+          "decides initial values, data order and dropout; equal seeds give paired runs ([seed] "
+          "sets the three apart)",
+          at_least(0));
+        v("eval_every", eval_every, "steps between two validations", within(1, 1e12));
+        v("eval_sequences", eval_sequences,
+          "sequences a validation scores, the same ones for every batch; the end of a run scores "
+          "all there are",
+          within(1, 1e12));
+        v("log_every", log_every, "steps between two lines of metrics.jsonl",
+          within(1, 1e12).keeps_numbers());
+        v("checkpoint_every", checkpoint_every, "steps between two checkpoints",
+          within(1, 1e12).keeps_numbers());
+        v("keep_checkpoints", keep_checkpoints, "how many of the newest checkpoints are kept",
+          within(1, 1e9).keeps_numbers());
+        v("keep_best", keep_best,
+          "whether the weights of the best validation are kept too, as checkpoints/best",
+          keeps_numbers());
+        v("init_from", init_from,
+          "run whose weights this one starts from: RUN, RUN@STEP or RUN@best (empty: random ones)");
+        v("patience", patience,
+          "the run stops after this many validations in a row without a new best (0: never)",
+          within(0, 1e9));
+        v("precision", precision,
+          "bf16 stores activations and multiplies in bf16; weights and sums stay float",
           Choices{"fp32", "bf16"});
+        v("divergence_limit", divergence_limit,
+          "a loss above this many times ln(vocabulary) ends the run as diverged (0: no limit)",
+          within(0, 1e9));
+    }
+
+private:
+    std::uint64_t seed_or(long own) const {
+        return static_cast<std::uint64_t>(own < 0 ? seed : own);
     }
 };
 
 struct DataConfig {
     std::string path;
+    long vocab = 0;
+    std::string dtype = "auto";
     std::string task;
     long task_vocab = 32;
     long task_pairs = 8;
@@ -66,25 +132,50 @@ struct DataConfig {
 
     template <class V>
     void visit(V& v) {
-        v("path", path, "folder made by `plumb data prepare`, or nanoGPT's train.bin and val.bin");
-        v("task", task, "built-in task instead of files; `plumb list tasks`",
+        v("path", path,
+          "folder of tokens, made by `plumb data prepare`, or nanoGPT's train.bin and val.bin");
+        v("vocab", vocab,
+          "size of the vocabulary of token files; 0: that of meta.json or meta.pkl, else the "
+          "largest token + 1",
+          within(0, 1 << 24));
+        v("dtype", dtype,
+          "type of the numbers in token files that neither a header nor meta.json describes; auto: "
+          "uint16, and files that look otherwise are refused",
+          Choices{"auto", "uint16", "uint32"});
+        v("task", task, "built-in task to learn instead of files; `plumb list tasks` shows all",
           Choices{"", "copy", "mqar", "khop", "modadd", "markov"});
-        v("task_vocab", task_vocab, "copy, mqar, khop, markov: symbols");
-        v("task_pairs", task_pairs, "mqar: key-value pairs");
-        v("task_hops", task_hops, "khop: pointer hops k");
-        v("task_modulus", task_modulus, "modadd: modulus p");
-        v("task_order", task_order, "markov: order of the chain");
+        v("task_vocab", task_vocab, "number of different symbols", within(2, 1 << 24));
+        v("task_pairs", task_pairs, "key-value pairs of a sequence that are to be remembered",
+          within(1, 1 << 24));
+        v("task_hops", task_hops, "pointers k to follow one after the other", within(1, 1 << 24));
+        v("task_modulus", task_modulus, "modulus p of the sums a + b mod p", within(2, 1 << 24));
+        v("task_order", task_order, "symbols that the next one depends on", within(1, 64));
     }
 };
 
 struct RecordConfig {
+    std::string label;
     long probe_every = 100;
+    long probe_sequences = 8;
     bool tensorboard = true;
+    bool tensorboard_all = false;
 
     template <class V>
     void visit(V& v) {
-        v("probe_every", probe_every, "steps between probes by depth (0: off)");
-        v("tensorboard", tensorboard, "also write TensorBoard events");
+        v("label", label,
+          "what the run is called in tables and figures (\"\": its mixer and the options set)",
+          keeps_numbers());
+        v("probe_every", probe_every,
+          "steps between two measurements by depth: depth.jsonl, matrix/ (0: off)",
+          within(0, 1e12).keeps_numbers());
+        v("probe_sequences", probe_sequences,
+          "how many validation sequences are measured, the same ones whatever the batch",
+          within(1, 1e6).keeps_numbers());
+        v("tensorboard", tensorboard, "whether TensorBoard events are written too",
+          keeps_numbers());
+        v("tensorboard_all", tensorboard_all,
+          "whether TensorBoard gets every measure at every depth; else the main ones at a few",
+          keeps_numbers());
     }
 };
 

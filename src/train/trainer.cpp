@@ -1,50 +1,44 @@
 #include "train/trainer.h"
 
+#include "core/flush_to_zero.h"
 #include "ops/reduce.h"
+#include "train/divergence.h"
 #include "train/schedule.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace plumb {
 namespace {
 
-bool all_finite(View<const float> x) {
-    for (Index i = 0; i < x.count(); ++i)
-        if (!std::isfinite(x.data[i])) return false;
-    return true;
+// "query" of "layer.3.mlp.mixer.query", "gate.bias" of "layer.0.attn.mixer.gate.bias".
+std::string mixer_kind(const std::string& name) {
+    constexpr std::string_view kMixer = ".mixer.";
+    return name.substr(name.find(kMixer) + kMixer.size());
 }
 
-// Remembers the first tensor of a pass that holds a NaN or an infinity.
-class FiniteCheck final : public Recorder<float> {
-public:
-    explicit FiniteCheck(int sublayers) : sublayers_(sublayers) {}
-
-    void tensor(const Context&, Quantity what, int l, View<const float> x) override {
-        if (!found.empty() || all_finite(x)) return;
-        const std::string site = site_name(l, sublayers_);
-        switch (what) {
-            case Quantity::output:
-                found = "the output of " + site;
-                break;
-            case Quantity::stream:
-                found = "the residual stream after " + site;
-                break;
-            case Quantity::read_input:
-                found = "the input read by " + site;
-                break;
-            case Quantity::doutput:
-                found = "the gradient at the output of " + site;
-                break;
-            case Quantity::dread_input:
-                found = "the gradient at the input of " + site;
-                break;
-        }
+// One range a parameter: which decay, which are trained, and how fast.
+std::vector<UpdateRange> update_ranges(const ParamStore<float>& params, const MixerConfig& mixer) {
+    std::vector<UpdateRange> ranges;
+    std::vector<std::string> kinds;
+    for (const ParamSpec& s : params.specs()) {
+        UpdateRange& range = ranges.emplace_back(UpdateRange{s.offset + s.shape.count(), s.decay});
+        if (s.group != Group::mixer) continue;
+        const std::string kind = mixer_kind(s.name);
+        range.trained =
+            std::find(mixer.freeze.begin(), mixer.freeze.end(), kind) == mixer.freeze.end();
+        range.lr_scale = mixer.lr_scale;
+        if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) kinds.push_back(kind);
     }
-    std::string found;
-
-private:
-    int sublayers_;
-};
+    for (const std::string& kind : mixer.freeze)
+        if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end())
+            throw UsageError(
+                fmt::format("mixer.freeze: {} has no parameters '{}'; {}", mixer.name, kind,
+                            kinds.empty() ? "it has none at all, leave mixer.freeze out"
+                                          : fmt::format("it has {}", fmt::join(kinds, ", "))));
+    return ranges;
+}
 
 }  // namespace
 
@@ -52,14 +46,12 @@ Trainer::Trainer(const TransformerShape& shape, const TrainConfig& train, const 
     : model_(make_model(shape, train.precision)),
       train_(train),
       data_(data),
-      model_tokens_(shape.batch * model_->config().context) {}
+      model_tokens_(shape.batch * model_->config().context),
+      ranges_(update_ranges(model_->params(), shape.mixer)) {}
 
 void Trainer::allocate() {
-    model_->allocate(static_cast<std::uint64_t>(train_.seed));
+    model_->allocate(train_.init_seed());
     for (auto& m : moments_) m.assign(static_cast<std::size_t>(model_->params().flat_size()), 0.0f);
-    decay_ranges_.clear();
-    for (const ParamSpec& s : model_->params().specs())
-        decay_ranges_.push_back({s.offset + s.shape.count(), s.decay});
 }
 
 double Trainer::planned_bytes() const {
@@ -72,23 +64,32 @@ View<float> Trainer::moment(ParamId id, int which) {
     return {moments_[which].data() + s.offset, s.shape, Device::cpu};
 }
 
-StepResult Trainer::step(const Context& ctx, long step) {
+double Trainer::loss_limit() const {
+    return train_.divergence_limit > 0
+               ? train_.divergence_limit * std::log(static_cast<double>(model_->vocab()) + 1)
+               : std::numeric_limits<double>::max();
+}
+
+StepResult Trainer::step(const Context& ctx, long step, const StopFlag* stop) {
+    const FlushToZero flush;
     ParamStore<float>& params = model_->params();
     params.zero_grad();
     const Shape batch{{'B', model_tokens_ / model_->config().context},
                       {'T', model_->config().context}};
     StepResult result{0, 0, learning_rate(train_, step)};
     for (long a = 0; a < train_.accumulate; ++a) {
-        const DropoutKey key{static_cast<std::uint64_t>(train_.seed),
+        if (a > 0) stop_if(stop);
+        const DropoutKey key{train_.dropout_seed(),
                              static_cast<std::uint64_t>(step * train_.accumulate + a)};
-        data_.train_batch(key.seed, key.pass, {model_->tokens().data, batch, Device::cpu},
+        data_.train_batch(train_.data_seed(), key.pass, {model_->tokens().data, batch, Device::cpu},
                           {model_->targets().data, batch, Device::cpu});
         const double loss = model_->forward(ctx, nullptr, key);
-        const double limit = kDivergedFactor * std::log(static_cast<double>(model_->vocab()) + 1);
-        if (!(loss <= limit)) diverged(ctx, step, "loss", loss);
+        if (!(loss <= loss_limit()) || model_->overflowed_read() > 0)
+            diverged(ctx, step, "loss", loss);
         result.loss += loss / static_cast<double>(train_.accumulate);
         model_->backward(ctx, 1.0f / static_cast<float>(train_.accumulate));
     }
+    zero_frozen_gradients();
     const View<const float> grads{params.grads().data(), {{'P', params.flat_size()}}, Device::cpu};
     {
         const Timed timed(ctx.profile, Part::optimizer);
@@ -108,32 +109,48 @@ void Trainer::update(const Context& ctx, long step, double lr, double grad_norm)
         return View<float>{x.data(), {{'P', params.flat_size()}}, Device::cpu};
     };
     adamw<float>(ctx, s, flat(params.values()), flat(params.grads()), flat(moments_[0]),
-                 flat(moments_[1]), decay_ranges_);
+                 flat(moments_[1]), ranges_);
+}
+
+// What is not trained has no part in the gradient norm either.
+void Trainer::zero_frozen_gradients() {
+    Index begin = 0;
+    for (const UpdateRange& r : ranges_) {
+        float* grads = model_->params().grads().data();
+        if (!r.trained) std::fill(grads + begin, grads + r.end, 0.0f);
+        begin = r.end;
+    }
 }
 
 double Trainer::evaluate(const Context& ctx) {
-    const Shape batch{{'B', model_tokens_ / model_->config().context},
-                      {'T', model_->config().context}};
-    double total = 0, scored = 0;
-    for (long k = 0; k < train_.eval_batches; ++k) {
-        data_.val_batch(static_cast<std::uint64_t>(k), {model_->tokens().data, batch, Device::cpu},
-                        {model_->targets().data, batch, Device::cpu});
-        double n = 0;
-        for (Index i = 0; i < model_tokens_; ++i) n += model_->targets().data[i] >= 0;
-        total += n * model_->forward(ctx);
-        scored += n;
-    }
-    return scored > 0 ? total / scored : 0.0;
+    return plumb::evaluate(ctx, *model_, data_, train_.eval_sequences).loss;
 }
 
-void Trainer::probe(const Context& ctx, Recorder<float>& recorder) {
-    const Shape batch{{'B', model_tokens_ / model_->config().context},
-                      {'T', model_->config().context}};
-    data_.val_batch(0, {model_->tokens().data, batch, Device::cpu},
-                    {model_->targets().data, batch, Device::cpu});
+Evaluation Trainer::evaluate_split(const Context& ctx, const StopFlag* stop) {
+    return plumb::evaluate_split(ctx, *model_, data_, stop);
+}
+
+void Trainer::probe(const Context& ctx, Index n_sequences, Recorder<float>& recorder,
+                    const std::function<void(Index)>& begin_pass) {
+    const Index wanted = std::min(n_sequences, data_.val_sequences());
+    const auto scored = [&] {
+        const std::int32_t* targets = model_->targets().data;
+        return std::count_if(targets, targets + model_tokens_,
+                             [](std::int32_t t) { return t >= 0; });
+    };
+    double all = 0;  // each pass counts by its part of the scored tokens
+    for (Index used = 0, pass = 0; used < wanted; ++pass) {
+        used += load_validation(*model_, data_, pass, wanted);
+        all += static_cast<double>(scored());
+    }
     model_->params().zero_grad();
-    model_->forward(ctx, &recorder);
-    model_->backward(ctx, 1.0f, &recorder);
+    for (Index used = 0, pass = 0; used < wanted; ++pass) {
+        const Index sequences = load_validation(*model_, data_, pass, wanted);
+        used += sequences;
+        if (begin_pass) begin_pass(sequences * model_->config().context);
+        model_->forward(ctx, &recorder);
+        model_->backward(ctx, static_cast<float>(static_cast<double>(scored()) / all), &recorder);
+    }
 }
 
 void Trainer::check_parameters(long step) const {
@@ -143,30 +160,16 @@ void Trainer::check_parameters(long step) const {
             throw Diverged(fmt::format("step {}: {} is not finite", step, s.name));
 }
 
-// The batch that failed is still loaded: run it again, looking at every tensor on the way.
-std::string Trainer::first_bad_tensor(const Context& ctx) {
-    ParamStore<float>& params = model_->params();
-    for (Index i = 0; i < std::ssize(params.specs()); ++i)
-        if (!all_finite(params.value({i}))) return params.specs()[static_cast<std::size_t>(i)].name;
-    FiniteCheck check(model_->sublayers());
-    model_->forward(ctx, &check);
-    if (check.found.empty() && !all_finite(model_->logits())) return "logits";
-    params.zero_grad();
-    model_->backward(ctx, 1.0f, &check);
-    if (!check.found.empty()) return check.found;
-    for (Index i = 0; i < std::ssize(params.specs()); ++i)
-        if (!all_finite(params.grad({i})))
-            return "the gradient of " + params.specs()[static_cast<std::size_t>(i)].name;
-    return "";
-}
-
+// The batch that failed is still loaded.
 void Trainer::diverged(const Context& ctx, long step, const std::string& what, double value) {
-    const std::string tensor = first_bad_tensor(ctx);
-    throw Diverged(fmt::format(
-        "step {}: {} is {}; {}. Try a smaller train.lr, more train.warmup or train.clip=1", step,
-        what, std::abs(value),  // the sign of a NaN says nothing
-        tensor.empty() ? "all tensors are finite, the loss exceeds 4 ln(vocabulary)"
-                       : "first tensor that is not finite: " + tensor));
+    const std::string tensor = first_bad_tensor(ctx, *model_);
+    const std::string cause =
+        tensor.empty() ? fmt::format("all tensors are finite, the loss exceeds {} ln(vocabulary)",
+                                     train_.divergence_limit)
+                       : "first tensor that is not finite: " + tensor;
+    throw Diverged(fmt::format("step {}: {} is {}; {}. {}", step, what,
+                               std::abs(value),  // the sign of a NaN says nothing
+                               cause, divergence_advice(train_, step, tensor.empty())));
 }
 
 }  // namespace plumb

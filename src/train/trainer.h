@@ -3,9 +3,10 @@
 
 #include "model/model.h"
 #include "ops/adamw.h"
-#include "train/dataset.h"
+#include "train/evaluate.h"
 #include "train/train_config.h"
 
+#include <functional>
 #include <string>
 
 namespace plumb {
@@ -18,23 +19,29 @@ struct StepResult {
 
 class Trainer {
 public:
-    // Refers to data, which must outlive it. Declares; allocate() allocates.
+    // Refers to data, which must outlive it. Declares; allocate() allocates. Throws UsageError for
+    // a kind in mixer.freeze that the mixer has no parameter of.
     Trainer(const TransformerShape& shape, const TrainConfig& train, const Dataset& data);
     void allocate();
 
     // Optimizer step number `step` (0, 1, ...): a pure function of the parameters, the moments, the
-    // seed and `step`. Throws Diverged, naming step and tensor, if the loss or a gradient is not
-    // finite or the loss exceeds kDivergedFactor ln(V); parameters are then as they were before.
-    StepResult step(const Context& ctx, long step);
-    // Mean loss over the fixed validation batches.
+    // seeds and `step`. Throws Diverged, naming step and tensor, if the loss or a gradient is not
+    // finite, a read overflows its norm, or the loss exceeds divergence_limit ln(V); and Stopped
+    // between two micro-batches once `stop` is set. Parameters are then as they were before.
+    StepResult step(const Context& ctx, long step, const StopFlag* stop = nullptr);
+    // Mean loss over the first train.eval_sequences validation sequences: for the curve and for
+    // choosing a checkpoint.
     double evaluate(const Context& ctx);
-    // One pass forward and backward over validation batch 0 with a recorder; gradients afterwards
-    // hold that batch's. Leaves parameters and moments alone.
-    void probe(const Context& ctx, Recorder<float>& recorder);
+    // Over the whole validation split: for comparing. Throws Stopped.
+    Evaluation evaluate_split(const Context& ctx, const StopFlag* stop = nullptr);
+    // Forward and backward over the first n_sequences validation sequences with a recorder, a
+    // micro-batch at a time; gradients afterwards are of their mean loss. begin_pass hears before
+    // each pass how many of its tokens, the first ones, are of these sequences. Leaves parameters
+    // and moments alone.
+    void probe(const Context& ctx, Index n_sequences, Recorder<float>& recorder,
+               const std::function<void(Index tokens)>& begin_pass = {});
     // Throws Diverged if a parameter is not finite.
     void check_parameters(long step) const;
-
-    static constexpr double kDivergedFactor = 4.0;
 
     Model<float>& model() { return *model_; }
     const Model<float>& model() const { return *model_; }
@@ -44,10 +51,13 @@ public:
     // First and second moment of a parameter.
     View<float> moment(ParamId id, int which);
 
-private:
+    // Throws Diverged: which tensor made `what` of the loaded batch useless after `step` steps.
     [[noreturn]] void diverged(const Context& ctx, long step, const std::string& what,
                                double value);
-    std::string first_bad_tensor(const Context& ctx);
+
+private:
+    double loss_limit() const;
+    void zero_frozen_gradients();
     void update(const Context& ctx, long step, double lr, double grad_norm);
 
     std::unique_ptr<Model<float>> model_;
@@ -55,7 +65,7 @@ private:
     const Dataset& data_;
     Index model_tokens_;
     std::vector<float> moments_[2];
-    std::vector<DecayRange> decay_ranges_;  // of the flat arrays
+    std::vector<UpdateRange> ranges_;  // of the flat arrays
 };
 
 }  // namespace plumb

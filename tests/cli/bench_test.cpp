@@ -73,7 +73,7 @@ TEST_CASE("bench --out writes JSON, CSV and a page, growth and ops have tables",
 
 TEST_CASE("bench: what cannot work is a usage error, before any work", "[cli][bench]") {
     const std::vector<std::pair<std::vector<std::string>, std::string>> cases{
-        {{"--mixers", "attnress"}, "nearest is 'attnres'"},
+        {{"--mixers", "attnress"}, "did you mean 'attnres'"},
         {{"--against", "plain"}, "unknown mixer 'plain'"},
         {{"--shape", "huge"}, "LAYERSxWIDTHxTxBATCH"},
         {{"--precision", "fp64"}, "fp32, bf16 or both"},

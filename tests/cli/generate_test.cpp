@@ -70,6 +70,13 @@ TEST_CASE("generate continues a prompt of numbers", "[cli]") {
     other.insert(other.end(), {"--seed", "2"});
     CHECK(text_of(run_plumb(other)) != text_of(first));
 
+    for (const auto& [option, value] : {std::pair{"--temperature", "30"}, {"--top-k", "2"}}) {
+        std::vector<std::string> changed = args;
+        changed.insert(changed.end(), {option, value});
+        INFO(option);
+        CHECK(text_of(run_plumb(changed)) != text_of(first));
+    }
+
     check_answer({"generate", run, "--prompt", "1 99"}, 2, "'99' is not a token");
     check_answer({"generate", run, "--prompt", ""}, 2, "--prompt is empty");
     check_answer({"generate", run, "--prompt", "1", "--tokens", "0"}, 2, "--tokens");
@@ -88,8 +95,9 @@ TEST_CASE("generate at temperature 0 is the model's likeliest text", "[cli]") {
     const TempFolder temp;
     for (const char* mixer : {"standard", "attnres_block"}) {
         const std::string run = temp / mixer;
-        REQUIRE(run_plumb(tiny_run(run, {fmt::format("mixer={}", mixer), "train.steps=100"})).code ==
-                0);
+        REQUIRE(
+            run_plumb(tiny_run(run, {fmt::format("mixer={}", mixer), "train.steps=100"})).code ==
+            0);
         const std::string want = "3 1 4 |" + likeliest(run, {3, 1, 4}, 50) + "\n";
         CHECK(text_of(run_plumb({"generate", run, "--prompt", "3 1 4", "--tokens", "50",
                                  "--temperature", "0"})) == want);
@@ -129,9 +137,69 @@ TEST_CASE("generate names a character that the tokenizer does not know", "[cli]"
                        "--tokenizer", "char"})
                 .code == 0);
     REQUIRE(run_plumb({"train", "data.path=" + data, "model.layers=1", "model.width=16",
-                       "model.context=16", "train.steps=2", "train.eval_batches=1", "--threads",
+                       "model.context=16", "train.steps=2", "train.eval_sequences=2", "--threads",
                        "1", "--out", run})
                 .code == 0);
     check_answer({"generate", run, "--prompt", "abz"}, 2, "z");
     check_answer({"generate", run, "--prompt", "ab", "--tokens", "5"}, 0, "ab");
+
+    // A copy of the run needs neither the data nor their path.
+    const std::string before = text_of(run_plumb({"generate", run, "--prompt", "ab"}));
+    const std::string copy = temp / "copy", meta = copy + "/data/meta.json";
+    fs::rename(run, copy);
+    fs::remove_all(data);
+    CHECK(text_of(run_plumb({"generate", copy, "--prompt", "ab"})) == before);
+    check_answer({"generate", copy, "--prompt", "abz"}, 2, "z");
+    for (const std::string& broken : {std::string("{"), slurp(meta).substr(0, 40),
+                                      std::string(R"({"tokenizer": "none", "vocab": -1})")}) {
+        spill(meta, broken);
+        check_answer({"generate", copy, "--prompt", "ab"}, 4, meta);
+    }
+    // Runs of schema 1 have no data of their own; then the data are looked for.
+    fs::remove(meta);
+    check_answer({"generate", copy, "--prompt", "ab"}, 4, data);
+}
+
+TEST_CASE("generate takes any checkpoint, and a prompt from a file", "[cli]") {
+    const TempFolder temp;
+    const std::string run = temp / "run";
+    REQUIRE(run_plumb(tiny_run(run, {"train.keep_checkpoints=4", "train.lr=0.02"})).code == 0);
+    const auto text = [&](const std::string& which, std::vector<std::string> prompt) {
+        std::vector<std::string> args{"generate", run + which, "--tokens", "30"};
+        args.insert(args.end(), prompt.begin(), prompt.end());
+        return text_of(run_plumb(args));
+    };
+    const std::string newest = text("", {"--prompt", "1 2"});
+    CHECK(text("@20", {"--prompt", "1 2"}) == newest);
+    CHECK(text("@5", {"--prompt", "1 2"}) != newest);
+    CHECK_THAT(text("@best", {"--prompt", "1 2"}), contains_text("1 2 | "));
+    spill(temp / "prompt", "1 2");
+    CHECK(text("", {"--prompt-file", temp / "prompt"}) == newest);
+    check_answer({"generate", run, "--prompt-file", temp / "none"}, 4, "none");
+    check_answer({"generate", run, "--prompt-file", "-"}, 2, "--prompt-file is empty");  // no stdin
+    check_answer({"generate", run, "--prompt", "1", "--prompt-file", "-"}, 2, "--prompt");
+    check_answer({"generate", run + "@7", "--prompt", "1"}, 4, "@");
+}
+
+TEST_CASE("generate refuses data of another alphabet in place of the run's", "[cli]") {
+    const TempFolder temp;
+    const auto prepare = [&](const std::string& line) {
+        std::string text;
+        for (int i = 0; i < 60; ++i) text += line;
+        spill(temp / "text.txt", text);
+        return run_plumb({"data", "prepare", temp / "text.txt", "--out", temp / "data",
+                          "--tokenizer", "char", "--force"});
+    };
+    const std::string run = temp / "run";
+    REQUIRE(prepare("abc cab bca acb\n").code == 0);
+    REQUIRE(run_plumb({"train", "data.path=" + (temp / "data").string(), "model.layers=1",
+                       "model.width=16", "model.context=16", "train.steps=2", "--threads", "1",
+                       "--out", run})
+                .code == 0);
+    REQUIRE(prepare("xyz zxy yzx xzy\n").code == 0);
+    check_answer({"generate", run, "--prompt", "ab", "--tokens", "3"}, 0,
+                 "ab");                      // its own meta.json
+    fs::remove_all(fs::path(run) / "data");  // as a run of schema 1
+    check_answer({"generate", run, "--prompt", "xy"}, 2, "is not the data");
+    check_answer({"eval", run, "--data", temp / "data"}, 2, "is not the data");
 }

@@ -21,7 +21,7 @@ TEST_CASE("every row of the tables is listed") {
     }
     CHECK(text.find("options: mixer.key_gain") != std::string::npos);
     CHECK(text.ends_with(fmt::format("\nmixers: {}\n", mixers().size())));
-    for (const char* what : {"tasks", "corpora"}) {
+    for (const char* what : {"tasks", "corpora", "measures"}) {
         CHECK(nlohmann::json::parse(list_json(what)).size() > 0);
         CHECK(list_text(what, Terminal{}).find(fmt::format("\n{}: ", what)) != std::string::npos);
     }
@@ -36,10 +36,20 @@ TEST_CASE("lines fit the terminal where words allow it") {
     }
 }
 
-TEST_CASE("an unknown list names the nearest") {
+TEST_CASE("an unknown list names the nearest, no list names the kinds") {
     CHECK_THROWS_WITH(list_text("mixer", Terminal{}), contains_text("did you mean 'mixers'"));
+    CHECK_THROWS_WITH(list_text("zebra", Terminal{}), contains_text("there are mixers, tasks"));
+    for (const ListKind& kind : list_kinds()) {
+        CHECK(list_text("", Terminal{}).find("plumb list " + kind.name) != std::string::npos);
+        CHECK_FALSE(list_items(kind.name).empty());
+    }
     CLI::App app;
     add_list_command(app);
-    CHECK_THROWS_AS(app.parse("list"), CLI::RequiredError);
     CHECK_THROWS_AS(app.parse("list taks"), UsageError);
+}
+
+TEST_CASE("a list can be narrowed to what mentions a word") {
+    CHECK(list_text("mixers", Terminal{}, "SINKHORN").find("mhc") != std::string::npos);
+    CHECK(nlohmann::json::parse(list_json("mixers", "denseformer")).size() == 1);
+    CHECK(nlohmann::json::parse(list_json("mixers", "no such thing")).empty());
 }

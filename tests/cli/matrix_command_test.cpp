@@ -1,6 +1,7 @@
 #include "cli/matrix_command.h"
 
 #include "catch.h"
+#include "cli/matrix_text.h"
 #include "cli/run_folder.h"
 #include "core/check.h"
 #include "core/files.h"
@@ -110,16 +111,17 @@ TEST_CASE("the rank of a mean can exceed that of every token") {
 TEST_CASE("the heat map has every row, attention and MLP apart, and fits the terminal") {
     Run run;
     const MatrixFile file = read_matrix_file(run.save(40));
-    const std::string text = matrix_text(file, kRankTolerance, Terminal{});
+    const std::string text = matrix_text(file, {}, Terminal{});
     const std::string expected =
+        "      0\n"
         "read by attention\n"
-        "   1  @@             1.000     1.000\n"
-        "   3  @@@@@@         3.000     1.000\n"
+        "   1  @@          0 1.000\n"
+        "   3  @@@@@@      0 1.000, 1 1.000\n"
         "read by MLP\n"
-        "   2  @@@@           2.000     1.000\n"
-        "   4  @@@@@@@@       4.000     1.000\n"
+        "   2  @@@@        0 1.000, 1 1.000\n"
+        "   4  @@@@@@@@    0 1.000, 1 1.000\n"
         "read by the output\n"
-        "   5  @@@@@@@@@@     5.000     1.000\n";
+        "   5  @@@@@@@@@@  0 1.000, 1 1.000\n";
     CHECK(contains(text, expected));
     CHECK(contains(text, "\nmixer: standard\nstep: 40\nsublayers: 4\n"));
     CHECK(contains(text, "\ncut_rank: 1\n"));
@@ -128,14 +130,46 @@ TEST_CASE("the heat map has every row, attention and MLP apart, and fits the ter
     // Rows are scaled by themselves.
     MatrixFile uneven = file;
     uneven.mean.row(3) *= 0.25;
-    CHECK(contains(matrix_text(uneven, kRankTolerance, Terminal{}),
-                   "   4  @@@@@@@@       1.000     0.250\n"));
-    // 5 sources on 4 columns: two to a cell.
+    CHECK(contains(matrix_text(uneven, {}, Terminal{}), "   4  @@@@@@@@    0 0.250, 1 0.250\n"));
+    // 5 sources on 2 columns: three to a cell.
     Terminal narrow;
-    narrow.width = 30;
-    const std::string small = matrix_text(file, kRankTolerance, narrow);
-    CHECK(contains(small, "2 to a cell"));
-    CHECK(contains(small, "   5  @@@     5.000     1.000\n"));
+    narrow.width = 20;
+    const std::string small = matrix_text(file, {}, narrow);
+    CHECK(contains(small, "3 to a cell"));
+    CHECK(contains(small, "   5  @@  0 1.000\n"));
+}
+
+TEST_CASE("shares, where a file has them, are what the map shows") {
+    MatrixFile file;
+    const Index n = 13;
+    file.mean = Eigen::MatrixXd::Ones(n, n).triangularView<Eigen::Lower>();
+    file.std = 0.25 * file.mean;
+    file.share = Eigen::MatrixXd::Zero(n, n);
+    file.share_std = file.std;
+    for (Index r = 0; r < n; ++r) {
+        (*file.share)(r, 0) = 0.375;
+        (*file.share)(r, r) += 0.625;
+    }
+    (*file.share)(2, 1) = -0.5;
+    const std::string text = matrix_text(file, {}, Terminal{});
+    CHECK(contains(text, "\n      0         5         10\nread by attention\n"));
+    CHECK(contains(text, "   1  @@" + std::string(26, ' ') + "0 100%\n"));
+    CHECK(contains(text, "  2 62%, 1 -50%\n"));
+    CHECK(contains(text, "  12 62%, 0 38%\n"));
+    MatrixView weights;
+    weights.weights = true;
+    weights.top = 1;
+    CHECK(contains(matrix_text(file, weights, Terminal{}), "  0 1.000\n"));
+    const std::string row = matrix_row_text(file, 3, 0);
+    CHECK(contains(row, "sublayer 3 (layer.1.attn)"));
+    CHECK(contains(row, "layer.0.mlp    62.5%"));
+    CHECK(contains(row, "layer.0.attn  -50.0%"));
+    CHECK(row.find("layer.0.mlp") < row.find("layer.0.attn"));
+    CHECK(!contains(matrix_row_text(file, 3, 1), "layer.0.attn "));
+    CHECK(matrix_row_text(file, 13, 1).starts_with("What the output reads (step 0);"));
+    const auto json = nlohmann::json::parse(matrix_json(file, kRankTolerance));
+    CHECK(json["share"][2][1] == -0.5);
+    CHECK(json["this_mixer_only"][0] == "mean");
 }
 
 TEST_CASE("files that do not hold matrices are refused") {
@@ -152,6 +186,7 @@ TEST_CASE("files that do not hold matrices are refused") {
     refused({{"mean", "F32", {2, 3}, x}, std_dev});
     refused({mean, {"std", "F32", {1, 1}, x}});
     refused({mean, std_dev, {"sample", "F32", {1, 2}, x}});
+    refused({mean, std_dev, {"share", "F32", {1, 1}, x}, {"share_std", "F32", {2, 2}, x}});
     write_safetensors(path, std::vector{mean, std_dev});
     CHECK_NOTHROW(read_matrix_file(path));
     run.mean[1] = 0.5f;  // sublayer 1 cannot read v_1
@@ -169,19 +204,30 @@ TEST_CASE("what is not a run is refused with what to type next") {
     make_folder(folder / "a");
     write_file(folder / "a/config.toml", "");
     CHECK_THROWS_WITH(require_run(folder.path(), "matrix"),
-                      contains_text("try plumb matrix " + (folder / "a").string()));
+                      contains_text("try `plumb matrix " + (folder / "a").string()));
     CHECK_THROWS_WITH(require_run(folder / "a/config.toml", "matrix"),
-                      contains_text("try plumb matrix " + (folder / "a").string()));
+                      contains_text("try `plumb matrix " + (folder / "a").string()));
     CHECK_NOTHROW(require_run(folder / "a", "matrix"));
 }
 
 TEST_CASE("the command runs from the command line") {
     Run run;
     run.save(3);
+    const std::string here = run.folder.path().string();
+    const auto parse = [](const std::string& words) {
+        CLI::App app;
+        add_matrix_command(app);
+        app.parse("matrix " + words);
+    };
+    CHECK_THROWS_AS(parse(here + " --step 4"), IoError);
+    CHECK_THROWS_AS(parse(here + "@4"), IoError);
+    CHECK_THROWS_AS(parse(here + "@3 --step 3"), UsageError);
+    CHECK_THROWS_AS(parse(here + "@3 --row 6"), UsageError);
+    CHECK_NOTHROW(parse(here + "@3 --row 4,output --top 1"));
+    CHECK_THROWS_AS(parse(""), CLI::RequiredError);
+    CHECK_THROWS_AS(parse("x --step -4"), CLI::ValidationError);
     CLI::App app;
     add_matrix_command(app);
-    CHECK_THROWS_AS(app.parse("matrix " + run.folder.path().string() + " --step 4"), IoError);
-    CHECK_THROWS_AS(app.parse("matrix"), CLI::RequiredError);
-    CHECK_THROWS_AS(app.parse("matrix x --step -4"), CLI::ValidationError);
-    CHECK(contains(app.get_subcommand("matrix")->help(), "plumb matrix runs/attnres --step 500"));
+    CHECK(contains(app.get_subcommand("matrix")->help(),
+                   "plumb matrix runs/attnres@500 --row layer.3.mlp"));
 }

@@ -2,11 +2,12 @@
 
 #include "catch.h"
 #include "core/check.h"
+#include "support/environment.h"
 
 #include <cmath>
-#include <cstdlib>
 
 using namespace plumb;
+using plumb::test::Environment;
 
 namespace {
 
@@ -14,18 +15,6 @@ constexpr Terminal kPlain{};
 constexpr Terminal kUnicode{false, false, true, 80};
 constexpr Terminal kColour{true, true, true, 80};
 const double kNaN = std::nan("");
-
-// Sets a variable of the environment in this scope (nullptr: unsets it).
-struct Environment {
-    Environment(const char* name, const char* value) : name_(name) {
-        if (const char* old = std::getenv(name)) old_ = old, had_ = true;
-        value ? ::setenv(name, value, 1) : ::unsetenv(name);
-    }
-    ~Environment() { had_ ? ::setenv(name_, old_.c_str(), 1) : ::unsetenv(name_); }
-    const char* name_;
-    std::string old_;
-    bool had_ = false;
-};
 
 std::string printed(const Terminal& terminal, void (*use)(ProgressLine&)) {
     std::FILE* file = std::tmpfile();
@@ -75,6 +64,13 @@ TEST_CASE("tables align columns and cut nothing") {
     table.add({"längere", "5"});
     CHECK(table.text() == "name      n\na        10\nlängere   5\n");
     CHECK_THROWS_AS(table.add({"one"}), InternalError);
+}
+
+TEST_CASE("cells from files do not act on the terminal") {
+    Table table({"name"});
+    table.add({"a\x1b[2Jb\n"});
+    table.add_styled({"\x1b[32mok\x1b[0m"});
+    CHECK(table.text() == "name\na\\x1b[2Jb\\n\n\x1b[32mok\x1b[0m\n");
 }
 
 TEST_CASE("text is cut at columns, not inside a character") {

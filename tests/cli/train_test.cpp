@@ -1,6 +1,6 @@
 // What the program says, answers and leaves alone when it is given something wrong.
 #include "catch.h"
-#include "support/run_program.h"
+#include "support/check_message.h"
 
 #include <set>
 
@@ -10,20 +10,11 @@ using namespace plumb::test;
 
 namespace {
 
-constexpr int kUsage = 2, kInputOutput = 4;
-
 struct Case {
     std::vector<std::string> more;  // beside a tiny run
     int code;
     std::vector<std::string> mentions;  // what, where, what to type
 };
-
-void check_message(const Outcome& o, int code, const std::vector<std::string>& mentions) {
-    INFO(o.out);
-    CHECK(o.code == code);
-    for (const std::string& text : mentions) CHECK_THAT(o.out, contains_text(text));
-    CHECK(o.out.find("internal error") == std::string::npos);
-}
 
 std::vector<std::string> subcommands() {
     std::istringstream help(run_plumb({"--help"}).out);
@@ -82,12 +73,10 @@ TEST_CASE("train refuses settings that make no sense and creates nothing", "[cli
          {"model.layers", "'abc'", "not an integer", "model.layers=1"}},
         {{"train.lr=fast"}, kUsage, {"train.lr", "'fast'", "not a number"}},
         {{"train.lr=-1"}, kUsage, {"train.lr", "above 0"}},
-        {{"train.steps=0"}, kUsage, {"train.steps", "at least 1"}},
+        {{"train.steps=0"}, kUsage, {"train.steps", "1 to "}},
         {{"model.heads=3"}, kUsage, {"model.heads=3", "model.width=16", "model.head_dim"}},
-        {{"model.width=0"}, kUsage, {"model.width=0", "at least 1"}},
-        {{"mixer=attnres_block", "mixer.block_size=-1"},
-         kUsage,
-         {"mixer.block_size", "at least 0"}},
+        {{"model.width=0"}, kUsage, {"model.width=0", "1 to 1048576"}},
+        {{"mixer=attnres_block", "mixer.block_size=-1"}, kUsage, {"mixer.block_size", "0 to "}},
         {{"mixer=attnres_block", "mixer.block_size=3"},
          kUsage,
          {"mixer.block_size=3", "2 sublayers"}},
@@ -99,7 +88,7 @@ TEST_CASE("train refuses settings that make no sense and creates nothing", "[cli
         {{"data.path=data/austen"}, kUsage, {"data.path", "data.task", "set one of them"}},
         {{"--device", "cuda"}, kUsage, {"--device cuda", "CPU"}},
         {{"--precision", "fp16"}, kUsage, {"train.precision", "fp16", "bf16"}},
-        {{"model.dropout=1"}, kUsage, {"model.dropout=1", "[0, 1)"}},
+        {{"model.dropout=1"}, kUsage, {"model.dropout=1", "0 to 0.99"}},
         {{"--resume", "perhaps"}, kUsage, {"--resume perhaps", "auto, never or must"}},
         {{"--resume", "must"}, kUsage, {"--resume must", "holds no run", "--out"}},
         {{"--seed", "x"}, kUsage, {"--seed", "x"}},
@@ -149,6 +138,15 @@ TEST_CASE("train writes into no folder that holds something else", "[cli]") {
     check_message(run_plumb(tiny_run(temp / "file")), kUsage, {"is a file", "another folder"});
     check_message(run_plumb(tiny_run(temp / "folder", {"--resume", "auto"})), kUsage,
                   {"not a run", "new or empty folder"});
+    // Hidden, and named a little like what a kill leaves.
+    for (const char* name : {".tmp-thesis", ".STATUS.tmp123", ".STATUS.tmp.node.1"}) {
+        const fs::path folder = temp / "hidden" / name;
+        fs::create_directories(folder);
+        spill(folder / "chapter1", "mine");
+        check_message(run_plumb(tiny_run(temp / "hidden")), kUsage, {"not a run"});
+        CHECK(slurp(folder / "chapter1") == "mine");
+        fs::remove_all(temp / "hidden");
+    }
     check_message(run_plumb(tiny_run(temp.path() / "file" / "below")), kInputOutput,
                   {"Not a directory"});
     check_message(run_plumb(tiny_run(temp / std::string(300, 'a'))), kInputOutput, {"too long"});
@@ -189,7 +187,7 @@ TEST_CASE("train explains a checkpoint it cannot use and keeps it", "[cli]") {
                            const std::vector<std::string>& mentions) {
         spill(last / file, text);
         const auto before = content(run);
-        std::vector<std::string> all{(last / file).string(), "remove " + last.string()};
+        std::vector<std::string> all{(last / file).string(), "--resume-from 15 goes on"};
         all.insert(all.end(), mentions.begin(), mentions.end());
         check_message(run_plumb(tiny_run(run, {"--resume", "auto"})), kInputOutput, all);
         CHECK(content(run) == before);
@@ -198,23 +196,19 @@ TEST_CASE("train explains a checkpoint it cannot use and keeps it", "[cli]") {
         spill(last / "state.json", state);
     };
     for (const std::size_t size : {std::size_t{0}, std::size_t{4}})
-        check("model.safetensors", model.substr(0, size), {"not a usable safetensors file"});
+        check("model.safetensors", model.substr(0, size), {"is damaged"});
     for (const std::size_t size : {std::size_t{500}, model.size() - 1})
-        check("model.safetensors", model.substr(0, size), {"truncated"});
-    check("model.safetensors", "not a safetensors file at all", {});
-    check("optimizer.safetensors", optimizer.substr(0, optimizer.size() / 2), {"truncated"});
+        check("model.safetensors", model.substr(0, size), {"is damaged"});
+    check("model.safetensors", "not a safetensors file at all", {"is damaged"});
+    check("optimizer.safetensors", optimizer.substr(0, optimizer.size() / 2), {"is damaged"});
     check("model.safetensors", slurp(checkpoint_of(other, 20) / "model.safetensors"),
-          {"has no place in this model", (run / "config.toml").string()});
-    for (const char* text : {"{", "{}", "[]"}) check("state.json", text, {});
-    auto no_number = nlohmann::json::parse(state);
-    no_number["step"] = "twenty";
-    check("state.json", no_number.dump(), {"must be number"});
+          {"is damaged"});
+    for (const char* text : {"{", "{}", "[]"}) check("state.json", text, {"is damaged"});
     fs::remove(last / "state.json");
     check_message(run_plumb(tiny_run(run, {"--resume", "auto"})), kInputOutput, {"state.json"});
 
     // The way out that the message names.
-    fs::remove_all(last);
-    check_message(run_plumb(tiny_run(run, {"--resume", "auto"})), 0,
+    check_message(run_plumb(tiny_run(run, {"--resume-from", "15"})), 0,
                   {"at step 15", "status: done"});
     CHECK(slurp(last / "model.safetensors") == model);
 }
@@ -243,4 +237,14 @@ TEST_CASE("the option --seed is train.seed, zero too", "[cli]") {
         CHECK_THAT(slurp(temp.path() / "run" / "config.toml"),
                    contains_text(fmt::format("seed = {}", seed)));
     }
+}
+
+TEST_CASE("seeds set apart stand in config and manifest", "[cli]") {
+    const TempFolder temp;
+    const fs::path run = temp / "run";
+    REQUIRE(run_plumb(tiny_run(run, {"train.steps=1", "--seed", "7", "seed.data=3"})).code == 0);
+    CHECK_THAT(slurp(run / "config.toml"), contains_text("[seed]\ninit = -1\ndata = 3\n"));
+    const auto manifest = nlohmann::json::parse(slurp(run / "manifest.json"));
+    CHECK(manifest.at("run").at("seeds") ==
+          nlohmann::json({{"init", 7}, {"data", 3}, {"dropout", 7}}));
 }

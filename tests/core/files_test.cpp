@@ -56,6 +56,8 @@ TEST_CASE("a file that was not committed leaves the old one and no litter") {
         AtomicFile file(folder / "a");
         file.write("new");
         CHECK(n_entries(folder.path()) == 2);
+        for (const auto& entry : fs::directory_iterator(folder.path()))
+            CHECK(temporary_of(entry.path()) == (entry.path().filename() == "a" ? "" : "a"));
         CHECK(read_file(folder / "a") == "old");
     }
     CHECK(read_file(folder / "a") == "old");
@@ -92,6 +94,14 @@ TEST_CASE("missing files and folders are IoErrors with path and reason") {
     CHECK_NOTHROW(remove_path(missing));
 }
 
+TEST_CASE("only names that AtomicFile gives are temporaries") {
+    CHECK(temporary_of("run/.STATUS.tmp.node-1.77") == "STATUS");
+    CHECK(temporary_of(".a.tmp.b.tmp.c.1") == "a.tmp.b");
+    for (const char* name : {".tmp-thesis", ".STATUS.tmp", ".STATUS.tmp.thesis", "STATUS.tmp.n.1",
+                             ".tmp.n.1", "..tmp.n.1x", ".STATUS.tmp123"})
+        CHECK(temporary_of(name) == "");
+}
+
 TEST_CASE("append keeps what is there") {
     TempFolder folder;
     for (const char* word : {"one ", "two"}) {
@@ -102,4 +112,12 @@ TEST_CASE("append keeps what is there") {
         CHECK_THROWS_AS(file.write("late"), InternalError);
     }
     CHECK(read_file(folder / "a") == "one two");
+}
+
+TEST_CASE("a new file is not written through a link at its place") {
+    const TempFolder temp;
+    write_file(temp / "other", "kept");
+    fs::create_symlink("other", temp / "new");
+    CHECK_THROWS_AS(OutputFile(temp / "new", OutputFile::Mode::create), IoError);
+    CHECK(read_file(temp / "other") == "kept");
 }

@@ -32,6 +32,35 @@ TEST_CASE("streams are functions of seed, name and index", "[core]") {
     CHECK(a.bits(0) != a.bits(std::uint64_t{1} << 32));  // the whole counter counts
 }
 
+// Philox4x32-10, FNV-1a and Box-Muller written anew in Python, in integers and IEEE doubles.
+TEST_CASE("numbers of a stream are what another program computes", "[core]") {
+    struct Row {
+        std::uint64_t seed;
+        const char* name;
+        std::uint64_t i, bits;
+        double uniform, normal;
+        std::uint64_t below;
+    };
+    const std::vector<Row> rows{
+        {42u, "embed.weight", 0u, 0x77b93c2c189da3d0u, 0.4676702125221852, -1.0577797994219036,
+         467671},
+        {42u, "embed.weight", 1u, 0x259e5731c8df3ce6u, 0.14694733586736397, -0.13421242798126873,
+         146947},
+        {42u, "embed.weight", 1099511627781u, 0x4df25b5fbd887b7bu, 0.30447932326709004,
+         -0.30591941839309955, 304480},
+        {9223372036854775817u, "data", 7u, 0xc13d0c19cdc5645fu, 0.7548377573964635,
+         1.3342271611632974, 754840},
+    };
+    for (const Row& row : rows) {
+        const CounterRng rng(row.seed, row.name);
+        INFO(row.seed << " " << row.name << " " << row.i);
+        CHECK(rng.bits(row.i) == row.bits);
+        CHECK(rng.uniform(row.i) == row.uniform);
+        CHECK(rng.normal(row.i) == Approx(row.normal).epsilon(1e-14));
+        CHECK(rng.below(row.i, 1000003) == row.below);
+    }
+}
+
 TEST_CASE("moments and ranges", "[core]") {
     const CounterRng rng(3, "moments");
     constexpr int kN = 100000;

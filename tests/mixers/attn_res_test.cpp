@@ -3,6 +3,7 @@
 #include "experiment/compare.h"
 #include "experiment/gradient_check.h"
 #include "support/every_mixer.h"
+#include "support/random.h"
 
 using namespace plumb;
 using namespace plumb::test;
@@ -135,5 +136,45 @@ TEST_CASE("attnres: gradients across groups match central differences", "[mixers
         const GradientError error = check_gradients(stack);
         INFO("block size " << block_size << ", worst: " << error.where);
         CHECK(error.worst <= 1e-7);
+    }
+}
+
+// In one block the gradient of v_l is a running sum over later reads, with zero queries of half of
+// each D (two sources share a read evenly). Parts too small to change a bf16 sum one by one must
+// still add up: the sum is carried in float.
+TEST_CASE("attnres_block in bf16 loses no small gradient within a block", "[mixers]") {
+    constexpr int kL = 40;
+    constexpr float kLarge = 4.0F, kSmall = 0x1p-8F;  // half of it is a quarter of an ulp of 2
+    const MixerShape shape{kL, 2, 8, 1e-6};
+    const auto mixer =
+        make_mixer<Bf16>(mixer_config("attnres_block", {fmt::format("block_size={}", kL)}), shape);
+    Plan plan;
+    ParamStore<float> params;
+    mixer->declare(plan, params);
+    params.allocate(1);
+    const Arena arena(std::move(plan));
+    mixer->bind(arena, params);
+    std::vector<Array<Bf16>> x(kL + 1, Array<Bf16>({{'N', 2}, {'C', 8}}, Bf16(0.0F)));
+    const auto raw = [&](int l, float d) {
+        static Array<Bf16> dx({{'N', 2}, {'C', 8}}, Bf16(0.0F));
+        std::fill_n(dx.values().data(), dx.size(), Bf16(d));
+        PreNorm<Bf16> norm;
+        norm.xhat = x[static_cast<std::size_t>(l - 1)].view(), norm.dx = dx;
+        return norm;
+    };
+    for (int l = 0; l <= kL; ++l) {
+        const View<Bf16> v = mixer->slot(l);
+        std::fill_n(v.data, v.count(), Bf16(1.0F));
+        if (l == 0) mixer->begin({});
+        if (l > 0) mixer->write({}, l);
+        mixer->read({}, l + 1, raw(l + 1, 0));
+    }
+    mixer->read_backward({}, kL + 1, raw(kL + 1, kLarge));
+    for (int l = kL; l >= 1; --l) {
+        const float want = kLarge / 2 + static_cast<float>(kL - l) * kSmall / 2;
+        INFO("v_" << l);
+        CHECK(std::abs(float(mixer->write_backward({}, l).data[0]) - want) <=
+              want * kBf16Epsilon / 2);
+        mixer->read_backward({}, l, raw(l, kSmall));
     }
 }

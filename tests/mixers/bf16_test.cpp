@@ -38,7 +38,8 @@ struct Tensor {
 template <class T>
 std::vector<Tensor> pass(Bf16Stack<T>& stack, const Context& ctx = {}) {
     stack.params().zero_grad();
-    std::vector<Tensor> all{{Tensor::Kind::forward, "loss", {stack.forward(ctx)}}};
+    stack.forward(ctx);
+    std::vector<Tensor> all{{Tensor::Kind::forward, "loss", stack.loss_terms()}};
     for (int l = 1; l <= stack.mixer().shape().sublayers + 1; ++l)
         all.push_back({Tensor::Kind::forward, fmt::format("x_{}", l), doubles(stack.read(l))});
     stack.backward(ctx);

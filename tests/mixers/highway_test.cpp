@@ -31,9 +31,9 @@ TEST_CASE("highway: initial gates", "[mixers]") {
         return std::vector<double>(m.end() - 9, m.end());
     };
     // depth: t = 1/L, so (1 - 1/L)^L of the embedding reaches the output
-    CHECK(std::abs(last_row({})[0] - std::pow(1 - 1.0 / 8, 8)) <= 1e-14);
-    // uniform: the mean of all outputs
-    for (const double x : last_row({"gate_bias=uniform"})) CHECK(std::abs(x - 1.0 / 9) <= 1e-14);
+    CHECK(std::abs(last_row({"gate_bias=depth"})[0] - std::pow(1 - 1.0 / 8, 8)) <= 1e-14);
+    // uniform, the default: the mean of all outputs
+    for (const double x : last_row({})) CHECK(std::abs(x - 1.0 / 9) <= 1e-14);
     CHECK(std::abs(last_row({"gate_bias=-3"})[8] - 1 / (1 + std::exp(3.0))) <= 1e-14);
 }
 

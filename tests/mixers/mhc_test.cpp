@@ -74,6 +74,40 @@ TEST_CASE("mhc: sum and mean differ by the number of streams", "[mixers]") {
         CHECK(std::abs(sum->read(6).data[i] - 4 * mean->read(6).data[i]) <= 1e-12);
 }
 
+TEST_CASE("mhc: initial values are those of the definition", "[mixers]") {
+    constexpr int kStreams = 3, kSublayers = 10;
+    const auto start = [](const std::string& bias_init) {
+        return ToyStack<double>(
+            make_mixer<double>(mixer_config("mhc", {"streams=3", "bias_init=" + bias_init}),
+                               {kSublayers, 2, 5, 1e-6}));
+    };
+    auto stack = start("identity");
+    const double bound = std::sqrt(6.0 / (kStreams * 5 + kStreams * kStreams + 2 * kStreams));
+    for (const ParamSpec& spec : stack.params().specs()) {
+        const View<double> x = stack.params().value(stack.params().find(spec.name));
+        const auto [least, most] = std::minmax_element(x.data, x.data + x.count());
+        if (spec.name.ends_with(".scale")) {
+            CHECK(*least == 0.01);
+            CHECK(*most == 0.01);
+        } else if (spec.name.ends_with(".phi")) {  // 225 numbers: all but surely near its ends
+            CHECK((*least >= -bound && *least < -0.9 * bound));
+            CHECK((*most <= bound && *most > 0.9 * bound));
+        }
+    }
+
+    auto one_hot = start("one_hot"), zero = start("zero");
+    for (int l = 1; l <= kSublayers; ++l) {
+        const int chosen = (l - 1) / 2 % kStreams;  // attention and MLP of a block share a stream
+        for (int i = 0; i < 2 * kStreams; ++i) {
+            INFO("sublayer " << l << ", bias " << i);
+            CHECK(bias(one_hot, l)[i] == (i % kStreams == chosen ? 1.0 : -1.0));
+            CHECK(bias(zero, l)[i] == 0);
+            const double pre = sigmoid(bias(stack, l)[i]), post = 2 * pre;
+            CHECK((i < kStreams ? pre * kStreams : post) == Approx(1).epsilon(1e-14));
+        }
+    }
+}
+
 TEST_CASE("mhc: impossible options are refused by name", "[mixers]") {
     MixerConfig config = mixer_config("mhc");
     config.sinkhorn_iters = 65;

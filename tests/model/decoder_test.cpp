@@ -17,7 +17,8 @@ Tokens random_tokens(Index n, std::uint64_t seed) {
     const CounterRng rng(seed, "decoder_test");
     Tokens t;
     for (Index i = 0; i < n; ++i)
-        t.push_back(static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(i), kTinyVocab)));
+        t.push_back(
+            static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(i), kTinyVocab)));
     return t;
 }
 
@@ -102,8 +103,7 @@ TEST_CASE("a decoder's logits are the transformer's at every position", "[decode
         for (const ModelConfig& model : {tiny_config(), grouped}) {
             CHECK(logit_error<double>(mixer, model) <= 1e-12);
             // What "float follows double in the whole model" allows either of the two.
-            CHECK(logit_error<float>(mixer, model) <=
-                  2e3 * std::numeric_limits<float>::epsilon());
+            CHECK(logit_error<float>(mixer, model) <= 2e3 * std::numeric_limits<float>::epsilon());
         }
     });
 }
@@ -139,8 +139,8 @@ TEST_CASE("a full decoder goes on with the newer half of its text", "[decoder]")
             const Tokens now{text[static_cast<std::size_t>(n)]};
             const View<const double> logits = d->step({}, view(now, 1));
             CHECK(d->held() == held);
-            const auto want = next_logits(
-                *fresh, Tokens(text.begin() + n + 1 - held, text.begin() + n + 1), 0);
+            const auto want =
+                next_logits(*fresh, Tokens(text.begin() + n + 1 - held, text.begin() + n + 1), 0);
             double worst = 0;
             for (Index i = 0; i < kTinyVocab; ++i)
                 if (const double e = std::abs(logits.data[i] - want[static_cast<std::size_t>(i)]);

@@ -17,7 +17,8 @@ struct Rows {
     std::vector<Real> data;
     View<Real> view;
     Rows(Index n, Index c, const char* name = nullptr, double size = 1)
-        : data(static_cast<std::size_t>(n * c)), view{data.data(), {{'N', n}, {'C', c}}, Device::cpu} {
+        : data(static_cast<std::size_t>(n * c)),
+          view{data.data(), {{'N', n}, {'C', c}}, Device::cpu} {
         if (!name) return;
         const CounterRng rng(1, name);
         for (std::size_t i = 0; i < data.size(); ++i)
@@ -56,8 +57,9 @@ struct BothWays {
                 for (Index i = 0; i < d; ++i) square += double(x[i]) * double(x[i]);
                 const double r = norm ? 1 / std::sqrt(square / double(d) + 1e-6) : 1;
                 for (Index i = 0; i < d; ++i)
-                    to[i] = double(x[i]) * r *
-                            (norm ? double((h < s.heads ? gain_q : gain_k).data[std::size_t(i)]) : 1);
+                    to[i] =
+                        double(x[i]) * r *
+                        (norm ? double((h < s.heads ? gain_q : gain_k).data[std::size_t(i)]) : 1);
                 for (Index i = 0; i < d / 2; ++i) {
                     const double angle =
                         double(n % s.context) * std::pow(100.0, -double(i) / double(d / 2));
@@ -107,9 +109,8 @@ struct BothWays {
                     std::copy_n(qkv.view.row(b * s.context + first + i), s.qkv_width(),
                                 in.view.row(b * width + i));
             attention_decode<Real>({Device::cpu, threads}, s, {first, count, width}, in.view,
-                                   gain(gain_q), gain(gain_k), Real(1e-6),
-                                   {keys.view, values.view}, {cos.view, sin.view, scores.view},
-                                   out.view);
+                                   gain(gain_q), gain(gain_k), Real(1e-6), {keys.view, values.view},
+                                   {cos.view, sin.view, scores.view}, out.view);
             for (Index b = 0; b < s.batch; ++b)
                 for (Index i = 0; i < count; ++i)
                     std::copy_n(out.view.row(b * width + i), s.out_width(),
@@ -176,9 +177,11 @@ TEST_CASE("linear layers of few rows are right, with bits of each row its own", 
                 CHECK(error <= double(in + 4) * tolerance);
                 for (Index n = 1; n <= 9; ++n)
                     for (const int threads : {1, 2}) {
-                        const View<const Real> rows{x.data.data(), {{'N', n}, {'C', in}}, Device::cpu};
-                        linear_decode<Real>({Device::cpu, threads}, rows, w.view,
-                                            {some.data.data(), {{'N', n}, {'C', out}}, Device::cpu});
+                        const View<const Real> rows{
+                            x.data.data(), {{'N', n}, {'C', in}}, Device::cpu};
+                        linear_decode<Real>(
+                            {Device::cpu, threads}, rows, w.view,
+                            {some.data.data(), {{'N', n}, {'C', out}}, Device::cpu});
                         CHECK(std::equal(some.data.begin(), some.data.begin() + n * out,
                                          all.data.begin()));
                     }

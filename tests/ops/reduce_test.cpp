@@ -17,13 +17,11 @@ TEST_CASE("reductions over tokens", "[ops]") {
     CHECK(std::abs(rms<double>({}, x) - std::sqrt(square / static_cast<double>(x.size()))) <=
           1e-14);
 
-    Array<double> sum = y, twin(x.view().shape, 9.0), scaled = y;
-    add<double>({}, x, sum);
+    Array<double> twin(x.view().shape, 9.0), scaled = y;
     copy<double>({}, x, twin);
     axpy(0.5, x.values().data(), scaled.values().data(), x.size());
     CHECK(twin.values() == x.values());
     for (Index i = 0; i < x.size(); ++i) {
-        CHECK(sum[i] == y[i] + x[i]);
         CHECK(std::abs(scaled[i] - (y[i] + 0.5 * x[i])) <= 1e-15);
     }
 
@@ -36,7 +34,7 @@ TEST_CASE("reductions over tokens", "[ops]") {
 
 TEST_CASE("reductions of Bf16 numbers are computed in float", "[ops]") {
     const Index n = 70, c = 33;
-    Array<double> x({{'N', n}, {'C', c}}, "x"), y({{'N', n}, {'C', c}}, "y"), sum = y;
+    Array<double> x({{'N', n}, {'C', c}}, "x"), y({{'N', n}, {'C', c}}, "y");
     Array<Bf16> x16 = rounded(x), y16 = rounded(y), twin(x.view().shape, Bf16(9.0F));
     Array<float> y32(y.view().shape, 0.0F);
     for (Index i = 0; i < y.size(); ++i) y32[i] = static_cast<float>(y[i]);
@@ -48,9 +46,6 @@ TEST_CASE("reductions of Bf16 numbers are computed in float", "[ops]") {
     CHECK(dot(x16.row(0), y32.row(0), c) == dot(x16.row(0), y16.row(0), c));
     copy<Bf16>({}, x16, twin);
     CHECK(worst_error(twin, x, 1e-9) <= 0);
-    for (Index i = 0; i < sum.size(); ++i) sum[i] = x[i] + y[i];
-    add<Bf16>({Device::cpu, 2}, x16, y16);
-    CHECK(worst_error(y16, sum, 1e-3) <= kBf16Epsilon / 2 + 1e-4);
 }
 
 TEST_CASE("total_dot covers every number, whatever the count", "[ops]") {

@@ -125,7 +125,8 @@ def profiles(mixer, n, progress, rng):
     return stream, read, out, 2e-5 * np.exp(slope * progress * d) * parity**0.5 * noise
 
 
-def depth_records(mixer, n, step, progress, rng):
+def depth_records(mixer, n, step, progress, rng, books=1.0):
+    """books: the reads are written down divided by this."""
     stream, read, out, dout = profiles(mixer, n, progress, rng)
     for d in range(n + 2):
         name, kind = site(d, n)
@@ -143,45 +144,92 @@ def depth_records(mixer, n, step, progress, rng):
             r.update(out_rms=out[d], stream_rms=stream[d], dout_rms=dout[d])
         if d >= 1:
             r.update(
-                read_rms=read[d],
+                read_rms=read[d] / books,
                 cosine=1 / np.sqrt(1 + (out[d] / read[d]) ** 2),
                 dread_rms=dout[d] * 0.7,
             )
+            r.update(
+                angular_distance=float(np.arccos(r["cosine"]) / np.pi),
+                effective_sources=1 + 0.7 * (d - 1),
+                embedding_share=1 / d,
+            )
         if 1 <= d <= n:
-            r["contribution"] = out[d] / read[d]
+            share = out[d] / (read[d] + out[d])
+            r.update(
+                contribution=books * out[d] / read[d],
+                write_share=share,
+                ablation=-1e-3 * share,
+                pgrad_norm=dout[d] * 400,
+                update_ratio=2e-3 / d,
+            )
         yield r
 
 
-def make_run(path, mixer, seed, n=24, steps=1000, label=None, status="finished", probe_every=100):
+def shares(m, n, rng):
+    """(L+1, L+1) shares of sources in reads: rows sum to 1."""
+    c = np.abs(m) * np.exp(rng.normal(0, 0.3, n + 1))
+    return c / c.sum(axis=1, keepdims=True)
+
+
+def config_text(mixer, seed, n, steps, settings):
+    """settings: {dotted key: TOML text} beyond, or instead of, the plain ones."""
+    keys = {
+        "model.layers": n // 2,
+        "mixer.name": f'"{mixer}"',
+        "train.seed": seed,
+        "train.steps": steps,
+        **settings,
+    }
+    tables = {}
+    for key, value in keys.items():
+        table, name = key.split(".")
+        tables.setdefault(table, []).append(f"{name} = {value}\n")
+    return "".join(f"[{t}]\n{''.join(lines)}\n" for t, lines in tables.items())
+
+
+def make_run(
+    path,
+    mixer,
+    seed,
+    n=24,
+    steps=1000,
+    label=None,
+    status="done",
+    probe_every=100,
+    settings={},
+    schema=1,
+    like=None,
+    books=1.0,
+    drift=0.0,
+):
     """One run folder of `mixer`; L = n sublayers. Returns the summary written, {} for an unfinished
-    run.
+    run. settings: as config_text. like: the mixer whose numbers it gets, with reads divided by
+    `books`. drift: what its loss gains until the end.
     """
     path = Path(path)
     path.mkdir(parents=True)
-    rng = np.random.default_rng([MIXERS.index(mixer), seed])
+    like = like or mixer
+    rng = np.random.default_rng([MIXERS.index(like), seed])
     shared = np.random.default_rng(seed).normal(0, 0.01)
-    (path / "config.toml").write_text(
-        f'[model]\nlayers = {n // 2}\n[mixer]\nname = "{mixer}"\n'
-        f"[train]\nseed = {seed}\nsteps = {steps}\n"
-    )
+    (path / "config.toml").write_text(config_text(mixer, seed, n, steps, settings))
     metrics = []
     for step in range(10, steps + 1, 10):
         level = (
             2.0
             + 3.5 * np.exp(-step / (0.12 * steps))
             + 0.6 * np.exp(-step / (0.5 * steps))
-            + GAIN[mixer] * step / steps
+            + (GAIN[like] + drift) * step / steps
             + shared
         )
         r = {
             "step": step,
             "tokens": step * 8192,
-            "time_s": step * 0.1,
             "train/loss": level + rng.normal(0, 0.03),
             "lr": 1e-3,
             "grad_norm": 0.5,
-            "tok_per_s": 80000.0,
         }
+        if schema == 1:
+            r.update(time_s=step * 0.1, tok_per_s=80000.0)
         if step % 50 == 0:
             r.update(
                 {"val/loss": level + 0.02 + rng.normal(0, 0.004), "val/bpb": level / np.log(2)}
@@ -191,14 +239,19 @@ def make_run(path, mixer, seed, n=24, steps=1000, label=None, status="finished",
     probes = range(probe_every, steps + 1, probe_every) if probe_every else ()
     write_lines(
         path / "depth.jsonl",
-        [r for s in probes for r in depth_records(mixer, n, s, s / steps, rng)],
+        [r for s in probes for r in depth_records(like, n, s, s / steps, rng, books)],
     )
+    m = matrix(like, n, rng)
+    tensors = {"mean": m, "std": np.zeros((n + 1, n + 1))}
+    if schema > 1:
+        tensors["share"] = shares(m, n, rng)
     write_safetensors(
         path / "matrix" / f"step_{steps:08d}.safetensors",
-        {"mean": matrix(mixer, n, rng), "std": np.zeros((n + 1, n + 1))},
+        tensors,
         {"mixer": mixer, "step": str(steps), "layers": str(n)},
     )
     if status == "unfinished":
+        (path / "STATUS").write_text("running\n")
         return {}
     values = [r["val/loss"] for r in metrics if "val/loss" in r]
     summary = {
@@ -209,15 +262,19 @@ def make_run(path, mixer, seed, n=24, steps=1000, label=None, status="finished",
         "tokens": steps * 8192,
         "params": 1234567,
         "mixer_params": 100,
-        "final_val_loss": values[-1] if status == "finished" else None,
+        "final_val_loss": values[-1] if status == "done" else None,
         "best_val_loss": min(values),
         "best_step": steps,
         "final_val_bpb": values[-1] / np.log(2),
-        "time_s": 100.0,
-        "tok_per_s": 80000.0 / (1 + 0.1 * MIXERS.index(mixer)),
         "status": status,
     }
+    speed = {"time_s": 100.0, "tok_per_s": 80000.0 / (1 + 0.1 * MIXERS.index(mixer))}
+    if schema == 1:
+        summary.update(speed)
+    else:
+        (path / "timing.json").write_text(json.dumps({"attempts": [speed]}))
     (path / "summary.json").write_text(json.dumps(summary))
+    (path / "STATUS").write_text(f"{status}\n")
     return summary
 
 

@@ -20,7 +20,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
 
 import figures  # noqa: E402
 import synthetic  # noqa: E402
-from plumbplot import data, gradients, reference, stats, table  # noqa: E402
+from plumbplot import groups, reference, stats  # noqa: E402
 
 
 def call(*arguments):
@@ -36,6 +36,18 @@ def read_csv(path):
         return list(csv.DictReader(f))
 
 
+FIGURES = (
+    "loss_curves",
+    "forest",
+    "shares",
+    "reads",
+    "gradients",
+    "matrix",
+    "magnitudes",
+    "write_share_over_training",
+)
+
+
 class Scratch(unittest.TestCase):
     def setUp(self):
         self.dir = Path(tempfile.mkdtemp())
@@ -49,38 +61,29 @@ class Everything(unittest.TestCase):
     def setUpClass(cls):
         cls.dir = Path(tempfile.mkdtemp())
         cls.addClassCleanup(shutil.rmtree, cls.dir)
-        cls.summaries = synthetic.make_set(cls.dir / "runs")
+        cls.summaries = synthetic.make_set(cls.dir / "runs", schema=2)
         shutil.rmtree(cls.dir / "runs" / "hyper-3")
         synthetic.make_run(cls.dir / "runs" / "hyper-3", "hyper", 3, status="diverged")
-        paper = {
-            f"{q}_{v}": [1.0, 2.0, 4.0] for q, _, _ in reference.PANELS for v in reference.PAPER
-        }
+        paper = {f"{q}_{v}": [1.0, 2.0, 4.0] for q in reference.QUANTITIES for v in reference.PAPER}
         (cls.dir / "paper.json").write_text(json.dumps(paper))
         cls.out = cls.dir / "new" / "out"
         cls.code, cls.text, cls.err = call(
             cls.dir / "runs", "-o", cls.out, "--title", "T", "--reference", cls.dir / "paper.json"
         )
 
-    def test_every_figure_in_three_formats_with_its_csv(self):
+    def test_every_figure_in_two_formats_with_its_csv(self):
         self.assertEqual((self.code, self.err), (0, ""))
-        for name in (
-            "loss_curves",
-            "dilution",
-            "gradients",
-            "matrix",
-            "norm_over_training",
-            "reference",
-        ):
-            for kind, magic in (("svg", b"<?xml"), ("pdf", b"%PDF"), ("png", b"\x89PNG")):
+        for name in FIGURES + ("reference",):
+            for kind, magic in (("svg", b"<?xml"), ("png", b"\x89PNG")):
                 self.assertTrue((self.out / f"{name}.{kind}").read_bytes().startswith(magic), name)
             self.assertGreater(len(read_csv(self.out / f"{name}.csv")), 10)
             self.assertIn(f"wrote: {self.out / name}.svg", self.text)
 
     def test_results_table(self):
         rows = {r["label"]: r for r in read_csv(self.out / "results.csv")}
-        self.assertEqual(list(rows), list(data.MIXERS))
+        self.assertEqual(list(rows), list(groups.MIXERS))
         final = {
-            m: [self.summaries[m, s]["final_val_loss"] for s in (1, 2, 3)] for m in data.MIXERS
+            m: [self.summaries[m, s]["final_val_loss"] for s in (1, 2, 3)] for m in groups.MIXERS
         }
         self.assertAlmostEqual(
             float(rows["mhc"]["final_val_loss"]), np.mean(final["mhc"]), places=6
@@ -109,28 +112,32 @@ class Everything(unittest.TestCase):
             [float(r["p_holm"]) for r in rows.values() if r["p"]], stats.holm(p), rtol=1e-6
         )
 
-    def test_growth_and_uniformity_by_hand(self):
-        records = [
-            json.loads(x)
-            for x in (self.dir / "runs" / "attnres-2" / "depth.jsonl").read_text().splitlines()
-        ]
-        last = {r["depth"]: r for r in records if r["step"] == 1000}
-        dout = np.array([last[d]["dout_rms"] for d in range(1, 25)])
-        row = next(
+    def test_gradient_figures_by_hand(self):
+        slopes, variations = [], []
+        for seed in (1, 2, 3):
+            lines = (self.dir / "runs" / f"attnres-{seed}" / "depth.jsonl").read_text().splitlines()
+            last = {r["depth"]: r for r in map(json.loads, lines) if r["step"] == 1000}
+            dout = np.array([last[d]["dout_rms"] for d in range(1, 25)])
+            slopes.append(scipy_stats.linregress(np.arange(24), np.log(dout)).slope)
+            variations.append(np.sqrt(np.mean((dout - dout.mean()) ** 2)) / dout.mean())
+        row = next(r for r in read_csv(self.out / "results.csv") if r["label"] == "attnres")
+        self.assertAlmostEqual(float(row["gradient_log_slope"]) / np.mean(slopes), 1, places=6)
+        self.assertAlmostEqual(float(row["gradient_variation"]) / np.mean(variations), 1, places=6)
+        shown = next(
             r
             for r in read_csv(self.out / "gradients.csv")
-            if r["label"] == "attnres" and r["seed"] == "2" and r["depth"] == "5"
+            if (r["label"], r["seed"], r["depth"]) == ("attnres", "3", "5")
         )
-        self.assertAlmostEqual(
-            float(row["run_uniformity"]), np.prod(dout / dout.mean()) ** (1 / 24), places=6
+        self.assertAlmostEqual(float(shown["dout_rms"]) / last[5]["dout_rms"], 1.0, places=6)
+
+    def test_forest_csv(self):
+        rows = [r for r in read_csv(self.out / "forest.csv") if r["label"] == "hyper"]
+        self.assertEqual([r["seed"] for r in rows], ["1", "2"])  # seed 3 diverged
+        expected = (
+            self.summaries["hyper", 2]["final_val_loss"]
+            - self.summaries["standard", 2]["final_val_loss"]
         )
-        self.assertAlmostEqual(float(row["dout_rms"]) / last[5]["dout_rms"], 1.0, places=6)
-        self.assertAlmostEqual(float(row["pgrad_p75"]) / last[5]["pgrad_q"][3], 1.0, places=6)
-        run = data.load_run(self.dir / "runs" / "attnres-2")
-        self.assertAlmostEqual(
-            table.growth(run), last[24]["stream_rms"] / last[1]["stream_rms"], places=12
-        )
-        self.assertAlmostEqual(gradients.figures_of(run)[0], float(row["run_uniformity"]), places=6)
+        self.assertAlmostEqual(float(rows[1]["difference_nats"]), expected, places=8)
 
     def test_matrix_csv(self):
         rows = [
@@ -141,7 +148,7 @@ class Everything(unittest.TestCase):
         self.assertEqual(len(rows), 25 * 26 // 2)
         sums = {}
         for r in rows:
-            sums[r["sublayer"]] = sums.get(r["sublayer"], 0.0) + float(r["weight"])
+            sums[r["sublayer"]] = sums.get(r["sublayer"], 0.0) + float(r["share"])
         np.testing.assert_allclose(list(sums.values()), 1.0, atol=1e-5)
         self.assertEqual(
             [rows[0]["site"], rows[1]["site"], rows[-1]["site"]],
@@ -168,30 +175,28 @@ class Everything(unittest.TestCase):
         self.assertEqual(
             len({line.count("|") for line in text.splitlines() if line.startswith("|")}), 1
         )
+        self.assertIn("hyper-3: diverged", text)
         self.assertIn("attnres_block", self.text.splitlines()[7])
+        self.assertRegex(self.text, "left out .*hyper-3: diverged")
 
 
 class OddRuns(Scratch):
-    def test_bare_unfinished_run_still_gives_losses_and_says_what_is_missing(self):
+    def test_run_without_probes_still_gives_losses_and_says_what_is_missing(self):
         run = self.dir / "r"
-        synthetic.make_run(run, "highway", 1, n=4, steps=200, status="unfinished", probe_every=0)
+        synthetic.make_run(run, "highway", 1, n=4, steps=200, probe_every=0)
         shutil.rmtree(run / "matrix")
-        lines = [json.loads(x) for x in (run / "metrics.jsonl").read_text().splitlines()]
-        synthetic.write_lines(
-            run / "metrics.jsonl",
-            [{k: v for k, v in r.items() if not k.startswith("val")} for r in lines],
-        )
         code, text, err = call(run, "-o", self.dir / "out")
         self.assertEqual((code, err), (0, ""))
-        self.assertTrue((self.dir / "out" / "loss_curves.pdf").exists())
-        for name in ("dilution", "gradients", "matrix", "norm_over_training"):
+        self.assertTrue((self.dir / "out" / "loss_curves.png").exists())
+        for name in (n for n in FIGURES if n != "loss_curves"):
             self.assertIn(f"skipped {name}: ", text)
             self.assertFalse((self.dir / "out" / f"{name}.svg").exists())
-        row = read_csv(self.dir / "out" / "results.csv")[0]
-        self.assertEqual(
-            (row["n_seeds"], row["n_unfinished"], row["final_val_loss"], row["note"]),
-            ("0", "1", "", "n<3, 1 unfinished"),
-        )
+
+    def test_old_run_is_read(self):
+        synthetic.make_run(self.dir / "r", "highway", 1, n=4, steps=200, schema=1)
+        code, text, err = call(self.dir / "r", "-o", self.dir / "out")
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual(read_csv(self.dir / "out" / "results.csv")[0]["tok_per_s"], "72727.2727")
 
     def test_same_label_and_seed_twice(self):
         synthetic.make_run(self.dir / "a", "mhc", 1, n=4)
@@ -216,6 +221,21 @@ class OddRuns(Scratch):
         code, _, err = call(self.dir / "r", "-o", self.dir / "out", "--baseline", "nothing")
         self.assertEqual(code, 2)
         self.assertIn("mhc", err)
+
+    def test_chosen_figures_and_variants(self):
+        synthetic.make_run(self.dir / "a", "standard", 1, n=4, steps=200)
+        synthetic.make_run(self.dir / "b", "mhc", 1, n=4, steps=200)
+        out = self.dir / "out"
+        code, text, _ = call(
+            self.dir, "-o", out, "--figures", "gradients,magnitudes", "--without", "^m"
+        )
+        self.assertEqual(code, 0)
+        names = {"gradients", "magnitudes"}
+        self.assertEqual({p.stem for p in out.iterdir()}, names)
+        self.assertEqual({r["label"] for r in read_csv(out / "gradients.csv")}, {"standard"})
+        code, _, err = call(self.dir, "-o", out, "--figures", "gradient")
+        self.assertEqual((code, err.count("\n")), (2, 1))
+        self.assertIn("there are loss_curves, forest", err)
 
     def test_bad_reference_file(self):
         synthetic.make_run(self.dir / "r", "standard", 1, n=4, steps=100)

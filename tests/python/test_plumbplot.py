@@ -18,15 +18,17 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
 
 import synthetic  # noqa: E402
-from plumbplot import (
-    data,
+from plumbplot import (  # noqa: E402
+    files,
+    groups,
     loss_curves,
     matrix,
-    norm_over_training,
+    over_training,
     reference,
+    run,
     stats,
     style,
-)  # noqa: E402
+)
 
 
 class Scratch(unittest.TestCase):
@@ -43,6 +45,20 @@ class Statistics(unittest.TestCase):
         self.assertTrue(math.isnan(stats.uniformity([1.0, math.nan])))
         self.assertAlmostEqual(stats.variation([1.0, 3.0]), 0.5, places=14)
         self.assertEqual(stats.variation([2.0, 2.0, 2.0]), 0.0)
+
+    def test_log_slope_of_a_geometric_profile(self):
+        self.assertAlmostEqual(stats.log_slope(3 * 0.9 ** np.arange(24)), math.log(0.9), places=12)
+        self.assertTrue(math.isnan(stats.log_slope([1.0, 0.0])))
+
+    def test_band_is_the_t_interval_at_each_depth(self):
+        seeds = [np.array([1.0, 5.0]), np.array([2.0, 5.5]), None, np.array([4.0, 7.0])]
+        mean, half, n = stats.band(seeds)
+        self.assertEqual(n, 3)
+        for i, column in enumerate(([1.0, 2.0, 4.0], [5.0, 5.5, 7.0])):
+            low, high = scipy_stats.t.interval(0.95, 2, np.mean(column), scipy_stats.sem(column))
+            np.testing.assert_allclose([mean[i] - half[i], mean[i] + half[i]], [low, high])
+        self.assertTrue(np.isnan(stats.band([np.ones(2)])[1]).all())
+        self.assertIsNone(stats.band([None]))
 
     def test_interval_by_hand(self):
         mean, half = stats.interval([1.0, 2.0, 3.0])  # t(0.975, 2) = 4.302653, s = 1
@@ -83,7 +99,7 @@ class Reading(Scratch):
             '{"step":2,"train/loss":3}\n'
             '{"step":3,"train/loss":2}\n{"step":4,"train/l'
         )
-        records = data.read_jsonl(path, ("step",))
+        records = files.read_jsonl(path, ("step",))
         self.assertEqual(list(records), [(1,), (2,), (3,)])
         self.assertEqual(records[2,]["train/loss"], 3)
         self.assertEqual(records[2,]["val/loss"], 4.5)
@@ -91,8 +107,8 @@ class Reading(Scratch):
     def test_bad_line_in_the_middle_is_an_error_with_its_number(self):
         path = self.dir / "metrics.jsonl"
         path.write_text('{"step":1}\n{"ste\n{"step":3}\n')
-        with self.assertRaisesRegex(data.InputError, "line 2"):
-            data.read_jsonl(path, ("step",))
+        with self.assertRaisesRegex(files.InputError, "line 2"):
+            files.read_jsonl(path, ("step",))
 
     def test_half_written_probe_is_not_used(self):
         synthetic.make_run(self.dir / "r", "mhc", 1, n=4, steps=200)
@@ -100,9 +116,9 @@ class Reading(Scratch):
             f.write(
                 '{"step":300,"depth":0,"out_rms":9,"stream_rms":9}\n{"step":300,"depth":1,"stream'
             )
-        run = data.load_run(self.dir / "r")
-        self.assertEqual(run.probe_steps(), [100, 200])
-        self.assertEqual(run.n_sublayers, 4)
+        found = run.load_run(self.dir / "r")
+        self.assertEqual(found.probe_steps(), [100, 200])
+        self.assertEqual(found.n_sublayers, 4)
 
     def test_depth_rewind(self):
         synthetic.make_run(self.dir / "r", "mhc", 1, n=4, steps=200)
@@ -111,14 +127,7 @@ class Reading(Scratch):
         changed["stream_rms"] = 123.0
         with open(self.dir / "r" / "depth.jsonl", "a") as f:
             f.write(json.dumps(changed) + "\n")
-        self.assertEqual(data.load_run(self.dir / "r").by_depth("stream_rms")[3], 123.0)
-
-    def test_unfinished_run_takes_its_mixer_from_the_config(self):
-        synthetic.make_run(self.dir / "r", "hyper", 7, n=4, status="unfinished")
-        run = data.load_run(self.dir / "r")
-        self.assertEqual(
-            (run.mixer, run.label, run.seed, run.status), ("hyper", "hyper", 7, "unfinished")
-        )
+        self.assertEqual(run.load_run(self.dir / "r").by_depth("stream_rms")[3], 123.0)
 
     def test_null_and_nan_numbers(self):
         (self.dir / "config.toml").write_text('[mixer]\nname = "mhc"\n')
@@ -126,7 +135,7 @@ class Reading(Scratch):
             '{"step":1,"tokens":8,"val/loss":null}\n{"step":2,"tokens":16,"val/loss":NaN}\n'
             '{"step":3,"tokens":24,"val/loss":1.5}\n'
         )
-        steps, tokens, values = data.load_run(self.dir).series("val/loss")
+        steps, tokens, values = run.load_run(self.dir).series("val/loss")
         self.assertEqual((steps.tolist(), tokens.tolist(), values.tolist()), ([3], [24], [1.5]))
 
     def test_safetensors(self):
@@ -142,30 +151,40 @@ class Reading(Scratch):
             {"mixer": "x"},
         )
         (self.dir / "config.toml").write_text("")
-        step, mean = data.load_run(self.dir).matrix()
-        self.assertEqual(step, 10)
-        np.testing.assert_array_equal(mean, m + 1)
+        np.testing.assert_array_equal(run.load_run(self.dir).matrix(), m + 1)
+        self.assertIsNone(run.load_run(self.dir).matrix("share"))
         cut = self.dir / "matrix" / "step_00000011.safetensors"
         cut.write_bytes((self.dir / "matrix" / "step_00000010.safetensors").read_bytes()[:-8])
-        with self.assertRaisesRegex(data.InputError, "step_00000011"):
-            data.load_run(self.dir).matrix()
+        with self.assertRaisesRegex(files.InputError, "step_00000011"):
+            run.load_run(self.dir)
+
+
+def made(folder, mixer, seed, **more):
+    """A Run that is not on disk."""
+    return run.Run(folder, mixer, seed, config={"mixer.name": mixer}, **more)
 
 
 class Shapes(Scratch):
     def test_matrix_panels(self):
         m = np.tril(np.arange(1, 26, dtype=float).reshape(5, 5))  # L = 4: rows l = 1..5
-        attention, mlp = matrix.panels(m)
+        attention, mlp, output = matrix.panels(m)
         np.testing.assert_array_equal(attention[0], [1, *[np.nan] * 4])
         np.testing.assert_array_equal(attention[1], [11, 12, 13, np.nan, np.nan])
-        np.testing.assert_array_equal(attention[2], m[4])
+        np.testing.assert_array_equal(output, [m[4]])
         np.testing.assert_array_equal(mlp[0], [6, 7, np.nan, np.nan, np.nan])
         np.testing.assert_array_equal(mlp[1], [16, 17, 18, 19, np.nan])
+        self.assertEqual((len(attention), len(mlp)), (2, 2))
 
-    def test_colour_scale_diverges_only_for_negative_entries(self):
-        m = np.tril(np.ones((3, 3)))
-        self.assertEqual(matrix.scale_of(m)[1:], (0.0, 1.0))
-        m[2, 1] = -2.0
-        self.assertEqual(matrix.scale_of(m)[1:], (-2.0, 2.0))
+    def test_shares_are_the_measured_ones_or_sum_to_one(self):
+        measured = np.tril(np.full((5, 5), 0.25))
+        tensors = {"mean": np.tril(np.ones((5, 5))), "share": measured}
+        self.assertIs(matrix.share_of(made(self.dir, "mhc", 1, tensors=tensors)), measured)
+        synthetic.make_run(self.dir / "old", "standard", 1, n=4, steps=200)
+        old = run.load_run(self.dir / "old")
+        share = matrix.share_of(old)
+        np.testing.assert_allclose(share.sum(axis=1), 1.0)
+        out = old.by_depth("out_rms")
+        self.assertAlmostEqual(share[4, 2] / share[4, 1], out[2] / out[1], places=5)
 
     def test_block_values_end_at_one(self):
         np.testing.assert_allclose(
@@ -179,39 +198,44 @@ class Shapes(Scratch):
         )
 
     def test_every_mixer_has_its_own_colour_and_variants_too(self):
-        groups = {m: [data.Run(self.dir, m, m, 1, "finished", {}, {}, {})] for m in data.MIXERS}
-        groups["mhc, 8 streams"] = [
-            data.Run(self.dir, "mhc", "mhc, 8 streams", 1, "finished", {}, {}, {})
-        ]
-        look = style.looks(groups)
-        self.assertEqual(len({v.color for v in look.values()}), 8)
-        self.assertEqual(
-            style.looks({"mhc, 8 streams": groups["mhc, 8 streams"]})["mhc, 8 streams"],
-            style.LOOKS["mhc"],
-        )
+        here = {m: [made(self.dir, m, 1)] for m in groups.MIXERS}
+        here["mhc, 8 streams"] = [made(self.dir, "mhc", 1)]
+        self.assertEqual(len({v.color for v in style.looks(here).values()}), 8)
+        alone = {"mhc, 8 streams": here["mhc, 8 streams"]}
+        self.assertEqual(style.looks(alone)["mhc, 8 streams"], style.LOOKS["mhc"])
+        twelve = {f"mhc {k}": [made(self.dir, "mhc", 1)] for k in range(12)}
+        self.assertEqual(len(set(style.looks(twelve).values())), 12)
 
     def test_history_is_the_mean_over_seeds(self):
         for seed in (1, 2):
             synthetic.make_run(self.dir / str(seed), "mhc", seed, n=4, steps=200)
-        runs = data.load([self.dir]).groups["mhc"]
-        steps, values = norm_over_training.history(runs)
-        self.assertEqual(steps.tolist(), [100, 200])
-        expected = np.mean([r.by_depth("stream_rms", 100)[2] for r in runs])
-        self.assertAlmostEqual(values[0, 2], expected, places=14)
+        runs = groups.load([self.dir]).groups["mhc"]
+        steps, values = over_training.history(runs)
+        self.assertEqual((steps.tolist(), values.shape), ([100, 200], (2, 4)))
+        expected = np.mean([r.by_depth("write_share", 100)[2] for r in runs])
+        self.assertAlmostEqual(values[0, 1], expected, places=14)
 
     def test_differences_are_paired_by_seed(self):
-        def run(mixer, seed, losses):
+        def curve(mixer, seed, losses):
             metrics = {
                 (s,): {"step": s, "tokens": 10 * s, "val/loss": x} for s, x in enumerate(losses, 1)
             }
-            return data.Run(self.dir, mixer, mixer, seed, "finished", {}, metrics, {})
+            return made(self.dir, mixer, seed, metrics=metrics)
 
-        base = [
-            run("standard", 1, [5.0, 4.0]),
-            run("standard", 2, [7.0, 6.0]),
-            run("standard", 3, [1.0, 1.0]),
-        ]
-        other = [run("mhc", 1, [4.5, 3.0]), run("mhc", 2, [6.5, 4.0])]
+        base = groups.Variant(
+            "standard",
+            {"mixer.name": "standard"},
+            [
+                curve("standard", 1, [5.0, 4.0]),
+                curve("standard", 2, [7.0, 6.0]),
+                curve("standard", 3, [1.0, 1.0]),
+            ],
+        )
+        other = groups.Variant(
+            "mhc",
+            {"mixer.name": "mhc"},
+            [curve("mhc", 2, [6.5, 4.0]), curve("mhc", 1, [4.5, 3.0])],
+        )
         steps, tokens, mean, half, n = loss_curves.differences(other, base)
         self.assertEqual((steps.tolist(), tokens.tolist(), n), ([1, 2], [10, 20], 2))
         np.testing.assert_allclose(mean, [-0.5, -1.5])

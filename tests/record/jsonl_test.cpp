@@ -38,9 +38,13 @@ TEST_CASE("a line cut off by a crash is skipped, and gone before the next is app
 TEST_CASE("a broken line elsewhere is an error with its number") {
     TempFolder folder;
     write_file(folder / "a", "{\"step\":1}\n{\"st\n{\"step\":3}\n");
-    CHECK_THROWS_WITH(read_jsonl(folder / "a"), contains_text("a:2: not a JSON object"));
+    CHECK_THROWS_WITH(read_jsonl(folder / "a"), contains_text("a:2: not valid JSON"));
     write_file(folder / "a", "17\n");
-    CHECK_THROWS_AS(read_jsonl(folder / "a"), IoError);
+    CHECK_THROWS_WITH(read_jsonl(folder / "a"), contains_text("a:1: not a JSON object"));
+    const std::string deep = std::string(200'000, '[') + std::string(200'000, ']');
+    write_file(folder / "a", "{\"step\":1}\n{\"step\":" + deep + "}\n");
+    CHECK_THROWS_WITH(read_jsonl(folder / "a"), contains_text("a:2") && contains_text("deeper"));
+    CHECK_THROWS_AS(drop_lines_after(folder / "a", 1), IoError);
     CHECK_THROWS_AS(read_jsonl(folder / "none"), IoError);
     CHECK_THROWS_AS(JsonlFile(folder / "none/a"), IoError);
     CHECK_THROWS_WITH(JsonlFile("/dev/full").write({{"step", 1}}), contains_text("No space left"));

@@ -3,7 +3,7 @@
 #include "catch.h"
 
 #include <cmath>
-#include <numeric>
+#include <numbers>
 
 using namespace plumb;
 
@@ -15,48 +15,26 @@ View<const double> rows(const std::vector<double>& x, Index channels) {
     return {x.data(), {{'N', std::ssize(x) / channels}, {'C', channels}}, Device::cpu};
 }
 
-View<const double> flat(const std::vector<double>& x) { return rows(x, std::ssize(x)); }
+// M is a triangle of ones.
+class Ones final : public DepthMatrix<double> {
+public:
+    Ones() : DepthMatrix<double>({kSublayers, 2, 2, 0.0}) {}
+
+protected:
+    void do_depth_matrix(Index, View<double> m) const override {
+        for (Index r = 0; r <= kSublayers; ++r)
+            std::fill_n(m.data + r * (kSublayers + 1), r + 1, 1.0);
+    }
+};
 
 Approx close(double x) { return Approx(x).epsilon(1e-12); }
 
 }  // namespace
 
-TEST_CASE("gradient quantiles are nearest ranks of the magnitudes", "[record]") {
-    std::vector<double> g(101);
-    std::iota(g.begin(), g.end(), 0.0);  // 0, 1, ..., 100: quantile q is 100 q
-    for (std::size_t i = 1; i < g.size(); i += 2) g[i] = -g[i];
-    std::swap(g[3], g[97]);
-    const std::vector<double> a(g.begin(), g.begin() + 40), b(g.begin() + 40, g.end());
-    const GradientSummary s = summarise_gradients<double>({flat(a), flat(b)});
-    const std::array<double, 6> expected{5, 25, 50, 75, 95, 100};
-    CHECK(s.quantiles == expected);
-    CHECK(s.rms == close(std::sqrt(100.0 * 101 * 201 / 6 / 101)));
-}
-
-TEST_CASE("gradient histogram counts half decades, ends included", "[record]") {
-    // bin = floor((log10 |g| + 12) / 0.5)
-    const std::vector<double> g{0.0, 1e-30, 1.1e-12, -3.3e-12, 1.1, -2.0, 3.3, 31.0, 33.0, 1e9};
-    const GradientSummary s = summarise_gradients<double>({flat(g)});
-    std::array<long, kHistogramBins> expected{};
-    expected[0] = 3;
-    expected[1] = 1;
-    expected[24] = 2;  // 1 to 3.16
-    expected[25] = 1;
-    expected[26] = 1;
-    expected[27] = 2;
-    CHECK(s.histogram == expected);
-}
-
-TEST_CASE("no gradients give an empty summary", "[record]") {
-    const GradientSummary s = summarise_gradients<float>({});
-    CHECK(s.rms == 0);
-    CHECK(s.quantiles.back() == 0);
-    CHECK(std::accumulate(s.histogram.begin(), s.histogram.end(), 0L) == 0);
-}
-
 TEST_CASE("probes measure norms, contributions and cosines by depth", "[record]") {
     const Context ctx;
-    DepthProbe<double> probe(kSublayers, 2, 2);
+    const Ones mixer;
+    DepthProbe<double> probe(mixer, 1);
     const std::vector<double> v0{1, 2, 3, 4}, h1{3, 4, 0, 5}, v1{0, 10, 1, 0}, h2{4, 3, 0, -2},
         v2{0, 0, 0, 1}, h3{0, 1, 5, 0}, streams{1, 1, 1, 1, 3, 3, 3, 3};
     probe.tensor(ctx, Quantity::output, 0, rows(v0, 2));
@@ -71,7 +49,7 @@ TEST_CASE("probes measure norms, contributions and cosines by depth", "[record]"
     probe.tensor(ctx, Quantity::dread_input, 3, rows(h1, 2));
     probe.tensor(ctx, Quantity::doutput, 2, rows(v0, 2));
 
-    const auto& r = probe.records();
+    const auto r = probe.records();
     REQUIRE(r.size() == 4);
     CHECK((r[0].kind == "embed" && r[1].kind == "attn" && r[2].kind == "mlp" &&
            r[3].kind == "output"));
@@ -90,15 +68,27 @@ TEST_CASE("probes measure norms, contributions and cosines by depth", "[record]"
     CHECK(*r[3].cosine == close((3.0 / 5 + 0.0) / 2));
     CHECK(*r[3].dread_rms == close(std::sqrt(50.0 / 4)));
     CHECK_FALSE(r[3].out_rms);
+    // The largest, angles 0.28 of a half turn and a half turn, and sums over tokens of v dLoss/dv.
+    CHECK(*r[0].out_amax == 4);
+    CHECK(*r[3].read_amax == 5);
+    CHECK(*r[2].angular_distance == close((std::acos(0.96) / std::numbers::pi + 1) / 2));
+    CHECK(*r[2].ablation == close(4.0));
+    CHECK_FALSE(r[0].ablation);
+    // Reads of M's: h_3 is (1, 12) and (4, 5).
+    CHECK(*r[0].output_share == close((25.0 / 145 + 32.0 / 41) / 2));
+    CHECK(*r[1].write_share == close((120.0 / 145 + 4.0 / 32) / 2));  // of (1, 12) and (4, 4)
 }
 
 TEST_CASE("a token of norm zero gives no NaN", "[record]") {
     const Context ctx;
-    DepthProbe<double> probe(kSublayers, 2, 2);
+    const Ones mixer;
+    DepthProbe<double> probe(mixer, 1);
     const std::vector<double> zero(4, 0.0), v{1, 0, 0, 1};
+    probe.tensor(ctx, Quantity::output, 0, rows(v, 2));
     probe.tensor(ctx, Quantity::read_input, 1, rows(zero, 2));
     probe.tensor(ctx, Quantity::output, 1, rows(v, 2));
     probe.tensor(ctx, Quantity::read_input, 2, rows(v, 2));
     CHECK(*probe.records()[1].contribution == 0);
     CHECK(*probe.records()[2].cosine == 0);
+    CHECK(*probe.records()[2].angular_distance == 0);
 }

@@ -129,6 +129,11 @@ TEST_CASE("truncated and foreign files are refused with a reason") {
     CHECK(contains(refusal(framed("[1, 2]", "")), "'{'"));
     CHECK(contains(refusal(framed(" {}", "")), "'{'"));
     CHECK(contains(refusal(framed("{\"a\": }", "")), "not valid JSON"));
+    // Deep enough to end a recursive reader by a signal.
+    const std::string deep = std::string(200'000, '[') + std::string(200'000, ']');
+    for (const std::string& header :
+         {one_tensor(deep), R"({"a":{"dtype":"F32","shape":)" + deep + "}}"})
+        CHECK(contains(refusal(framed(header, "")), "nested deeper"));
 }
 
 TEST_CASE("a header must name every byte once") {

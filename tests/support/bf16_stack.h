@@ -10,6 +10,7 @@
 // forward.
 #pragma once
 
+#include "core/flush_to_zero.h"
 #include "core/rng.h"
 #include "experiment/toy_stack.h"
 
@@ -55,6 +56,7 @@ public:
     }
 
     double forward(const Context& ctx) {
+        const FlushToZero flush;  // as a model does
         arena_->poison();
         const std::size_t nc = input_.size();
         std::copy_n(input_.data(), nc, mixer_->slot(0).data);
@@ -67,15 +69,23 @@ public:
         }
         read_from_mixer(ctx, shape_.sublayers + 1);
         double loss = 0;
-        for (std::size_t i = 0; i < nc; ++i) {
-            const double x = static_cast<double>(sites_.back().x[i]);
-            loss += x * (static_cast<double>(target_[i]) + 0.5 * x);
-        }
+        for (const double term : loss_terms()) loss += term;
         return loss;
+    }
+
+    // What the last forward's loss is the sum of, (N, C). The sum may all but cancel.
+    std::vector<double> loss_terms() const {
+        std::vector<double> terms;
+        for (std::size_t i = 0; i < target_.size(); ++i) {
+            const double x = static_cast<double>(sites_.back().x[i]);
+            terms.push_back(x * (static_cast<double>(target_[i]) + 0.5 * x));
+        }
+        return terms;
     }
 
     // Adds to params().grads(), overwrites dinput(). Once per forward.
     void backward(const Context& ctx) {
+        const FlushToZero flush;
         const Site& last = sites_.back();
         for (std::size_t i = 0; i < dx_.size(); ++i) dx_[i] = target_[i] + last.x[i];
         read_backward(ctx, shape_.sublayers + 1);

@@ -35,6 +35,8 @@ struct Launch {
     // Called while the program runs, with its process id; ends before the program is waited for.
     std::function<void(pid_t)> meanwhile{};
     rlim_t largest_file = RLIM_INFINITY;  // bytes; writes beyond it fail as on a full disk
+    bool closed_output = false;           // stdout is a pipe that nobody reads
+    std::string stdout_to{};              // a file or device instead of Outcome::out
 };
 
 // The built program.
@@ -53,14 +55,18 @@ inline void spill(const std::filesystem::path& path, const std::string& text) {
 // In the child, between fork and exec.
 [[noreturn]] inline void exec_program(const std::vector<std::string>& args, const Launch& launch,
                                       const std::string& out, const std::string& err) {
-    const int out_fd = ::open(out.c_str(), O_WRONLY | O_CREAT, 0600);
+    const std::string& stdout_path = launch.stdout_to.empty() ? out : launch.stdout_to;
+    const int out_fd = ::open(stdout_path.c_str(), O_WRONLY | O_CREAT, 0600);
     const int err_fd = ::open(err.c_str(), O_WRONLY | O_CREAT, 0600);
     ::dup2(::open("/dev/null", O_RDONLY), 0);
     ::dup2(out_fd, 1);
+    if (int ends[2]; launch.closed_output && ::pipe(ends) == 0) {
+        ::close(ends[0]);
+        ::dup2(ends[1], 1);
+    }
     ::dup2(err_fd, 2);
     ::setenv("OMP_WAIT_POLICY", "passive", 1);
     if (launch.largest_file != RLIM_INFINITY) {
-        ::signal(SIGXFSZ, SIG_IGN);
         const rlimit limit{launch.largest_file, launch.largest_file};
         ::setrlimit(RLIMIT_FSIZE, &limit);
     }
@@ -110,7 +116,7 @@ inline std::vector<std::string> tiny_run(const std::filesystem::path& out,
                                   "train.batch=2",
                                   "train.steps=20",
                                   "train.warmup=2",
-                                  "train.eval_batches=1",
+                                  "train.eval_sequences=2",
                                   "train.eval_every=10",
                                   "train.log_every=1",
                                   "train.checkpoint_every=5",

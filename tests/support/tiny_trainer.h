@@ -1,7 +1,7 @@
 // A trainer of one to two blocks on a built-in task.
 #pragma once
 
-#include "mixers/mixers.h"
+#include "experiment/toy_stack.h"
 #include "train/trainer.h"
 
 #include <memory>
@@ -23,7 +23,7 @@ inline TrainConfig tiny_train() {
     t.batch = 4;
     t.steps = 100;
     t.warmup = 4;
-    t.eval_batches = 3;
+    t.eval_sequences = 12;
     return t;
 }
 
@@ -36,20 +36,24 @@ inline ModelConfig tiny_model_config() {
     return m;
 }
 
-inline TinyTrainer tiny_trainer(const std::string& mixer, const TrainConfig& train = tiny_train(),
+inline TinyTrainer tiny_trainer(const MixerConfig& mixer, const TrainConfig& train = tiny_train(),
                                 const ModelConfig& model = tiny_model_config(),
                                 std::unique_ptr<Dataset> data = nullptr) {
     TinyTrainer t;
     DataConfig task;
     task.task = "markov";
     t.data = data ? std::move(data) : open_dataset(task, model.context);
-    MixerConfig config;
-    config.name = mixer;
     t.trainer = std::make_unique<Trainer>(
-        TransformerShape{model, config, t.data->vocab(), train.batch, 1}, train, *t.data);
+        TransformerShape{model, mixer, t.data->vocab(), train.batch, 1}, train, *t.data);
     t.trainer->allocate();
     set_up_threads(t.ctx);
     return t;
+}
+
+inline TinyTrainer tiny_trainer(const std::string& mixer, const TrainConfig& train = tiny_train(),
+                                const ModelConfig& model = tiny_model_config(),
+                                std::unique_ptr<Dataset> data = nullptr) {
+    return tiny_trainer(mixer_config(mixer), train, model, std::move(data));
 }
 
 }  // namespace plumb::test

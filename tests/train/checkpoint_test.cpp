@@ -7,7 +7,11 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
 #include <cstring>
+#include <thread>
 
 using namespace plumb;
 namespace fs = std::filesystem;
@@ -21,8 +25,13 @@ struct Toy {
     std::vector<TensorRef> model() const { return {{"w", "F32", {2, 3}, weight.data()}}; }
     std::vector<TensorRef> optimizer() const { return {{"m", "F64", {2}, moment.data()}}; }
     void save(const fs::path& run, Index step, Index keep = 2) const {
-        save_checkpoint(run, step, model(), optimizer(), {{"step", step}, {"best", 0.1 + 0.2}},
-                        keep);
+        save_checkpoint(run, step, model(), optimizer(), state(step), keep);
+    }
+    void save_best(const fs::path& run, Index step) const {
+        save_best_checkpoint(run, step, model(), state(step));
+    }
+    static nlohmann::json state(Index step) {
+        return {{"schema", 2}, {"step", step}, {"best", 0.1 + 0.2}};
     }
 };
 
@@ -117,12 +126,147 @@ TEST_CASE("a damaged checkpoint is refused") {
     const fs::path folder = *newest_checkpoint(run.path());
     const std::string state = read_file(folder / "state.json");
     write_file(folder / "state.json", state.substr(0, state.size() / 2));
-    CHECK_THROWS_WITH(load_checkpoint(folder), contains_text("state.json is not valid JSON"));
+    CHECK_THROWS_WITH(load_checkpoint(folder), contains_text("state.json is damaged"));
     write_file(folder / "state.json", state);
     CHECK_NOTHROW(load_checkpoint(folder));
-    const std::string model = read_file(folder / "model.safetensors");
-    write_file(folder / "model.safetensors", model.substr(0, model.size() - 3));
-    CHECK_THROWS_WITH(load_checkpoint(folder), contains_text("model.safetensors"));
+    for (const char* name : {"model.safetensors", "optimizer.safetensors"}) {
+        const std::string whole = read_file(folder / name);
+        write_file(folder / name, whole.substr(0, whole.size() - 3));
+        CHECK_THROWS_WITH(load_checkpoint(folder), contains_text(std::string(name) + " is dam"));
+        // Any bit of any byte, and a block of zeros.
+        for (const std::size_t at : {std::size_t{0}, whole.size() / 2, whole.size() - 1}) {
+            std::string bad = whole;
+            bad[at] = static_cast<char>(bad[at] ^ 1);
+            write_file(folder / name, bad);
+            CHECK_THROWS_WITH(load_checkpoint(folder), contains_text("SHA-256"));
+        }
+        write_file(folder / name, whole.substr(0, 8) + std::string(whole.size() - 8, '\0'));
+        CHECK_THROWS_WITH(load_checkpoint(folder), contains_text("SHA-256"));
+        write_file(folder / name, whole);
+    }
+    CHECK_NOTHROW(load_checkpoint(folder));
+    const std::string done = read_file(folder / "DONE");
+    write_file(folder / "DONE", done.substr(0, done.size() / 2));
+    CHECK_THROWS_AS(load_checkpoint(folder), IoError);
+    // Schema 1 promised nothing; DONE was empty.
+    write_file(folder / "DONE", "");
+    CHECK_THROWS_WITH(load_checkpoint(folder), contains_text("has lost its content"));
+    auto old = nlohmann::json::parse(state);
+    old.erase("schema");
+    write_file(folder / "state.json", old.dump());
+    CHECK_NOTHROW(load_checkpoint(folder));
+    write_file(folder / "state.json", state.substr(0, state.size() / 2));
+    CHECK_THROWS_WITH(load_checkpoint(folder), contains_text("state.json: not valid JSON"));
+    write_file(folder / "state.json", std::string(100'000, '[') + std::string(100'000, ']'));
+    CHECK_THROWS_WITH(load_checkpoint(folder),
+                      contains_text("state.json") && contains_text("deep"));
+    write_file(folder / "state.json", "null");
+    CHECK_THROWS_WITH(load_checkpoint(folder), contains_text("state.json: not a JSON object"));
+}
+
+TEST_CASE("DONE is what sha256sum reads") {
+    TempFolder run;
+    Toy().save(run.path(), 10);
+    const std::string check = fmt::format("cd '{}' && sha256sum -c DONE > /dev/null 2>&1",
+                                          (run / "checkpoints/step_00000010").string());
+    CHECK(std::system(check.c_str()) == 0);
+}
+
+TEST_CASE("a checkpoint is found by what is typed") {
+    TempFolder temp;
+    const fs::path run = temp / "run";
+    CHECK_THROWS_WITH(find_checkpoint({run, ""}), contains_text("no checkpoint yet"));
+    const Toy toy;
+    for (const Index step : {5, 10}) toy.save(run, step);
+    CHECK_THROWS_WITH(find_checkpoint({run, "best"}), contains_text("it has @10, @5"));
+    toy.save_best(run, 5);
+    const auto name_of = [&](const std::string& typed) {
+        return find_checkpoint(parse_checkpoint_name(run.string() + typed)).filename().string();
+    };
+    CHECK(name_of("") == "step_00000010");
+    CHECK(name_of("@5") == "step_00000005");
+    CHECK(name_of("@005") == "step_00000005");
+    CHECK(name_of("@best") == "best");
+    CHECK_THROWS_WITH(name_of("@7"), contains_text("it has @10, @5, @best"));
+    for (const char* typed : {"@", "@-1", "@last", "@5x"})
+        CHECK_THROWS_AS(name_of(typed), UsageError);
+    CHECK_THROWS_AS(parse_checkpoint_name("@5"), UsageError);
+    fs::rename(run, temp / "run@5");
+    CHECK(parse_checkpoint_name((temp / "run@5").string()).which == "");
+}
+
+TEST_CASE("the best weights replace the ones before, also after a kill between two renames") {
+    TempFolder run;
+    Toy toy;
+    toy.save_best(run.path(), 5);
+    toy.weight[0] = 42;
+    toy.save_best(run.path(), 10);
+    const ModelCheckpoint best = load_model({run.path(), "best"});
+    CHECK(best.model.values<float>("w")[0] == 42);
+    CHECK(best.step() == 10);
+    const fs::path folder = run / "checkpoints";
+    CHECK(names_in(folder) == std::vector<std::string>{"best"});
+    CHECK(names_in(folder / "best") ==
+          std::vector<std::string>{"DONE", "model.safetensors", "state.json"});
+    fs::copy(folder / "best", folder / ".tmp_best.node.7");
+    fs::rename(folder / "best", folder / ".tmp_old_best.node.7");
+    toy.save(run.path(), 10);
+    CHECK(names_in(folder) == std::vector<std::string>{"best", "step_00000010"});
+}
+
+TEST_CASE("a save removes only what Plumb itself names so") {
+    TempFolder run;
+    const Toy toy;
+    toy.save(run.path(), 10, 1);
+    const fs::path folder = run / "checkpoints";
+    for (const char* name : {".tmp_thesis", ".tmp_step_00000005.node.7", ".tmp_step_5.old.copy"}) {
+        fs::create_directory(folder / name);
+        write_file(folder / name / "chapter1", "mine");
+    }
+    write_file(folder / ".tmp_step_00000005.node.7" / "model.safetensors", "half");
+    write_file(folder / "step_00000010/notes.txt", "mine");
+    fs::create_directory(run / "elsewhere");
+    write_file(run / "elsewhere/DONE", "mine");
+    fs::create_directory_symlink(run / "elsewhere", folder / ".tmp_step_00000006.node.7");
+    toy.save(run.path(), 20, 1);
+    CHECK(newest_checkpoint(run.path())->filename() == "step_00000020");
+    CHECK(whole_checkpoints(run.path()).size() == 1);
+    for (const char* name : {".tmp_thesis", ".tmp_step_00000005.node.7", ".tmp_step_5.old.copy"})
+        CHECK(names_in(folder / name) == std::vector<std::string>{"chapter1"});
+    CHECK(names_in(folder / "step_00000010") == std::vector<std::string>{"notes.txt"});
+    CHECK(read_file(run / "elsewhere/DONE") == "mine");
+    drop_checkpoints_after(run.path(), 10);
+    CHECK_FALSE(newest_checkpoint(run.path()));
+    for (const Index step : {10, 11}) {
+        toy.save_best(run.path(), step);
+        drop_checkpoints_after(run.path(), 10);
+        CHECK(fs::exists(folder / "best") == (step == 10));
+    }
+}
+
+TEST_CASE("a reader takes the next checkpoint when one vanishes") {
+    TempFolder run;
+    const Toy toy;
+    std::atomic<bool> stop{false};
+    std::thread writer([&] {
+        for (Index step = 1; !stop.load(); ++step) toy.save(run.path(), step, 1);
+    });
+    while (!newest_checkpoint(run.path())) std::this_thread::yield();
+    Index last = 0;
+    std::string error;
+    const auto start = std::chrono::steady_clock::now();
+    while (last < 30 && error.empty()) try {
+            if (std::chrono::steady_clock::now() - start > std::chrono::minutes(1)) break;
+            const Index step = load_model({run.path(), ""}).step();
+            if (step < last) error = "an older one";
+            last = step;
+        } catch (const std::exception& e) {
+            error = e.what();
+        }
+    stop = true;
+    writer.join();
+    CHECK(error == "");
+    CHECK(last >= 30);
 }
 
 TEST_CASE("tensors must agree both ways, nothing is written otherwise") {

@@ -2,16 +2,16 @@
 
 #include "catch.h"
 #include "core/check.h"
-#include "train/debian_package.h"
+#include "support/run_program.h"
 #include "train/prepare.h"
 #include "train/r_data.h"
-#include "train/token_files.h"
+#include "train/token_bin.h"
 
 #include <zlib.h>
 
-#include <fstream>
-
 using namespace plumb;
+using test::slurp;
+using test::spill;
 namespace fs = std::filesystem;
 
 namespace {
@@ -33,15 +33,6 @@ std::string r_object(const std::vector<std::string>& lines) {
     compress(reinterpret_cast<Bytef*>(packed.data()), &size,
              reinterpret_cast<const Bytef*>(object.data()), object.size());
     return word(static_cast<std::uint32_t>(object.size())) + packed.substr(0, size);
-}
-
-std::string slurp(const fs::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-}
-
-void spill(const fs::path& file, const std::string& text) {
-    std::ofstream(file, std::ios::binary) << text;
 }
 
 PrepareOptions options_for(const fs::path& out, const std::string& tokenizer = "byte") {
@@ -80,31 +71,31 @@ TEST_CASE("preparing loses nothing, leaks nothing and is read back") {
     const TempFolder folder;
     std::string text;
     for (int i = 0; i < 500; ++i) text += fmt::format("line {} \xc2\xa3\n", i);
-    const std::size_t cut = text.find("line 80");
-    const std::string first = text.substr(0, cut), second = text.substr(cut);
     const std::string tokenizer = GENERATE("byte", "char");
     const fs::path out = folder.path() / "sub" / "folder";
-    const Prepared made = prepare_token_files({{"a.txt", first, ""}, {"b.txt", second, ""}},
-                                              options_for(out, tokenizer));
+    const Prepared made =
+        prepare_token_files({{{"t.txt", text, ""}}, {}, {}}, options_for(out, tokenizer));
     const auto meta = read_token_meta(out);
     REQUIRE(meta);
-    CHECK(meta->name == "a and 1 more");
+    CHECK(meta->name == "t");
     CHECK(meta->same_content(made.meta));
     CHECK(meta->bytes == static_cast<std::int64_t>(text.size()));
 
-    const MappedTokens train(out / "train.bin"), val(out / "val.bin");
-    const auto decode = [&](std::span<const std::uint16_t> t) {
-        return meta->tokenizer.decode(std::vector<std::int32_t>(t.begin(), t.end()));
+    const TokenBin train(out / "train.bin", "uint16"), val(out / "val.bin", "uint16");
+    const auto decode = [&](const TokenBin& file) {
+        std::vector<std::int32_t> tokens(static_cast<std::size_t>(file.size()));
+        file.read(0, tokens);
+        return meta->tokenizer.decode(tokens);
     };
-    const std::string train_text = decode(train.tokens()), val_text = decode(val.tokens());
+    const std::string train_text = decode(train), val_text = decode(val);
     CHECK(train_text + val_text == text);
     CHECK(val_text.size() == text.size() - split_point(text, 0.1));
-    CHECK(meta->train_tokens == static_cast<std::int64_t>(train.tokens().size()));
-    CHECK(train.sha256() == meta->train_sha256);
-    CHECK(val.sha256() == meta->val_sha256);
+    CHECK(meta->train.tokens == train.size());
+    CHECK(train.sha256() == meta->train.sha256);
+    CHECK(val.sha256() == meta->val.sha256);
     const double ratio =
-        static_cast<double>(val_text.size()) / static_cast<double>(meta->val_tokens);
-    CHECK(std::abs(meta->bytes_per_token - ratio) <= 1e-12);
+        static_cast<double>(val_text.size()) / static_cast<double>(meta->val.tokens);
+    CHECK(std::abs(meta->val.bytes_per_token - ratio) <= 1e-12);
     CHECK((tokenizer == "char") == (ratio > 1.01));
     CHECK(val_text.starts_with(made.sample.substr(0, 100)));
     for (const auto& entry : fs::directory_iterator(out)) CHECK(entry.path().extension() != ".tmp");
@@ -114,7 +105,7 @@ TEST_CASE("unigram entropy of a known text") {
     const TempFolder folder;
     PrepareOptions options = options_for(folder.path());
     options.val_fraction = 0.5;
-    const Prepared made = prepare_token_files({{"t", "xxxxabab", ""}}, options);
+    const Prepared made = prepare_token_files({{{"t", "xxxxabab", ""}}, {}, {}}, options);
     CHECK(std::abs(made.unigram_entropy - std::log(2.0)) <= 1e-15);
 }
 
@@ -123,13 +114,14 @@ TEST_CASE("preparing again: same content is left alone, other content needs --fo
     const SourceText old_text{"old", std::string(100, 'a') + "b", ""};
     const SourceText new_text{"new", std::string(100, 'c') + "d", ""};
     PrepareOptions options = options_for(folder.path());
-    CHECK(!prepare_token_files({old_text}, options).unchanged);
-    CHECK(prepare_token_files({old_text}, options).unchanged);
-    REQUIRE_THROWS_AS(prepare_token_files({new_text}, options), UsageError);
-    REQUIRE_THROWS_WITH(prepare_token_files({new_text}, options), contains_text("--force"));
+    CHECK(!prepare_token_files({{old_text}, {}, {}}, options).unchanged);
+    CHECK(prepare_token_files({{old_text}, {}, {}}, options).unchanged);
+    REQUIRE_THROWS_AS(prepare_token_files({{new_text}, {}, {}}, options), UsageError);
+    REQUIRE_THROWS_WITH(prepare_token_files({{new_text}, {}, {}}, options),
+                        contains_text("--force"));
     CHECK(read_token_meta(folder.path())->name == "old");
     options.force = true;
-    CHECK(!prepare_token_files({new_text}, options).unchanged);
+    CHECK(!prepare_token_files({{new_text}, {}, {}}, options).unchanged);
     CHECK(read_token_meta(folder.path())->name == "new");
 
     // A damaged file is other content, not "unchanged".
@@ -137,23 +129,25 @@ TEST_CASE("preparing again: same content is left alone, other content needs --fo
     bin[0] = 'z';
     spill(folder.path() / "train.bin", bin);
     options.force = false;
-    REQUIRE_THROWS_AS(prepare_token_files({new_text}, options), UsageError);
+    REQUIRE_THROWS_AS(prepare_token_files({{new_text}, {}, {}}, options), UsageError);
 }
 
 TEST_CASE("preparation errors name the cause and the way out") {
     const TempFolder folder;
     const PrepareOptions chars = options_for(folder.path() / "x", "char");
     REQUIRE_THROWS_WITH(
-        prepare_token_files({{"good.txt", "abc", ""}, {"bad.txt", "ab\xff", ""}}, chars),
+        prepare_token_files({{{"good.txt", "abc", ""}, {"bad.txt", "ab\xff", ""}}, {}, {}}, chars),
         contains_text("bad.txt") && contains_text("offset 2") && contains_text("--tokenizer byte"));
-    REQUIRE_THROWS_AS(prepare_token_files({{"one", "x", ""}}, chars), UsageError);
+    REQUIRE_THROWS_AS(prepare_token_files({{{"one", "x", ""}}, {}, {}}, chars), UsageError);
     PrepareOptions fraction = options_for(folder.path() / "x");
     for (const double bad : {0.0, 1.0, -0.1, std::nan("")}) {
         fraction.val_fraction = bad;
-        REQUIRE_THROWS_AS(prepare_token_files({{"t", "some text", ""}}, fraction), UsageError);
+        REQUIRE_THROWS_AS(prepare_token_files({{{"t", "some text", ""}}, {}, {}}, fraction),
+                          UsageError);
     }
-    REQUIRE_THROWS_AS(prepare_token_files({{"t", "some text ..", ""}}, options_for("/proc/none/x")),
-                      IoError);
+    REQUIRE_THROWS_AS(
+        prepare_token_files({{{"t", "some text ..", ""}}, {}, {}}, options_for("/proc/none/x")),
+        IoError);
     CHECK(!fs::exists(folder.path() / "x"));
 }
 
@@ -167,6 +161,23 @@ TEST_CASE("sources: files are read whole, wrong names are answered with the righ
     REQUIRE_THROWS_AS(load_source(folder.path().string()), UsageError);
     REQUIRE_THROWS_WITH(load_source("austn"), contains_text("austen") && contains_text("kjv"));
     for (const CorpusInfo& info : corpora()) CHECK(info.sha256.size() == 64);
+}
+
+TEST_CASE("a package in ./.cache that nobody vouches for is left alone") {
+    if (fs::exists("/usr/lib/bible.data")) return;  // installed: .cache is not looked at
+    const TempFolder folder;
+    fs::create_directories(folder / ".cache");
+    spill(folder / ".cache/bible-kjv-text_9_all.deb", "!<arch>\n");
+    const fs::path said = folder / "said";
+    // Without a PATH nothing can be fetched.
+    const int status =
+        std::system(fmt::format("cd {0} && PATH=/none {1} data prepare kjv --out d >{2} 2>&1",
+                                shell_quote(folder.path().string()),
+                                shell_quote(test::program_path()), shell_quote(said.string()))
+                        .c_str());
+    CHECK(WEXITSTATUS(status) == 4);
+    CHECK_THAT(slurp(said), contains_text("bible-kjv-text_9_all.deb was left alone") &&
+                                contains_text(sha256_hex("!<arch>\n")));
 }
 
 TEST_CASE("shell_quote survives quotes and dollars") {

@@ -1,9 +1,12 @@
 #include "train/dataset.h"
 
 #include "catch.h"
-#include "train/debian_package.h"
+#include "core/files.h"
+#include "support/temp_folder.h"
 #include "train/prepare.h"
 #include "train/token_files.h"
+
+#include <nlohmann/json.hpp>
 
 #include <fstream>
 #include <set>
@@ -67,7 +70,7 @@ void prepare_into(const fs::path& out, const std::string& tokenizer = "char") {
     for (int i = 0; i < 200; ++i) text += fmt::format("row {} ", i);
     PrepareOptions options;
     options.out = out.string(), options.tokenizer = tokenizer;
-    prepare_token_files({{"rows.txt", text, ""}}, options);
+    prepare_token_files({{{"rows.txt", text, ""}}, {}, {}}, options);
 }
 
 std::unique_ptr<Dataset> open_path(const fs::path& path, Index context) {
@@ -138,7 +141,7 @@ TEST_CASE("validation windows are disjoint, in range, evenly spread, and use eve
         }
     }
     CHECK(scored.size() == 100);
-    CHECK(Batch(1, 10).val(*data, 10) == Batch(1, 10).val(*data, 0));
+    CHECK(data->val_sequences() == 10);
 
     // Any 8 of 1000 windows leave no gap of more than a quarter of the file.
     std::set<Index> starts{0, 10000};
@@ -146,6 +149,25 @@ TEST_CASE("validation windows are disjoint, in range, evenly spread, and use eve
     Index gap = 0, last = 0;
     for (const Index s : starts) gap = std::max(gap, s - last), last = s;
     CHECK(gap <= 2500);
+}
+
+TEST_CASE("the validation sequences score every token but the first once, the short end too") {
+    for (const int n_val : {12, 17, 100, 101, 109, 110, 111}) {
+        const CountingFolder files(1000, n_val);
+        const auto data = files.open(10);
+        std::multiset<std::int32_t> scored;
+        for (Index s = 0; s < data->val_sequences(); ++s) {
+            const Batch batch = Batch(1, 10).val(*data, static_cast<std::uint64_t>(s));
+            for (std::size_t t = 0; t < 10; ++t) {
+                if (batch.targets[t] < 0) continue;
+                CHECK(batch.targets[t] == batch.tokens[t] + 1);
+                scored.insert(batch.targets[t]);
+            }
+        }
+        std::multiset<std::int32_t> all;
+        for (int i = 1; i < n_val; ++i) all.insert(5000 + i);
+        CHECK(scored == all);
+    }
 }
 
 TEST_CASE("val_window visits every window once, whatever their number") {
@@ -188,6 +210,34 @@ TEST_CASE("a prepared folder encodes, decodes and has a fingerprint of its conte
     CHECK_THAT(data->describe(), contains_text("rows") && contains_text("char"));
 }
 
+TEST_CASE("another alphabet of equal size is another tokenizer") {
+    const TempFolder folder;
+    PrepareOptions options;
+    options.tokenizer = "char";
+    const auto open_text = [&](const std::string& name, const std::string& text) {
+        options.out = (folder / name).string();
+        prepare_token_files({{{"t", text, ""}}, {}, {}}, options);
+        return open_path(folder / name, 4);
+    };
+    const auto abc = open_text("a", "abcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabc");
+    const auto more = open_text("b", "cbacbacbacbacbaacbacbacbacbacbacbacbcbacbacbacbaabcb");
+    const auto xyz = open_text("c", "xyzxyzxyzxyzxyzxyzxyzxyzxyzxyzxyzxyzxyzxyzxyzxyzxyz");
+    REQUIRE(abc->vocab() == xyz->vocab());
+    CHECK_NOTHROW(check_same_tokenizer(*more, abc->tokenizer(), "runs/a"));
+    CHECK_THROWS_AS(check_same_tokenizer(*xyz, abc->tokenizer(), "runs/a"), UsageError);
+    CHECK_THROWS_WITH(check_same_tokenizer(*xyz, abc->tokenizer(), "runs/a"),
+                      contains_text("runs/a was trained with another tokenizer (char, 3"));
+    CHECK_THROWS_AS(check_same_tokenizer(*xyz, std::nullopt, "runs/a"), UsageError);
+    CHECK_THROWS_AS(check_same_tokenizer(*xyz, Tokenizer::bytes(), "runs/a"), UsageError);
+    DataConfig task;
+    task.task = "copy";
+    CHECK_NOTHROW(check_same_tokenizer(*open_dataset(task, 8), std::nullopt, "runs/a"));
+    CHECK_THROWS_AS(check_same_tokenizer(*open_dataset(task, 8), Tokenizer::bytes(), "r"),
+                    UsageError);
+    task.vocab = 5;
+    CHECK_THROWS_WITH(open_dataset(task, 8), contains_text("data.vocab does not apply"));
+}
+
 TEST_CASE("damaged folders are refused with the file's name") {
     const TempFolder folder;
     const fs::path path = folder.path();
@@ -199,7 +249,8 @@ TEST_CASE("damaged folders are refused with the file's name") {
 
     SECTION("odd size") {
         std::ofstream(path / "val.bin", std::ios::app) << 'x';
-        REQUIRE_THROWS_WITH(open_path(path, 8), contains_text("val.bin") && contains_text("odd"));
+        REQUIRE_THROWS_WITH(open_path(path, 8),
+                            contains_text("val.bin") && contains_text("cut short"));
     }
     SECTION("truncated") {
         fs::resize_file(path / "train.bin", 100);
@@ -226,6 +277,32 @@ TEST_CASE("damaged folders are refused with the file's name") {
         write_tokens(path / "train.bin",
                      std::vector<std::uint16_t>(fs::file_size(path / "train.bin") / 2, 13));
         REQUIRE_THROWS_AS(open_path(path, 8)->fingerprint(), IoError);
+    }
+    SECTION("values that make no sense in meta.json") {
+        const std::string good = read_file(path / "meta.json");
+        CHECK_NOTHROW(open_path(path, 8));
+        const auto refused = [&](const char* key, const nlohmann::ordered_json& value) {
+            auto j = nlohmann::ordered_json::parse(good);
+            j[key] = value;
+            write_file(path / "meta.json", j.dump());
+            INFO(key << " = " << value.dump());
+            CHECK_THROWS_AS(open_path(path, 8), IoError);
+            CHECK_THROWS_WITH(open_path(path, 8), contains_text("meta.json") && contains_text(key));
+        };
+        for (const auto& bad : {nlohmann::ordered_json(-5), nlohmann::ordered_json(0.5),
+                                nlohmann::ordered_json(4.5), nlohmann::ordered_json("1"),
+                                nlohmann::ordered_json(nullptr), nlohmann::ordered_json(1e300)})
+            refused("bytes_per_token", bad);
+        for (const char* key : {"train_tokens", "val_tokens", "bytes", "vocab"})
+            for (const auto& bad : {nlohmann::ordered_json(-1), nlohmann::ordered_json(2.5),
+                                    nlohmann::ordered_json(1e18), nlohmann::ordered_json(),
+                                    nlohmann::ordered_json("many")})
+                if (std::string(key) != "bytes" || bad != 1e18) refused(key, bad);
+        refused("chars", "ba");
+        refused("tokenizer", "bpe");
+        refused("dtype", "float");
+        refused("sha256", {{"text", "abc"}});
+        refused("name", 5);
     }
     SECTION("meta.json of something else") {
         std::ofstream(path / "meta.json") << "{\"schema\": 9}";

@@ -110,12 +110,21 @@ TEST_CASE("adamw matches the formula for counts around its rows", "[train]") {
     }
 }
 
-TEST_CASE("adamw: decay by ranges, any cut, any threads, is one call a range", "[train]") {
+TEST_CASE(
+    "adamw: ranges that decay, rest or have their own rate, any cut, any threads, is one call a "
+    "range",
+    "[train]") {
     const Index n = 3 * 65536 + 777;
     const auto size = static_cast<std::size_t>(n);
-    const std::vector<DecayRange> ranges{{1, true},      {5, false},    {1024, true},
-                                         {65530, false}, {65546, true}, {2 * 65536, false},
-                                         {n - 9, true},  {n - 3, false}};  // the last three decay
+    const std::vector<UpdateRange> ranges{{1, true},
+                                          {5, false},
+                                          {1024, true},
+                                          {1500, true, false},
+                                          {65530, false},
+                                          {65546, true, true, 3.0},
+                                          {2 * 65536, false, true, 0.1},
+                                          {n - 9, true},
+                                          {n - 3, false}};  // the last three decay
     const AdamWStep s{0.01, 0.9, 0.95, 1e-8, 0.1, 0.5, 2};
     struct State {
         std::vector<float> w, g, m, v;
@@ -128,15 +137,18 @@ TEST_CASE("adamw: decay by ranges, any cut, any threads, is one call a range", "
     };
     State want = start;
     Index begin = 0;
-    const auto call = [&](Index end, bool decay) {
+    const auto call = [&](const UpdateRange& r) {
         AdamWStep step = s;
-        if (!decay) step.weight_decay = 0;
-        adamw<float>({}, step, part(want.w, begin, end), part(want.g, begin, end),
-                     part(want.m, begin, end), part(want.v, begin, end));
+        step.lr *= r.lr_scale;
+        if (!r.decay) step.weight_decay = 0;
+        const Index end = r.end;
+        if (r.trained)
+            adamw<float>({}, step, part(want.w, begin, end), part(want.g, begin, end),
+                         part(want.m, begin, end), part(want.v, begin, end));
         begin = end;
     };
-    for (const DecayRange& r : ranges) call(r.end, r.decay);
-    call(n, true);
+    for (const UpdateRange& r : ranges) call(r);
+    call({n, true});
     for (const int threads : {1, 2}) {
         State got = start;
         adamw<float>({Device::cpu, threads}, s, part(got.w, 0, n), part(got.g, 0, n),

@@ -243,7 +243,7 @@ TEST_CASE("task errors name the option and the way out") {
         REQUIRE_THROWS_AS(open_dataset(config, context), UsageError);
         REQUIRE_THROWS_WITH(open_dataset(config, context), contains_text(part));
     };
-    REQUIRE_THROWS_WITH(open_dataset(task_config("kop"), 64), contains_text("data.task=khop"));
+    REQUIRE_THROWS_WITH(open_dataset(task_config("kop"), 64), contains_text("did you mean 'khop'"));
     refuse("copy", nullptr, 0, 1, "model.context=2");
     refuse("copy", &DataConfig::task_vocab, 1, 64, "data.task_vocab=1");
     refuse("mqar", &DataConfig::task_pairs, 17, 64, "1 to 16");

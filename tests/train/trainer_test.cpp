@@ -4,6 +4,7 @@
 #include "record/probes.h"
 #include "support/allocations.h"
 #include "support/tiny_trainer.h"
+#include "train/tasks.h"
 
 #include <cmath>
 #include <cstring>
@@ -65,6 +66,7 @@ public:
             targets.data[i] = i <= static_cast<Index>(index) ? 3 : -1;
         }
     }
+    Index val_sequences() const override { return 12; }
     std::string describe() const override { return "few"; }
     std::string fingerprint() const override { return ""; }
 };
@@ -102,6 +104,35 @@ TEST_CASE("the seed decides initial values and training data, not validation dat
     CHECK(loaded_batch(a) == loaded_batch(b));
 }
 
+TEST_CASE("initial values, data and dropout can have seeds of their own", "[train]") {
+    struct Made {
+        std::vector<float> start;
+        std::vector<std::int32_t> batch;
+        double loss;
+    };
+    const auto made = [](long all, const SeedConfig& seeds) {
+        TrainConfig train = tiny_train();
+        train.seed = all;
+        train.seeds = seeds;
+        ModelConfig model = tiny_model_config();
+        model.dropout = 0.2;
+        TinyTrainer t = tiny_trainer("hyper", train, model);
+        Made m{t.params().values(), {}, 0};
+        m.loss = t.step(0).loss;
+        m.batch = loaded_batch(t);
+        return m;
+    };
+    const Made one = made(1, {}), spelled = made(7, {.init = 1, .data = 1, .dropout = 1});
+    CHECK(spelled.start == one.start);
+    CHECK(spelled.batch == one.batch);
+    CHECK(spelled.loss == one.loss);
+    const Made init = made(1, {.init = 2}), data = made(1, {.data = 2}),
+               dropout = made(1, {.dropout = 0});
+    CHECK((init.start != one.start && init.batch == one.batch));
+    CHECK((data.start == one.start && data.batch != one.batch));
+    CHECK((dropout.start == one.start && dropout.batch == one.batch && dropout.loss != one.loss));
+}
+
 TEST_CASE("two micro-batches of 4 train as one batch of 8", "[train]") {
     TrainConfig one = tiny_train(), two = one;
     one.batch = 8;
@@ -130,8 +161,8 @@ TEST_CASE("a step is a function of parameters, moments, seed and number alone", 
     for (long s = 0; s < 4; ++s) {
         a.step(s);
         b.step(s);
-        DepthProbe<float> probe(b.trainer->model().sublayers(), 4 * 24, 16);
-        b.trainer->probe(b.ctx, probe);
+        DepthProbe<float> probe(b.trainer->model().mixer(), 2);
+        b.trainer->probe(b.ctx, 3, probe);
         b.trainer->evaluate(b.ctx);
     }
     CHECK(distance(a.params(), b.params()) == 0);
@@ -152,6 +183,122 @@ TEST_CASE("validation weights batches by their scored tokens", "[train]") {
     }
     CHECK(t.trainer->evaluate(t.ctx) == Approx(total / (1 + 2 + 3)).epsilon(1e-6));
 }
+
+TEST_CASE("validation scores sequences, whatever the batch", "[train]") {
+    for (const char* mixer : {"standard", "attnres_block", "hyper"}) {
+        std::map<long, Evaluation> first, split;
+        for (const long batch : {8, 5, 2, 1}) {
+            TrainConfig train = tiny_train();
+            train.batch = batch;
+            train.eval_sequences = 11;  // a multiple of none but 1
+            TinyTrainer t = tiny_trainer(mixer, train);
+            first[batch] = evaluate(t.ctx, t.trainer->model(), *t.data, 11);
+            split[batch] = t.trainer->evaluate_split(t.ctx);
+            CHECK(t.trainer->evaluate(t.ctx) == first[batch].loss);
+            INFO(mixer << ", batch " << batch);
+            CHECK(first[batch].tokens == 11 * 24);
+            CHECK(split[batch].tokens == kTaskValSequences * 24);
+            CHECK(first[batch].loss == Approx(first[8].loss).epsilon(2e-7));
+            CHECK(split[batch].loss == Approx(split[8].loss).epsilon(2e-7));
+        }
+        CHECK(first[8].loss != Approx(split[8].loss).epsilon(1e-5));
+    }
+}
+
+TEST_CASE("validation of more sequences than there are scores those there are", "[train]") {
+    TinyTrainer t = tiny_trainer("standard");
+    const auto& model = t.trainer->model();
+    const Evaluation e = evaluate(t.ctx, t.trainer->model(), *t.data, 1L << 40);
+    CHECK(e.sequences == kTaskValSequences);
+    CHECK(e.tokens == kTaskValSequences * model.config().context);
+    StopFlag stop{true};
+    CHECK_THROWS_AS(t.trainer->evaluate_split(t.ctx, &stop), Stopped);
+}
+
+// ---- what is not trained, and how fast the rest is ----------------------------------------------
+
+TEST_CASE("attention residuals with frozen zero queries train as the standard network", "[train]") {
+    TinyTrainer standard = tiny_trainer("standard");
+    std::vector<StepResult> want;
+    for (long s = 0; s < 20; ++s) want.push_back(standard.step(s));
+    const double loss = standard.trainer->evaluate_split(standard.ctx).loss;
+    for (MixerConfig mixer : {mixer_config("attnres", {}), mixer_config("attnres_block", {}),
+                              mixer_config("attnres_block", {"block_size=3"})}) {
+        INFO(mixer.name << " " << mixer.block_size);
+        TinyTrainer trained = tiny_trainer(mixer);
+        mixer.freeze = {"query"};
+        TinyTrainer frozen = tiny_trainer(mixer);
+        for (long s = 0; s < 20; ++s) {
+            const StepResult r = frozen.step(s);
+            trained.step(s);
+            const auto k = static_cast<std::size_t>(s);
+            CHECK(r.loss == Approx(want[k].loss).epsilon(2e-6));
+            CHECK(r.grad_norm == Approx(want[k].grad_norm).epsilon(1e-4));
+        }
+        CHECK(frozen.trainer->evaluate_split(frozen.ctx).loss == Approx(loss).epsilon(2e-6));
+        CHECK(trained.trainer->evaluate_split(trained.ctx).loss != Approx(loss).epsilon(1e-4));
+    }
+}
+
+TEST_CASE("frozen parameters stay as they are, to the bit, and the others do not", "[train]") {
+    for (const MixerInfo& info : mixers()) {
+        MixerConfig config = mixer_config(info.name, {});
+        TinyTrainer probe = tiny_trainer(config);
+        for (const ParamSpec& s : probe.params().specs())
+            if (s.group == Group::mixer) {
+                config.freeze = {s.name.substr(s.name.find(".mixer.") + 7)};
+                break;
+            }
+        if (config.freeze.empty()) continue;
+        INFO(info.name << ", frozen: " << config.freeze.front());
+        TinyTrainer t = tiny_trainer(config);
+        const std::vector<float> before = t.params().values();
+        for (long s = 0; s < 3; ++s) t.step(s);
+        for (Index i = 0; i < std::ssize(t.params().specs()); ++i) {
+            const ParamSpec& s = t.params().specs()[static_cast<std::size_t>(i)];
+            const bool same = std::memcmp(before.data() + s.offset, t.params().value({i}).data,
+                                          4 * static_cast<std::size_t>(s.shape.count())) == 0;
+            if (s.name.ends_with(".mixer." + config.freeze.front())) {
+                CHECK(same);
+                CHECK(t.trainer->moment({i}, 0).data[0] == 0);
+            } else if (s.group == Group::model) {
+                CHECK_FALSE(same);
+            }
+        }
+    }
+}
+
+TEST_CASE("a kind that the mixer does not have cannot be frozen", "[train]") {
+    MixerConfig config = mixer_config("highway", {});
+    config.freeze = {"gate.bias", "query"};
+    CHECK_THROWS_WITH(tiny_trainer(config), contains_text("highway has no parameters 'query'") &&
+                                                contains_text("gate.weight, gate.bias"));
+    config = mixer_config("standard", {});
+    config.freeze = {"query"};
+    CHECK_THROWS_WITH(tiny_trainer(config), contains_text("none at all"));
+}
+
+TEST_CASE("lr_scale is the rate of the mixer's parameters alone", "[train]") {
+    // The first step of AdamW moves a number by lr g / (|g| + eps), eps against the clipped g.
+    TrainConfig train = tiny_train();
+    train.adam_eps = 1e-30;
+    MixerConfig config = mixer_config("attnres", {});
+    TinyTrainer plain = tiny_trainer(config, train);
+    config.lr_scale = 100;
+    TinyTrainer fast = tiny_trainer(config, train);
+    const std::vector<float> before = plain.params().values();
+    plain.step(0), fast.step(0);
+    for (const ParamSpec& s : plain.params().specs())
+        for (Index k = 0; k < s.shape.count(); ++k) {
+            const auto i = static_cast<std::size_t>(s.offset + k);
+            const float a = plain.params().values()[i] - before[i],
+                        b = fast.params().values()[i] - before[i];
+            if (s.group == Group::model) CHECK(a == b);
+            if (s.name.ends_with("query")) CHECK(b == Approx(100 * a).epsilon(1e-5));
+        }
+}
+
+// ---- divergence ---------------------------------------------------------------------------------
 
 TEST_CASE("a step that meets a NaN names it and leaves the parameters", "[train]") {
     constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
@@ -177,6 +324,48 @@ TEST_CASE("a loss beyond all measure is divergence", "[train]") {
                       contains_text("step 0: loss is") && contains_text("all tensors are finite"));
     std::fill_n(gain.data, gain.count(), 3e38f);
     CHECK_THROWS_WITH(t.step(0), contains_text("not finite: logits"));
+}
+
+TEST_CASE("the divergence limit is a setting", "[train]") {
+    for (const auto& [limit, diverges] : {std::pair{0.5, true}, {1.5, false}, {0.0, false}}) {
+        TrainConfig train = tiny_train();
+        train.divergence_limit = limit;
+        TinyTrainer t = tiny_trainer("standard", train);
+        INFO(limit);
+        if (diverges)
+            CHECK_THROWS_WITH(t.step(0), contains_text("exceeds 0.5 ln(vocabulary)"));
+        else
+            CHECK_NOTHROW(t.step(0));
+    }
+}
+
+TEST_CASE("a read that overflows its norm is divergence, in training and in validation",
+          "[train]") {
+    for (const char* precision : {"fp32", "bf16"}) {
+        TrainConfig train = tiny_train();
+        train.precision = precision;
+        TinyTrainer t = tiny_trainer("standard", train);
+        t.step(0);
+        CHECK(t.trainer->model().overflowed_read() == 0);
+        const View<float> embed = t.params().value(t.params().find("embed.weight"));
+        for (Index i = 0; i < embed.count(); ++i) embed.data[i] *= 1e22f;  // its square overflows
+        CHECK_THROWS_WITH(t.step(0), contains_text("what layer.0.attn reads") &&
+                                         contains_text("overflows in its norm"));
+        CHECK(std::isnan(t.trainer->evaluate(t.ctx)));
+        CHECK(std::isnan(t.trainer->evaluate_split(t.ctx).loss));
+        CHECK_THROWS_WITH(t.trainer->diverged(t.ctx, 3, "the validation loss", -NAN),
+                          contains_text("the validation loss is nan") && contains_text("train.lr"));
+    }
+}
+
+TEST_CASE("a stop is seen between micro-batches, and the step can be made again", "[train]") {
+    TrainConfig train = tiny_train();
+    train.accumulate = 3;
+    TinyTrainer t = tiny_trainer("mhc", train), undisturbed = tiny_trainer("mhc", train);
+    const StopFlag stop{true};
+    CHECK_THROWS_AS(t.trainer->step(t.ctx, 0, &stop), Stopped);
+    t.step(0), undisturbed.step(0);
+    CHECK(distance(t.params(), undisturbed.params()) == 0);
 }
 
 TEST_CASE("a step allocates nothing", "[train]") {
@@ -209,6 +398,7 @@ TEST_CASE("a small model learns a Markov chain", "[train]") {
         TrainConfig train = tiny_train();
         train.precision = precision;
         train.batch = 16;
+        train.eval_sequences = 48;
         train.steps = 300;
         train.lr = 0.01;
         train.warmup = 20;
@@ -219,6 +409,6 @@ TEST_CASE("a small model learns a Markov chain", "[train]") {
         const double end = t.trainer->evaluate(t.ctx);
         INFO(mixer << ": from " << start << " to " << end << ", the optimum is " << optimum);
         CHECK(end < optimum + 0.15);
-        CHECK(end > optimum - 0.05);  // 3 x 384 tokens
+        CHECK(end > optimum - 0.05);  // 48 x 24 tokens
     }
 }

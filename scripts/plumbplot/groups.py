@@ -1,0 +1,224 @@
+"""Runs grouped into variants: two runs are seeds of one variant when their whole configs agree, but
+for the seeds and for what does not change a trained number. A variant's label is its mixer and the
+keys in which variants differ, or the label that it was given.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import measures
+from .files import InputError, UsageError, printable
+from .run import find_runs, try_load
+
+MIXERS = ("standard", "highway", "denseformer", "hyper", "mhc", "attnres", "attnres_block")
+
+SEEDS = re.compile(r"train\.seed(_\w+)?|seeds?\.\w+")
+# Keys that change no trained number: how often things are written, and names.
+UNTRAINED = re.compile(
+    r"record\.\w+|label|data\.path|train\.(log_every|checkpoint_every|keep_\w+|threads)"
+)
+# Keys younger than the oldest runs: there, an absent one has this value.
+SINCE = {"mixer.freeze": ([], ""), "mixer.lr_scale": (1, 1.0), "train.eval_sequences": ()}
+
+
+def identity(run):
+    """{key: value} of what makes a run's numbers, its seeds apart; `data` is the fingerprint of the
+    tokens where it is known, else their path.
+    """
+    found = {
+        k: v
+        for k, v in run.config.items()
+        if not SEEDS.fullmatch(k) and not UNTRAINED.fullmatch(k) and v not in SINCE.get(k, ())
+    }
+    found["mixer.name"] = run.mixer
+    if run.config.get("data.path"):
+        found["data"] = run.data or run.config["data.path"]
+    return {k: str(v) for k, v in found.items()}
+
+
+def pair_key(run):
+    """What pairs a run with the baseline's: all its seeds."""
+    own = {k: v for k, v in run.config.items() if SEEDS.fullmatch(k) and k != "train.seed"}
+    return (run.seed, *(f"{k}={v}" for k, v in sorted(own.items()) if v not in (-1, run.seed)))
+
+
+@dataclass
+class Variant:
+    label: str
+    settings: dict  # identity()
+    runs: list = field(default_factory=list)  # finished, by seed
+    left_out: list = field(default_factory=list)  # the others
+
+    @property
+    def mixer(self):
+        return self.settings["mixer.name"]
+
+    @property
+    def seeds(self):
+        return {pair_key(r): r for r in self.runs}
+
+
+@dataclass
+class Experiment:
+    variants: dict  # label -> Variant
+    baselines: dict  # label -> label of what it is compared with; absent: nothing
+    title: str = ""
+    damaged: list = field(default_factory=list)  # runs of which not even the variant is known
+
+    @property
+    def groups(self):
+        """label -> finished runs, of the variants that have some."""
+        return {k: v.runs for k, v in self.variants.items() if v.runs}
+
+    @property
+    def runs(self):
+        return [run for v in self.variants.values() for run in v.runs]
+
+    def left_out(self):
+        """A line for every run that no panel shows, and why."""
+        runs = [r for v in self.variants.values() for r in v.left_out] + self.damaged
+        return [printable(f"{r.path}: {r.why}") for r in runs]
+
+    def has(self, baseline):
+        """A variant of this label, or of this mixer, is here."""
+        return any(baseline in (v.label, v.mixer) for v in self.variants.values())
+
+    def without(self, pattern):
+        """The same less the variants whose label matches."""
+        kept = {k: v for k, v in self.variants.items() if not pattern.search(k)}
+        return Experiment(kept, self.baselines, self.title, self.damaged)
+
+    def baseline_of(self, label):
+        """Label of the variant that `label` is compared with, when both have finished runs."""
+        base = self.baselines.get(label)
+        return base if base in self.groups and label in self.groups else None
+
+
+def shown_value(key, value, runs):
+    if key == "data":  # a fingerprint says nothing to a reader; the folder's name does
+        return Path(str(runs[0].config.get("data.path", value))).name or value
+    return re.sub(r"""[\s"']""", "", value)
+
+
+def name_of(key, keys):
+    """The last word of a dotted key, or all of it where another key ends in the same word."""
+    last = key.rsplit(".", 1)[-1]
+    return last if sum(k.rsplit(".", 1)[-1] == last for k in keys) == 1 else key
+
+
+def differing(settings, among):
+    """Keys of `settings` in which `among` differ; keys of a mixer within that mixer."""
+    keys = []
+    for key, value in settings.items():
+        if key == "mixer.name":
+            continue
+        peers = [
+            s
+            for s in among
+            if not key.startswith("mixer.") or s["mixer.name"] == settings["mixer.name"]
+        ]
+        if any(s.get(key) != value for s in peers):
+            keys.append(key)
+    return keys
+
+
+def label_of(settings, runs, among):
+    keys = differing(settings, among)
+    words = [f"{name_of(k, keys)}={shown_value(k, settings[k], runs)}" for k in sorted(keys)]
+    return printable(" ".join([settings["mixer.name"], *words]))
+
+
+def make_variants(runs):
+    """[Variant] with distinct labels. A given label is honoured; where unlike runs were given the
+    same one, the differing keys follow it.
+    """
+    found = {}
+    for run in runs:
+        settings = identity(run)
+        found.setdefault((run.given_label, tuple(sorted(settings.items()))), []).append(run)
+    all_settings = [dict(settings) for _, settings in found]
+    variants = [
+        Variant(given or label_of(dict(settings), group, all_settings), dict(settings), group)
+        for (given, settings), group in found.items()
+    ]
+    for label, n in Counter(v.label for v in variants).items():
+        same = [v for v in variants if v.label == label]
+        for v in same if n > 1 else ():
+            keys = differing(v.settings, [w.settings for w in same])
+            words = [f"{k}={shown_value(k, v.settings[k], v.runs)}" for k in sorted(keys)]
+            v.label = printable(" ".join([label, *words]))
+    for v in variants:  # two labels may still meet, e.g. where only absent keys differ
+        twins = [w for w in variants if w.label == v.label]
+        for i, twin in enumerate(twins[1:], 2):
+            twin.label += f" ({i})"
+    return variants
+
+
+def check_seeds(variant):
+    seen = {}
+    for run in variant.runs:
+        if pair_key(run) in seen:
+            raise UsageError(
+                printable(
+                    f"two runs are '{variant.label}' with seed {run.seed}: "
+                    f"{seen[pair_key(run)]} and {run.path}; leave one out"
+                )
+            )
+        seen[pair_key(run)] = run.path
+    depths = {r.n_sublayers for r in variant.runs if r.n_sublayers}
+    if len(depths) > 1:
+        raise UsageError(
+            f"runs of '{variant.label}' were probed at {sorted(depths)} sublayers; leave some out"
+        )
+
+
+def elsewhere(settings):
+    """Settings other than the mixer's, by which a variant finds its baseline."""
+    return {k: v for k, v in settings.items() if not k.startswith("mixer.")}
+
+
+def same_task(a, b):
+    """Losses can be compared: the same tokens and the same task."""
+    data = [{k: v for k, v in s.items() if k.split(".")[0] == "data"} for s in (a, b)]
+    return data[0] == data[1]
+
+
+def find_baselines(variants, wanted):
+    """{label: baseline's label}. `wanted` is a label, or a mixer: then each variant is compared
+    with that mixer's at the same other settings, or with its only one on the same data.
+    """
+    exact = [v for v in variants if v.label == wanted]
+    plain = [v for v in variants if v.mixer == wanted]
+    found = {}
+    for v in variants:
+        near = [b for b in plain if elsewhere(b.settings) == elsewhere(v.settings)]
+        choice = exact or near or plain
+        if len(choice) == 1 and choice[0] is not v and same_task(choice[0].settings, v.settings):
+            if not (v.mixer == wanted and not exact):
+                found[v.label] = choice[0].label
+    return found
+
+
+def load(paths, baseline="standard", title=""):
+    """Reads all runs and groups them into variants: the known mixers in their order, then the
+    others by name. Runs that are not finished are kept apart, with the reason.
+    """
+    folders = list(dict.fromkeys(f.resolve() for p in paths for f in find_runs(Path(p))))
+    runs = [try_load(f) for f in folders]
+    damaged = [r for r in runs if not r.mixer]
+    if damaged and len(damaged) == len(runs):
+        raise InputError(damaged[0].why)
+    measures.learn(folders)
+    rank = {m: i for i, m in enumerate(MIXERS)}
+    variants = sorted(
+        make_variants([r for r in runs if r.mixer]),
+        key=lambda v: (rank.get(v.mixer, len(MIXERS)), v.label != v.mixer, v.label),
+    )
+    for v in variants:
+        v.left_out = [r for r in v.runs if r.status != "finished"]
+        v.runs = sorted((r for r in v.runs if r.status == "finished"), key=pair_key)
+        check_seeds(v)
+    baselines = find_baselines(variants, baseline)
+    return Experiment({v.label: v for v in variants}, baselines, printable(title), damaged)

@@ -1,0 +1,124 @@
+"""Numbers of a study from the CSV files that figures.py wrote: means over depths by seed, paired
+differences, Holm's correction by family. Labels are those of the CSV files.
+"""
+
+import csv
+import math
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from scipy import stats as scipy_stats
+
+from . import stats
+
+
+class StudyError(Exception):
+    """A file or a variant is missing, or a sentence is not what the numbers say (exit 4)."""
+
+
+def claim(holds, sentence):
+    """`sentence`, or a StudyError when it is not so (any more)."""
+    if not holds:
+        raise StudyError(f"the numbers do not say this (any more): {sentence}")
+    return sentence
+
+
+def numeric(text):
+    return float(text) if text else math.nan
+
+
+class Study:
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.rows = cache(self.rows)
+
+    def rows(self, name):
+        """The records of NAME.csv, as texts."""
+        path = self.folder / f"{name}.csv"
+        if not path.exists():
+            raise StudyError(f"{path} is missing; scripts/dilution makes it")
+        with path.open(newline="") as f:
+            return list(csv.DictReader(f))
+
+    def result(self, label):
+        """The row of results.csv."""
+        found = [r for r in self.rows("results") if r["label"] == label]
+        if not found:
+            raise StudyError(f"{self.folder}/results.csv has no variant '{label}'")
+        return found[0]
+
+    def differences(self, label):
+        """{seed: final validation loss minus the baseline's}."""
+        rows = [r for r in self.rows("forest") if r["label"] == label]
+        return {int(r["seed"]): float(r["difference_nats"]) for r in rows}
+
+    def profiles(self, file, label, column, choose=max):
+        """{seed: array over depths 0..L+1, NaN where absent}, of the last probe in the file
+        (choose = min: of the first).
+        """
+        rows = [r for r in self.rows(file) if r["label"] == label]
+        if not rows:
+            raise StudyError(f"{self.folder}/{file}.csv has no variant '{label}'")
+        step = choose(int(r["step"]) for r in rows)
+        found = {}
+        for r in rows:
+            if int(r["step"]) == step:
+                found.setdefault(int(r["seed"]), []).append(numeric(r[column]))
+        return {seed: np.array(values) for seed, values in found.items()}
+
+    def by_seed(self, file, label, column, figure):
+        """{seed: figure(profile)}."""
+        return {s: float(figure(p)) for s, p in self.profiles(file, label, column).items()}
+
+
+def families(study, groups):
+    """{label: (mean, half, n, p, p after Holm over its own family)}; groups: lists of labels."""
+    found = {}
+    for labels in groups:
+        tests = []
+        for label in labels:
+            values = list(study.differences(label).values())
+            p = scipy_stats.ttest_1samp(values, 0).pvalue if len(values) > 1 else math.nan
+            tests.append((*stats.interval(values), len(values), float(p)))
+        for label, test, p in zip(labels, tests, stats.holm([t[-1] for t in tests])):
+            found[label] = (*test, p)
+    return found
+
+
+def smallest_effect(n, alpha, power=0.8):
+    """Smallest |mean| / sd of n paired differences that a two-sided t test at `alpha` finds with
+    this power; at most 20.
+    """
+    t = scipy_stats.t.ppf(1 - alpha / 2, n - 1)
+    low, high = 0.0, 20.0
+    for _ in range(60):
+        d = (low + high) / 2
+        with np.errstate(invalid="ignore"):  # far above: NaN, and the effect is found
+            found = np.nan_to_num(scipy_stats.nct.sf(t, n - 1, d * math.sqrt(n)), nan=1.0)
+        low, high = (d, high) if found < power else (low, d)
+    return high
+
+
+def loss_differences(study, label, base):
+    """{step: largest |difference| over seeds of the validation losses of `label` and `base`}."""
+    losses = {}
+    for r in study.rows("loss_curves"):
+        if r["split"] == "val":
+            key = r["seed"], int(r["step"])
+            losses.setdefault(r["label"], {})[key] = float(r["loss_nats"])
+    mine, theirs = losses.get(label, {}), losses.get(base, {})
+    found = {}
+    for key in set(mine) & set(theirs):
+        found[key[1]] = max(found.get(key[1], 0.0), abs(mine[key] - theirs[key]))
+    if not found:
+        raise StudyError(f"{study.folder}: '{label}' and '{base}' share no validation loss")
+    return dict(sorted(found.items()))
+
+
+def largest_relative_difference(study, file, column, label, base, choose=max):
+    """Largest |a - b| over seeds and depths, over the largest |b|; choose: as profiles()."""
+    mine, theirs = (study.profiles(file, k, column, choose) for k in (label, base))
+    pairs = [(mine[s], theirs[s]) for s in mine if s in theirs]
+    scale = max(np.nanmax(np.abs(b)) for _, b in pairs)
+    return max(np.nanmax(np.abs(a - b)) for a, b in pairs) / scale

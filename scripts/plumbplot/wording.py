@@ -1,0 +1,37 @@
+"""How the pages of results say numbers."""
+
+from . import stats
+
+
+def signed(x, digits=4):
+    return f"{x:+.{digits}f}".replace("-", "−")
+
+
+def with_interval(mean, half, digits=4):
+    return f"{signed(mean, digits)} [{signed(mean - half, digits)}, {signed(mean + half, digits)}]"
+
+
+def mean_half(values, digits=3):
+    mean, half = stats.interval(list(values))
+    return f"{mean:.{digits}f} ±{half:.{digits}f}".replace("-", "−")
+
+
+def p_text(p):
+    return "<0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
+def short(label):
+    """A frozen variant's label without what they have in common."""
+    return label.replace(" freeze=[query]", "")
+
+
+def power_of_ten(x):
+    if x == 0:
+        return "0"
+    digits, exponent = f"{x:.1e}".split("e")
+    return f"{digits}e{int(exponent)}"
+
+
+def count_word(seeds):
+    words = {1: "one seed", 2: "two seeds", 3: "three seeds", 4: "four seeds", 5: "five seeds"}
+    return words.get(seeds, f"{seeds} seeds")

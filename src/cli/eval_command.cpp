@@ -1,0 +1,177 @@
+#include "cli/eval_command.h"
+
+#include "cli/terminal.h"
+#include "cli/trained_run.h"
+#include "core/text.h"
+#include "core/threads.h"
+#include "experiment/evaluation.h"
+#include "experiment/run_directory.h"
+
+#include <cmath>
+#include <memory>
+
+namespace plumb {
+namespace {
+
+constexpr const char* kFooter = R"(Examples:
+  plumb eval runs/first runs/second@500 runs/third@best
+  plumb eval runs/block-s1 runs/block-s2 runs/block-s3 --drop all
+  plumb eval runs/block --mask embed --controls 20
+
+Every token of the split is scored once; losses are in nats
+per token. Sublayers are numbers 1..L (0: the embedding),
+ranges 3-6, or names: layer.0.mlp, layer.0.
+  --drop L      v_L := 0
+  --gain L=G    v_L := G v_L
+  --mask I      M[l,I] := 0 in all reads; l:I: in read l
+  --swap A,B    A runs where B stood, and B where A stood
+Whatever the mixer computes from the outputs follows a drop,
+gain or swap; a mask changes what reads hand on and nothing
+else. Runs that differ in their seeds alone are one row of
+means with 95 % t intervals; a delta is the loss with a
+change less the loss without.
+)";
+
+struct Options {
+    std::vector<std::string> runs;
+    std::string data, split = "val";
+    InterventionOptions change;
+    Index sequences = 0;
+    int threads = 0;
+    bool json = false;
+};
+
+RunScore score(const Options& o, const std::string& text, const Context& ctx,
+               const std::function<void(double)>& progress) {
+    const TrainedRun run = open_trained_run(text, "eval");
+    const auto data =
+        open_run_data(run, o.data, o.split == "test" ? EvalSplit::test : EvalSplit::val);
+    const auto model = make_model(
+        {run.config.model, run.config.mixer, run.vocab(), run.config.train.batch, ctx.threads},
+        run.config.train.precision);
+    const std::vector<Intervention> changes = interventions(o.change, model->sublayers());
+    model->allocate(1);
+    restore_weights(run, model->params());
+    RunScore out{text, run.step(), run.config, {}, {}, {}};
+    score_run(ctx, *model, *data, changes, o.sequences, progress, out);
+    return out;
+}
+
+std::string with_interval(const MeanInterval& m, const char* sign) {
+    const std::string mean =
+        sign[0] ? fmt::format("{:+.5f}", m.mean) : fmt::format("{:.5f}", m.mean);
+    return std::isnan(m.half_width) ? mean : fmt::format("{} ±{:.5f}", mean, m.half_width);
+}
+
+std::string runs_table(const std::vector<RunScore>& runs) {
+    Table table({"run", ">step", "mixer", ">seed", ">tokens", ">loss", ">bits/byte"});
+    for (const RunScore& r : runs)
+        table.add({printable_line(r.run), thousands(r.step), printable_line(run_label(r.config)),
+                   std::to_string(r.config.train.seed), thousands(r.score.tokens),
+                   fmt::format("{:.5f}", r.score.loss),
+                   r.bits_per_byte ? fmt::format("{:.5f}", *r.bits_per_byte) : ""});
+    return table.text();
+}
+
+std::string groups_table(const std::vector<SeedGroup>& groups) {
+    Table table({"mixer", ">n", ">loss", ">bits/byte"});
+    for (const SeedGroup& g : groups)
+        table.add({printable_line(g.label), std::to_string(g.runs.size()),
+                   with_interval(g.loss, ""),
+                   g.bits_per_byte ? with_interval(*g.bits_per_byte, "") : ""});
+    return table.text();
+}
+
+// Of a group: mean and interval where it has several seeds; controls over all its runs and draws.
+std::string changes_table(const SeedGroup& g, int n_controls) {
+    std::vector<std::string> titles{"change", ">loss", ">delta"};
+    if (n_controls > 0) titles.insert(titles.end(), {">random", ">sd", ">as large"});
+    Table table(titles);
+    for (std::size_t k = 0; k < g.deltas.size(); ++k) {
+        const MeanInterval& d = g.deltas[k];
+        std::vector<std::string> row{g.runs.front()->changes[k].name,
+                                     fmt::format("{:.5f}", g.loss.mean + d.mean),
+                                     with_interval(d, "+")};
+        if (n_controls > 0) {
+            std::vector<double> random;
+            std::size_t as_large = 0;
+            for (const RunScore* r : g.runs)
+                for (const double control : r->changes[k].controls) {
+                    random.push_back(control - r->score.loss);
+                    as_large += control >= r->changes[k].loss;
+                }
+            const double mean = mean_interval(random).mean;
+            double squares = 0;
+            for (const double x : random) squares += (x - mean) * (x - mean);
+            const auto n = static_cast<double>(random.size());
+            row.insert(row.end(), {fmt::format("{:+.5f}", mean),
+                                   n > 1 ? fmt::format("{:.5f}", std::sqrt(squares / (n - 1))) : "",
+                                   fmt::format("{} of {}", as_large, random.size())});
+        }
+        table.add(row);
+    }
+    return table.text();
+}
+
+void eval(const Options& o) {
+    const Context ctx{Device::cpu, choose_threads(o.threads).n};
+    set_up_threads(ctx);
+    const Terminal terminal = Terminal::of(stderr);
+    std::vector<RunScore> runs;
+    {
+        ProgressLine line(stderr, terminal);
+        for (const std::string& text : o.runs)
+            runs.push_back(score(o, text, ctx, [&](double fraction) {
+                if (terminal.interactive)
+                    line.update((static_cast<double>(runs.size()) + fraction) /
+                                    static_cast<double>(o.runs.size()),
+                                text);
+            }));
+    }
+    const std::vector<SeedGroup> groups = group_by_seed(runs);
+    if (o.json) {
+        nlohmann::ordered_json out{{"schema", 1}, {"split", o.split}, {"data", o.data}};
+        out.update(to_json(runs, groups));
+        fmt::print("{}\n", out.dump(1));
+        return;
+    }
+    fmt::print("{}", runs_table(runs));
+    if (runs.size() > 1) fmt::print("\n{}", groups_table(groups));
+    for (const SeedGroup& g : groups)
+        if (!g.deltas.empty())
+            fmt::print("\n{}{}", groups.size() > 1 ? printable_line(g.label) + "\n" : "",
+                       changes_table(g, o.change.controls));
+}
+
+}  // namespace
+
+void add_eval_command(CLI::App& app) {
+    auto o = std::make_shared<Options>();
+    CLI::App* cmd = app.add_subcommand(
+        "eval", "Loss of trained runs on a whole split, also with interventions");
+    cmd->add_option("RUN", o->runs, "Folders of runs: RUN, RUN@STEP or RUN@best")->required();
+    cmd->add_option("--data", o->data, "Other data, prepared with the same tokenizer");
+    cmd->add_option("--split", o->split, "The validation or the test split")
+        ->check(CLI::IsMember({"val", "test"}))
+        ->capture_default_str();
+    cmd->add_option("--sequences", o->sequences,
+                    "Score this many sequences, spread over the split (0: all of it)")
+        ->check(CLI::NonNegativeNumber);
+    cmd->add_option("--drop", o->change.drop, "Sublayers without their output; all: one at a time");
+    cmd->add_option("--mask", o->change.mask, "Sources left out of the reads; all: one at a time");
+    cmd->add_option("--swap", o->change.swap,
+                    "Two sublayers or blocks that change places; all: every block with the next")
+        ->allow_extra_args(false);
+    cmd->add_option("--gain", o->change.gain, "A factor on the output of a sublayer: L=G")
+        ->allow_extra_args(false);
+    cmd->add_option("--controls", o->change.controls,
+                    "Random drops or masks of as many, in the same reads, beside each change");
+    cmd->add_option("--seed", o->change.seed, "Of the controls")->check(CLI::NonNegativeNumber);
+    cmd->add_option("--threads", o->threads, "Threads (0: OMP_NUM_THREADS, else all cores)")
+        ->check(CLI::NonNegativeNumber);
+    cmd->add_flag("--json", o->json, "Print everything as JSON");
+    cmd->footer(kFooter);
+    cmd->callback([o] { eval(*o); });
+}
+
+}  // namespace plumb

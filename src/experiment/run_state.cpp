@@ -1,0 +1,168 @@
+#include "experiment/run_state.h"
+
+#include "core/check.h"
+#include "core/files.h"
+#include "experiment/run_settings.h"
+
+#include <cmath>
+
+namespace plumb {
+namespace fs = std::filesystem;
+namespace {
+
+enum class Kind : std::uint8_t { weights, first_moments, second_moments };
+
+void append_tensors(Trainer& trainer, Kind kind, std::vector<TensorRef>& tensors) {
+    ParamStore<float>& params = trainer.model().params();
+    for (Index i = 0; i < std::ssize(params.specs()); ++i) {
+        const std::string& name = params.specs()[static_cast<std::size_t>(i)].name;
+        if (kind == Kind::weights)
+            tensors.push_back(TensorRef::of(name, params.value({i})));
+        else if (kind == Kind::first_moments)
+            tensors.push_back(TensorRef::of("m." + name, trainer.moment({i}, 0)));
+        else
+            tensors.push_back(TensorRef::of("v." + name, trainer.moment({i}, 1)));
+    }
+}
+
+std::vector<TensorRef> weights_of(Trainer& trainer) {
+    std::vector<TensorRef> tensors;
+    append_tensors(trainer, Kind::weights, tensors);
+    return tensors;
+}
+
+std::vector<TensorRef> moments_of(Trainer& trainer) {
+    std::vector<TensorRef> tensors;
+    append_tensors(trainer, Kind::first_moments, tensors);
+    append_tensors(trainer, Kind::second_moments, tensors);
+    return tensors;
+}
+
+std::vector<TensorTarget> as_targets(const std::vector<TensorRef>& refs) {
+    std::vector<TensorTarget> targets;
+    for (const TensorRef& r : refs)
+        targets.push_back({r.name, r.dtype, r.shape, const_cast<void*>(r.data)});
+    return targets;
+}
+
+// "v.head is not finite", "v.head is negative", or "" if nothing is wrong with the numbers.
+std::string wrong_number(const std::vector<TensorRef>& tensors) {
+    for (const TensorRef& t : tensors) {
+        const auto* x = static_cast<const float*>(t.data);
+        Index n = 1;
+        for (const Index extent : t.shape) n *= extent;
+        const bool squares = t.name.starts_with("v.");
+        for (Index i = 0; i < n; ++i) {
+            if (!std::isfinite(x[i])) return t.name + " is not finite";
+            if (squares && x[i] < 0) return t.name + " is negative";
+        }
+    }
+    return "";
+}
+
+void require_finite(const std::vector<TensorRef>& tensors, long step) {
+    if (const std::string wrong = wrong_number(tensors); !wrong.empty())
+        throw Diverged(fmt::format("step {}: {}", step, wrong));
+}
+
+nlohmann::json to_json(const RunState& s, const Trainer& trainer, const RunIdentity& identity) {
+    return {{"schema", 2},
+            {"step", s.step},
+            {"tokens", s.step * trainer.tokens_per_step()},
+            {"mixer", identity.config.mixer.name},
+            {"seed", identity.config.train.seed},
+            {"data", identity.data},
+            {"settings", number_settings(identity.config)},
+            {"best_val_loss", s.best_loss},
+            {"best_step", s.best_step},
+            {"last_val_loss", s.last_loss},
+            {"last_eval", s.last_eval}};
+}
+
+// Throws IoError if `state`, of the checkpoint of this folder, is not of the run and the step.
+void require_own(const nlohmann::json& state, const fs::path& checkpoint,
+                 const RunIdentity& identity) {
+    const Config& config = identity.config;
+    const auto refuse = [&](const std::string& what) {
+        throw IoError(fmt::format("{}: {}", (checkpoint / "state.json").string(), what));
+    };
+    const long step = state.at("step").get<long>();
+    if (step != checkpoint_step(checkpoint))
+        refuse(fmt::format("is of step {}, its folder of another", step));
+    if (step > config.train.steps)
+        refuse(fmt::format("is of step {}, beyond train.steps = {}", step, config.train.steps));
+    if (const std::string mixer = state.at("mixer"); mixer != config.mixer.name)
+        refuse(fmt::format("is of the mixer {}, not {}", mixer, config.mixer.name));
+    if (const long seed = state.at("seed"); seed != config.train.seed)
+        refuse(fmt::format("is of seed {}, not {}", seed, config.train.seed));
+    if (state.contains("settings")) {  // not in schema 1
+        const auto there = state.at("settings").get<std::map<std::string, std::string>>();
+        if (const auto other = setting_differences(there, number_settings(config)); !other.empty())
+            refuse("is of another config: " + other);
+    }
+}
+
+RunState read_state(const nlohmann::json& state) {
+    RunState s;
+    s.step = state.at("step");
+    s.best_loss = state.at("best_val_loss");
+    s.best_step = state.at("best_step");
+    s.last_loss = state.at("last_val_loss");
+    s.last_eval = state.at("last_eval");
+    return s;
+}
+
+}  // namespace
+
+void save_run_state(const fs::path& run, const RunState& state, Trainer& trainer,
+                    const RunIdentity& identity) {
+    const auto weights = weights_of(trainer), moments = moments_of(trainer);
+    trainer.check_parameters(state.step);
+    require_finite(moments, state.step);
+    save_checkpoint(run, state.step, weights, moments, to_json(state, trainer, identity),
+                    identity.config.train.keep_checkpoints);
+}
+
+void save_best_weights(const fs::path& run, const RunState& state, Trainer& trainer,
+                       const RunIdentity& identity) {
+    const auto weights = weights_of(trainer);
+    trainer.check_parameters(state.step);
+    save_best_checkpoint(run, state.step, weights, to_json(state, trainer, identity));
+}
+
+RunState load_run_state(const fs::path& checkpoint, Trainer& trainer, const RunIdentity& identity) {
+    const Checkpoint c = load_checkpoint(checkpoint);
+    RunState state;
+    std::string data;
+    try {
+        require_own(c.state, checkpoint, identity);
+        state = read_state(c.state);
+        data = c.state.at("data");
+    } catch (const nlohmann::json::exception& e) {
+        throw IoError(fmt::format("{}: {}", (checkpoint / "state.json").string(), e.what()));
+    }
+    if (data != identity.data)
+        throw UsageError(fmt::format(
+            "{}: was trained on other data; give the data.path of its config.toml, or choose "
+            "another --out",
+            checkpoint.string()));
+    const auto weights = weights_of(trainer), moments = moments_of(trainer);
+    restore_tensors(c.model, as_targets(weights));
+    restore_tensors(c.optimizer, as_targets(moments));
+    for (const auto* part : {&weights, &moments})
+        if (const std::string wrong = wrong_number(*part); !wrong.empty())
+            throw IoError(fmt::format("{} is damaged: {}",
+                                      (part == &weights ? c.model : c.optimizer).path().string(),
+                                      wrong));
+    return state;
+}
+
+std::string load_weights(const ModelCheckpoint& checkpoint, Trainer& trainer) {
+    const auto weights = weights_of(trainer);
+    restore_tensors(checkpoint.model, as_targets(weights));
+    if (const std::string wrong = wrong_number(weights); !wrong.empty())
+        throw IoError(fmt::format("{} is damaged: {}", checkpoint.model.path().string(), wrong));
+    return file_sha256(checkpoint.model.path());
+}
+
+}  // namespace plumb

@@ -1,0 +1,46 @@
+#include "train/evaluate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+namespace plumb {
+
+Index load_validation(Model<float>& model, const Dataset& data, Index pass, Index n_sequences) {
+    const Index context = model.config().context, batch = model.tokens().count() / context;
+    const Shape shape{{'B', batch}, {'T', context}};
+    data.val_batch(static_cast<std::uint64_t>(pass), {model.tokens().data, shape, Device::cpu},
+                   {model.targets().data, shape, Device::cpu});
+    const Index used = std::clamp<Index>(n_sequences - pass * batch, 0, batch);
+    std::int32_t* targets = model.targets().data;
+    std::fill(targets + used * context, targets + batch * context, -1);
+    return used;
+}
+
+Evaluation evaluate(const Context& ctx, Model<float>& model, const Dataset& data, Index n_sequences,
+                    const StopFlag* stop) {
+    Evaluation e;
+    const Index wanted = std::min(n_sequences, data.val_sequences());
+    double total = 0;
+    for (Index pass = 0; e.sequences < wanted; ++pass) {
+        stop_if(stop);
+        e.sequences += load_validation(model, data, pass, wanted);
+        const std::int32_t* targets = model.targets().data;
+        const auto scored = static_cast<Index>(std::count_if(
+            targets, targets + model.targets().count(), [](std::int32_t t) { return t >= 0; }));
+        total += static_cast<double>(scored) * model.forward(ctx);
+        if (model.overflowed_read() > 0) total = std::numeric_limits<double>::quiet_NaN();
+        e.tokens += scored;
+        if (!std::isfinite(total)) break;  // with the batch that did it still loaded
+    }
+    if (e.tokens > 0) e.loss = total / static_cast<double>(e.tokens);
+    return e;
+}
+
+std::optional<double> bits_per_byte(const Dataset& data, double loss) {
+    const double bytes = data.bytes_per_token();
+    return bytes > 0 ? std::optional(loss / std::numbers::ln2 / bytes) : std::nullopt;
+}
+
+}  // namespace plumb
