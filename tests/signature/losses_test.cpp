@@ -16,8 +16,8 @@ std::vector<SignatureCase> all_cases() {
 }
 
 // Nats. Rounding alone moves a loss, through 20 steps, by 6e-6 in float (hyper; others 6e-7) and by
-// 7e-3 in bf16 at most (measured with AVX-512, oneDNN 2.7). A processor or library that rounds
-// otherwise stays within three, and two, times that.
+// 7e-3 in bf16 at most (measured with AVX-512 and oneDNN). The bounds are three, and two, times
+// that: room for what rounds otherwise, not yet measured on another processor or library.
 constexpr double kFloatBound = 2e-5, kBf16Bound = 1.5e-2;
 
 // The largest distance of the trainer's losses from those written down.
