@@ -1,19 +1,15 @@
-"""E0 of results/dilution: AttnRes with frozen zero queries beside the standard network it is."""
+"""E0 of results/dilution: the weights of `standard` read by frozen zero-query AttnRes, which is the
+same network, and what rounding does to the training of such twins.
+"""
 
 import math
 
 import numpy as np
 
-from .study import Study, claim, families, largest_relative_difference, loss_differences
-from .wording import power_of_ten, short, with_interval
+from . import stats
+from .study import Study, claim, loss_differences
+from .wording import count_word, listed, power_of_ten, with_interval
 
-STANDARD = "standard"
-FROZEN = (
-    "attnres freeze=[query]",
-    "attnres_block block_size=2 freeze=[query]",
-    "attnres_block block_size=3 freeze=[query]",
-    "attnres_block block_size=6 freeze=[query]",
-)
 COMPARABLE = {
     "write_share": "write share",
     "effective_sources": "effective sources",
@@ -23,120 +19,78 @@ COMPARABLE = {
     "dout_rms": "rms dLoss/dv",
     "pgrad_norm": "gradient norm of weights",
 }
-PLAIN, NUDGED = "standard lr=0.001", "standard lr=0.0010000002"  # of the rounding control
-ROUNDING = 1e-5  # nats: losses nearer than this are called equal; float carries about 1e-7 of them
+# Of the runs that were trained, to see rounding grow.
+PLAIN, NUDGED, FROZEN = "standard lr=0.001", "standard-nudged", "attnres-frozen"
+ROUNDING = 1e-6  # nats: losses nearer than this are called equal; float carries about 1e-7 of them
 
 
 class E0:
     def __init__(self, folder):
-        self.frozen = Study(folder / "frozen")
+        self.twins = Study(folder / "twins")
         self.rounding = Study(folder / "rounding")
-        rows = self.frozen.rows("results")
-        known = {r["label"] for r in rows if int(r["n_seeds"]) > 1}
-        self.here = tuple(k for k in FROZEN if k in known)
-        claim(
-            STANDARD in known and self.here, "standard and a frozen AttnRes have two seeds or more"
-        )
+        self.rows = self.twins.rows("twins")
+        claim(self.rows, "a twin of standard has been evaluated")
+        self.steps = sorted({int(r["step"]) for r in self.rows})
+        self.seeds = sorted({int(r["seed"]) for r in self.rows})
+        self.variants = list(dict.fromkeys(r["variant"] for r in self.rows))
+
+    def column(self, name, **where):
+        rows = (r for r in self.rows if all(r[k] == str(v) for k, v in where.items()))
+        return np.array([float(r[name]) for r in rows])
+
+    def loss_gap(self):
+        """Largest |loss difference| of a twin: any variant, seed and step."""
+        gap = np.abs(self.column("difference_nats")).max()
+        claim(gap < ROUNDING, "frozen zero-query AttnRes has the losses of standard")
+        return gap
+
+    def measures_gap(self):
+        """{name: largest relative difference of this comparable measure}."""
+        return {name: self.column(key).max() for key, name in COMPARABLE.items()}
 
     def raw_factors(self):
-        """{label: |v|/|h| of the last sublayer over standard's, mean over seeds}."""
-        factors = {}
-        for label in self.here:
-            raw = [
-                self.frozen.by_seed("bookkeeping", k, "contribution", lambda p: p[-2])
-                for k in (label, STANDARD)
-            ]
-            factors[label] = np.mean([raw[0][s] / raw[1][s] for s in raw[0] if s in raw[1]])
-        return factors
+        """{variant: |v|/|h| of the last sublayer over standard's, mean over seeds, at the end}."""
+        end = self.steps[-1]
+        return {v: self.column("raw_ratio", variant=v, step=end).mean() for v in self.variants}
 
-    def loss_gaps(self):
-        """{step: largest |loss difference| of a frozen variant and standard over seeds}."""
-        gaps = {}
-        for label in self.here:
-            for step, x in loss_differences(self.frozen, label, STANDARD).items():
-                gaps[step] = max(gaps.get(step, 0.0), x)
-        return gaps
+    # ---- sentences -------------------------------------------------------------------------------
 
-    def control(self):
-        """(loss_gaps() of the nudged copy of standard, its final differences), None without."""
+    def training(self):
+        """What training twins apart does, "" where none was trained."""
         if not (self.rounding.folder / "loss_curves.csv").exists():
-            return None
-        ends = list(self.rounding.differences(NUDGED).values())
-        return loss_differences(self.rounding, NUDGED, PLAIN), ends
-
-    def start(self):
-        """Largest |loss difference| before training."""
-        gaps = self.loss_gaps()
-        start = gaps[min(gaps)]
-        claim(start < ROUNDING, "frozen zero-query AttnRes starts with the losses of standard")
-        return start
-
-    def aside(self):
-        """What the control says to it, in brackets; "" without one."""
-        control = self.control()
-        if control is None:
             return ""
-        largest = max(control[0].values())
-        return f" (a copy of `standard`, nudged by a rounding error: {power_of_ten(largest)})"
+        mine, copies = (
+            loss_differences(self.rounding, label, PLAIN) for label in (FROZEN, NUDGED)
+        )
+        steps = [s for s in dict.fromkeys((min(mine), 100, 200, max(mine))) if s in mine]
 
-    def frozen_ends(self):
-        """A sentence on the frozen variants' final losses over the whole split."""
-        tests = families(self.frozen, (self.here,))
-        each = "; ".join(
-            f"{short(k)} {with_interval(mean, half)}" for k, (mean, half, *_) in tests.items()
-        )
-        resolved = [short(k) for k, t in tests.items() if t[-1] < 0.05]
-        which = ", ".join(resolved) or "none"
-        words = (
-            f"Final loss over the whole split minus `standard`'s: {each}. Resolved from 0 (Holm "
-        )
-        return f"{words}over {len(tests)}): {which}."
+        def course(gaps):
+            return ", ".join(f"{power_of_ten(gaps[s])} at {s}" for s in steps if s in gaps)
 
-    def growth(self):
-        """A sentence on how rounding grows, beside the control's."""
-        gaps, control = self.loss_gaps(), self.control()
-        steps = [s for s in dict.fromkeys((100, 200, max(gaps))) if s in gaps]
-        text = ", ".join(f"{power_of_ten(gaps[s])} at step {s}" for s in steps)
-        words = f"Training amplifies differences of that size (largest over variants and seeds: {text})."
-        if control is None:
-            return words
-        other = ", ".join(
-            f"{power_of_ten(control[0][s])} at step {s}" for s in steps if s in control[0]
+        ends = [list(self.rounding.differences(k).values()) for k in (FROZEN, NUDGED)]
+        rms = [math.sqrt(np.mean(np.square(x))) for x in ends]
+        interval = (
+            f", mean {with_interval(*stats.interval(ends[0]))} nats" if len(ends[0]) > 1 else ""
         )
-        ends = [x for k in self.here for x in self.frozen.differences(k).values()]
-        mine, theirs = (math.sqrt(np.mean(np.square(x))) for x in (ends, control[1]))
-        return (
-            f"{words} It does so to `standard` itself: a copy whose learning rate is 2 in 10^7 larger differs by {other}. "
-            f"Root mean square of the final differences: {mine:.4f} (frozen, {len(ends)} pairs), {theirs:.4f} (the copy, {len(control[1])} pairs). "
-            "That much of every single pair's difference below is rounding and not the mixer."
-        )
+        return f"""
+**Trained apart, twins part by rounding.** `attnres` frozen from the start to the end of training, beside `standard` of the same seed: largest loss difference by step {course(mine)}.
+A copy of `standard` itself whose learning rate is 2 in 10^7 larger: {course(copies)}. Root mean square of the final differences over the whole split: {rms[0]:.4f} (frozen, {len(ends[0])} pairs{interval}),
+{rms[1]:.4f} (the copy, {len(ends[1])} pairs). That much of every single pair's difference below is rounding and not the mixer.
+"""
 
     def section(self):
-        factors = ", ".join(f"{x:.1f} ({short(k)})" for k, x in self.raw_factors().items())
-        gaps = self.loss_gaps()
-
-        def worst(column, choose):
-            return power_of_ten(
-                max(
-                    largest_relative_difference(
-                        self.frozen, "bookkeeping", column, k, STANDARD, choose
-                    )
-                    for k in self.here
-                )
-            )
-
-        first = "; ".join(f"{name} {worst(key, min)}" for key, name in COMPARABLE.items())
-        last = "; ".join(f"{name} {worst(key, max)}" for key, name in COMPARABLE.items())
+        factors = ", ".join(f"{x:.1f} (`{v}`)" for v, x in self.raw_factors().items())
+        gaps = "; ".join(f"{name} {power_of_ten(x)}" for name, x in self.measures_gap().items())
         return f"""\
 ## E0: one network, several bookkeepings
 
-Every sublayer starts with a norm, so a positive factor on what it reads changes nothing. AttnRes with zero queries reads the mean of its sources where `standard` reads their sum. {len(self.here)} AttnRes variants
-whose queries were **frozen** at zero were trained beside `standard`. At step {min(gaps)} the validation losses agree to **{power_of_ten(gaps[min(gaps)])}** nats, what float rounding and the epsilon of the norms leave. {self.growth()}
-{self.frozen_ends()}
+Every sublayer starts with a norm, so a positive factor on what it reads changes nothing. AttnRes with zero queries reads the mean of its sources where `standard` reads their sum. At each of the {len(self.steps)} evaluations
+of `standard` (steps {listed(self.steps)}; {count_word(len(self.seeds))}) its weights were given to {len(self.variants)} AttnRes networks whose queries are **frozen** at zero, and everything was measured on the first 16,384 tokens of the validation split.
+The losses agree to **{power_of_ten(self.loss_gap())}** nats at the worst of these {len(self.rows)} pairs, which is float rounding. Comparable measures, largest difference over largest value, all depths, steps and seeds: {gaps}.
+(The constant in the norms was 1e-30 on both sides: it alone can tell a mean from a sum.)
 
-Yet |v|/|h| of the last sublayer reads, times `standard`'s at the end of training: {factors}. The "bounded, periodic" curve of the
-paper's Fig. 5b can be had from the standard network by bookkeeping alone, so it is no evidence about dilution. Comparable measures, largest difference over largest value, all depths and seeds:
-at the first probe {first}; at the last one, where the losses differ too, {last}.
+Yet |v|/|h| of the last sublayer reads, times `standard`'s with the same weights at the end of training: {factors}. The "bounded, periodic" curve of the
+paper's Fig. 5b can be had from the standard network by bookkeeping alone, so it is no evidence about dilution. The weights' gradients agree too, so in exact arithmetic the twins would train alike.
 
-![one network, several bookkeepings](frozen/bookkeeping.png)
-"""
+![one network, several bookkeepings](twins/bookkeeping.png)
+{self.training()}"""

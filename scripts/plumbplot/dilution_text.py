@@ -5,12 +5,12 @@ import math
 import numpy as np
 
 from . import stats
-from .dilution_e0 import E0, FROZEN
+from .dilution_e0 import E0
 from .study import Study, claim, families, smallest_effect
 from .wording import count_word, mean_half, p_text, power_of_ten, signed, with_interval
 
 STANDARD = "standard"
-FULL, BLOCK = "attnres", "attnres_block block_size=3"
+FULL, BLOCK = "attnres", "attnres_block"
 UNIFORM, DEPTH = "highway gate_bias=uniform", "highway gate_bias=depth"
 PRIMARY = (FULL, BLOCK)
 SECONDARY = (UNIFORM, DEPTH, "hyper", "denseformer", "mhc")
@@ -65,7 +65,7 @@ class Page:
     # ---- sections --------------------------------------------------------------------------------
 
     def first_sentence(self):
-        start, end = self.e0.start(), max(self.e0.loss_gaps().values())
+        gap, others = self.e0.loss_gap(), max(self.e0.measures_gap().values())
         factors = self.e0.raw_factors().values()
         low, high = min(factors), max(factors)
         ratios = [self.ratio_to_standard("shares", k, "write_share", middle_mean) for k in PRIMARY]
@@ -73,9 +73,9 @@ class Page:
         means = " and ".join(signed(self.tests[k][0], 3) for k in PRIMARY)
         return (
             "Zero-query AttnRes is the standard network written down differently, and its raw "
-            "magnitudes are bookkeeping: with its queries frozen it starts with the losses of "
-            f"`standard` to {power_of_ten(start)} nats and stays within {power_of_ten(end)} of them"
-            f"{self.e0.aside()}, while |v|/|h| of the last sublayer reads {low:.1f} to {high:.1f} times as large; trained, `attnres` and "
+            "magnitudes are bookkeeping: given the weights that `standard` has at any of its evaluations, AttnRes with frozen zero queries has "
+            f"its loss to {power_of_ten(gap)} nats and every comparable measure to {power_of_ten(others)} of its largest value, "
+            f"while |v|/|h| of the last sublayer reads {low:.1f} to {high:.1f} times as large; trained, `attnres` and "
             f"`attnres_block` end {means} nats from `standard`, and the write share of their middle "
             f"sublayers is {shares} times that of `standard`."
         )
@@ -155,7 +155,7 @@ Write share: what a sublayer's output is of the next read, `<M v, h> / <h, h>`. 
 
     def unfinished(self):
         """What of the study is not here."""
-        missing = [k for k in SECONDARY + FROZEN if k not in self.secondary + self.e0.here]
+        missing = [k for k in SECONDARY if k not in self.secondary]
         counts = {k: len(self.study.differences(k)) for k in self.compared}
         few = [f"`{k}` {n}" for k, n in counts.items() if n != self.n]
         words = f"Not here: {', '.join(f'`{k}`' for k in missing)}. " if missing else ""
@@ -230,7 +230,7 @@ Below, shapes beside the paper's Fig. 5: its magnitudes are bookkeeping (E0), it
 
 ## Files
 
-Every figure as SVG and PNG with the CSV behind it; `forest.csv` the paired differences by seed, `results.csv` the table of all variants, `frozen/` the same for E0.
+Every figure as SVG and PNG with the CSV behind it; `forest.csv` the paired differences by seed, `results.csv` the table of all variants, `twins/` and `rounding/` what E0 says.
 """
 
     def text(self):

@@ -23,6 +23,12 @@ UNTRAINED = re.compile(
 SINCE = {"mixer.freeze": ([], ""), "mixer.lr_scale": (1, 1.0), "train.eval_sequences": ()}
 
 
+def less_seed(start, seed):
+    """`runs/a-s3@500` with * for the seed: its last number of this value, that of the step apart."""
+    run, at, step = str(start).rpartition("@") if "@" in str(start) else (str(start), "", "")
+    return re.sub(rf"(?<!\d){seed}(?!\d)(?!.*(?<!\d){seed}(?!\d))", "*", run) + at + step
+
+
 def identity(run):
     """{key: value} of what makes a run's numbers, its seeds apart; `data` is the fingerprint of the
     tokens where it is known, else their path.
@@ -33,6 +39,8 @@ def identity(run):
         if not SEEDS.fullmatch(k) and not UNTRAINED.fullmatch(k) and v not in SINCE.get(k, ())
     }
     found["mixer.name"] = run.mixer
+    if found.get("train.init_from"):  # seed 3 of this from seed 3 of that
+        found["train.init_from"] = less_seed(found["train.init_from"], run.seed)
     if run.config.get("data.path"):
         found["data"] = run.data or run.config["data.path"]
     return {k: str(v) for k, v in found.items()}

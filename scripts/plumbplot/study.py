@@ -53,14 +53,12 @@ class Study:
         rows = [r for r in self.rows("forest") if r["label"] == label]
         return {int(r["seed"]): float(r["difference_nats"]) for r in rows}
 
-    def profiles(self, file, label, column, choose=max):
-        """{seed: array over depths 0..L+1, NaN where absent}, of the last probe in the file
-        (choose = min: of the first).
-        """
+    def profiles(self, file, label, column):
+        """{seed: array over depths 0..L+1, NaN where absent}, of the last probe in the file."""
         rows = [r for r in self.rows(file) if r["label"] == label]
         if not rows:
             raise StudyError(f"{self.folder}/{file}.csv has no variant '{label}'")
-        step = choose(int(r["step"]) for r in rows)
+        step = max(int(r["step"]) for r in rows)
         found = {}
         for r in rows:
             if int(r["step"]) == step:
@@ -114,11 +112,3 @@ def loss_differences(study, label, base):
     if not found:
         raise StudyError(f"{study.folder}: '{label}' and '{base}' share no validation loss")
     return dict(sorted(found.items()))
-
-
-def largest_relative_difference(study, file, column, label, base, choose=max):
-    """Largest |a - b| over seeds and depths, over the largest |b|; choose: as profiles()."""
-    mine, theirs = (study.profiles(file, k, column, choose) for k in (label, base))
-    pairs = [(mine[s], theirs[s]) for s in mine if s in theirs]
-    scale = max(np.nanmax(np.abs(b)) for _, b in pairs)
-    return max(np.nanmax(np.abs(a - b)) for a, b in pairs) / scale

@@ -20,9 +20,10 @@ def p_text(p):
     return "<0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
-def short(label):
-    """A frozen variant's label without what they have in common."""
-    return label.replace(" freeze=[query]", "")
+def listed(numbers):
+    """`0, 100, ..., 1000` of more than three."""
+    words = [str(n) for n in numbers]
+    return ", ".join(words if len(words) < 4 else [*words[:2], "...", words[-1]])
 
 
 def power_of_ten(x):

@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <set>
 
 namespace plumb {
 namespace fs = std::filesystem;
@@ -23,6 +24,13 @@ constexpr Index kMatrixSamples = 8;
 
 double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// "25 mixer parameters (key_gain, query)" of their names.
+std::string counted_by_kind(const std::vector<std::string>& mixer_parameters) {
+    std::set<std::string> kinds;
+    for (const std::string& name : mixer_parameters) kinds.insert(mixer_kind(name));
+    return fmt::format("{} mixer parameters ({})", mixer_parameters.size(), fmt::join(kinds, ", "));
 }
 
 }  // namespace
@@ -245,8 +253,19 @@ std::vector<std::pair<std::string, std::string>> Session::settings() const {
 nlohmann::ordered_json Session::start_from_weights() {
     const CheckpointName name = parse_checkpoint_name(config_.train.init_from);
     const ModelCheckpoint checkpoint = load_model(name);
-    const std::string sha256 = load_weights(checkpoint, trainer_);
-    return {{"run", name.run.string()}, {"step", checkpoint.step()}, {"model_sha256", sha256}};
+    const LoadedWeights loaded = load_weights(checkpoint, trainer_);
+    if (observer_.note && !loaded.own.empty())
+        observer_.note(fmt::format("--init-from: {} of {} are not in {}: they keep their own start",
+                                   counted_by_kind(loaded.own), config_.mixer.name, name.text()));
+    if (observer_.note && !loaded.left_out.empty())
+        observer_.note(fmt::format("--init-from: {} of {} have no place in {}: they are left out",
+                                   counted_by_kind(loaded.left_out), name.text(),
+                                   config_.mixer.name));
+    return {{"run", name.run.string()},
+            {"step", checkpoint.step()},
+            {"model_sha256", loaded.sha256},
+            {"own_start", loaded.own},
+            {"left_out", loaded.left_out}};
 }
 
 void Session::open() {

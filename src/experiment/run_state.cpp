@@ -157,12 +157,16 @@ RunState load_run_state(const fs::path& checkpoint, Trainer& trainer, const RunI
     return state;
 }
 
-std::string load_weights(const ModelCheckpoint& checkpoint, Trainer& trainer) {
+LoadedWeights load_weights(const ModelCheckpoint& checkpoint, Trainer& trainer) {
     const auto weights = weights_of(trainer);
-    restore_tensors(checkpoint.model, as_targets(weights));
+    restore_tensors(checkpoint.model, as_targets(weights),
+                    [](const std::string& name) { return !mixer_kind(name).empty(); });
     if (const std::string wrong = wrong_number(weights); !wrong.empty())
         throw IoError(fmt::format("{} is damaged: {}", checkpoint.model.path().string(), wrong));
-    return file_sha256(checkpoint.model.path());
+    LoadedWeights loaded{file_sha256(checkpoint.model.path()), {}, checkpoint.model.names()};
+    for (const TensorRef& t : weights)
+        if (std::erase(loaded.left_out, t.name) == 0) loaded.own.push_back(t.name);
+    return loaded;
 }
 
 }  // namespace plumb

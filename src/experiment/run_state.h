@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace plumb {
 
@@ -38,8 +39,14 @@ void save_best_weights(const std::filesystem::path& run, const RunState& state, 
 RunState load_run_state(const std::filesystem::path& checkpoint, Trainer& trainer,
                         const RunIdentity& identity);
 
-// Weights of another run into a trainer whose moments stay 0. Returns their SHA-256. Throws IoError
-// if names or shapes differ or a weight is not finite.
-std::string load_weights(const ModelCheckpoint& checkpoint, Trainer& trainer);
+struct LoadedWeights {
+    std::string sha256;  // of the file
+    // Mixer parameters that only this model has: they keep their own start. That only the file has:
+    // left out.
+    std::vector<std::string> own, left_out;
+};
+// Weights of another run, whatever its mixer, into a trainer whose moments stay 0. Throws IoError
+// if other names or any shape differ or a weight is not finite.
+LoadedWeights load_weights(const ModelCheckpoint& checkpoint, Trainer& trainer);
 
 }  // namespace plumb

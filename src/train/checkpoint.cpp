@@ -98,7 +98,9 @@ ModelCheckpoint load_model(const CheckpointName& name) {
     }
 }
 
-void restore_tensors(const SafetensorsFile& file, std::span<const TensorTarget> targets) {
+void restore_tensors(const SafetensorsFile& file, std::span<const TensorTarget> targets,
+                     const std::function<bool(const std::string&)>& optional) {
+    const auto required = [&](const std::string& name) { return !optional || !optional(name); };
     // RUN/checkpoints/step_N/model.safetensors -> RUN/config.toml
     const fs::path run = file.path().parent_path().parent_path().parent_path();
     const auto refuse = [&](const std::string& tensor, const std::string& reason) {
@@ -109,7 +111,10 @@ void restore_tensors(const SafetensorsFile& file, std::span<const TensorTarget> 
     std::set<std::string> known;
     for (const TensorTarget& t : targets) {
         require(known.insert(t.name).second, "target given twice: " + t.name);
-        if (!file.contains(t.name)) refuse(t.name, "is missing");
+        if (!file.contains(t.name)) {
+            if (required(t.name)) refuse(t.name, "is missing");
+            continue;
+        }
         if (file.dtype(t.name) != t.dtype)
             refuse(t.name, fmt::format("is {}, {} is expected", file.dtype(t.name), t.dtype));
         if (file.shape(t.name) != t.shape)
@@ -117,8 +122,9 @@ void restore_tensors(const SafetensorsFile& file, std::span<const TensorTarget> 
                                        shape_text(file.shape(t.name)), shape_text(t.shape)));
     }
     for (const std::string& name : file.names())
-        if (known.count(name) == 0) refuse(name, "has no place in this model");
+        if (known.count(name) == 0 && required(name)) refuse(name, "has no place in this model");
     for (const TensorTarget& t : targets) {
+        if (!file.contains(t.name)) continue;
         const auto bytes = file.bytes(t.name);
         if (!bytes.empty()) std::memcpy(t.data, bytes.data(), bytes.size());
     }

@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -105,8 +106,10 @@ struct TensorTarget {
 };
 
 // Copies every tensor of the file to the target of the same name. Nothing is written unless names,
-// types and shapes agree in both directions. Throws IoError naming the first tensor that does not,
-// the file, and the config.toml of the run that the file belongs to.
-void restore_tensors(const SafetensorsFile& file, std::span<const TensorTarget> targets);
+// types and shapes agree in both directions; a tensor whose name is `optional` may be on one side
+// alone, where it stays as it is. Throws IoError naming the first tensor that does not agree, the
+// file, and the config.toml of the run that the file belongs to.
+void restore_tensors(const SafetensorsFile& file, std::span<const TensorTarget> targets,
+                     const std::function<bool(const std::string& name)>& optional = {});
 
 }  // namespace plumb

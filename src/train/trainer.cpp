@@ -12,12 +12,6 @@
 namespace plumb {
 namespace {
 
-// "query" of "layer.3.mlp.mixer.query", "gate.bias" of "layer.0.attn.mixer.gate.bias".
-std::string mixer_kind(const std::string& name) {
-    constexpr std::string_view kMixer = ".mixer.";
-    return name.substr(name.find(kMixer) + kMixer.size());
-}
-
 // One range a parameter: which decay, which are trained, and how fast.
 std::vector<UpdateRange> update_ranges(const ParamStore<float>& params, const MixerConfig& mixer) {
     std::vector<UpdateRange> ranges;
@@ -41,6 +35,12 @@ std::vector<UpdateRange> update_ranges(const ParamStore<float>& params, const Mi
 }
 
 }  // namespace
+
+std::string mixer_kind(const std::string& parameter) {
+    constexpr std::string_view kMixer = ".mixer.";
+    const auto at = parameter.find(kMixer);
+    return at == std::string::npos ? "" : parameter.substr(at + kMixer.size());
+}
 
 Trainer::Trainer(const TransformerShape& shape, const TrainConfig& train, const Dataset& data)
     : model_(make_model(shape, train.precision)),

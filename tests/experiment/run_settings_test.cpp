@@ -153,3 +153,36 @@ TEST_CASE("a run starts from the weights of another and then stands alone", "[ru
     check_run(tiny_run(temp / "new", {"--init-from", run, "model.width=32"}), 4, "shape");
     CHECK_FALSE(fs::exists(temp.path() / "new" / "config.toml"));
 }
+
+// Zero-query AttnRes is the standard network (paper section 3.1), so the loss tells that every
+// weight but the mixer's was taken over, and a network of other weights that it says something.
+TEST_CASE("a run starts from the weights of another mixer", "[run]") {
+    const TempFolder temp;
+    const std::string from = temp / "from", query = temp / "query", back = temp / "back";
+    REQUIRE(run_plumb(tiny_run(from)).code == 0);
+    const auto first_loss = [](const fs::path& run) {
+        const std::string lines = slurp(run / "metrics.jsonl");
+        return nlohmann::json::parse(lines.substr(0, lines.find('\n')))
+            .at("val/loss")
+            .get<double>();
+    };
+    const double loss =
+        nlohmann::json::parse(slurp(fs::path(from) / "summary.json")).at("last_val_loss");
+    const std::vector<std::string> options{"mixer=attnres", "--init-from", from};
+    check_run(tiny_run(query, options), 0,
+              "mixer parameters (key_gain, query) of attnres are not in " + from);
+    CHECK(std::abs(first_loss(query) - loss) < 1e-6);
+    CHECK(std::abs(first_loss(from) - loss) > 1e-3);
+    const auto start =
+        nlohmann::json::parse(slurp(fs::path(query) / "manifest.json")).at("init_from");
+    const std::vector<std::string> mixers{"layer.0.mlp.mixer.key_gain", "layer.0.mlp.mixer.query",
+                                          "output.mixer.key_gain", "output.mixer.query"};
+    CHECK_THAT(start.at("own_start").get<std::vector<std::string>>(),
+               Catch::Matchers::UnorderedEquals(mixers));
+    CHECK(start.at("left_out").empty());
+
+    check_run(tiny_run(back, {"mixer=standard", "--init-from", query + "@best"}), 0,
+              "have no place in standard: they are left out");
+    const auto gone = nlohmann::json::parse(slurp(fs::path(back) / "manifest.json"));
+    CHECK(gone.at("init_from").at("left_out") == mixers);
+}

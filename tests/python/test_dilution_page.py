@@ -21,62 +21,97 @@ ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(ROOT / "scripts")]
 
 import dilution_page  # noqa: E402
+import dilution_twins  # noqa: E402
 import figures  # noqa: E402
 import synthetic  # noqa: E402
 from plumbplot import study  # noqa: E402
 
-VARIANTS = {  # name: mixer, settings, the mixer whose numbers it gets, division of its reads
-    "standard": ("standard", {}, None, 1),
-    "attnres": ("attnres", {}, None, 1),
-    "block": ("attnres_block", {"mixer.block_size": 3}, None, 1),
-    "highway": ("highway", {"mixer.gate_bias": '"uniform"'}, "standard", 1),
-    "highway-depth": ("highway", {"mixer.gate_bias": '"depth"'}, None, 1),
-    "hyper": ("hyper", {}, None, 1),
-    "denseformer": ("denseformer", {}, None, 1),
-    "mhc": ("mhc", {}, None, 1),
-    "frozen": ("attnres", {"mixer.freeze": '["query"]'}, "standard", 24),
+VARIANTS = {  # name: mixer, settings, the mixer whose numbers it gets
+    "standard": ("standard", {}, None),
+    "attnres": ("attnres", {}, None),
+    "block": ("attnres_block", {"mixer.block_size": 3}, None),
+    "highway": ("highway", {"mixer.gate_bias": '"uniform"'}, "standard"),
+    "highway-depth": ("highway", {"mixer.gate_bias": '"depth"'}, None),
+    "hyper": ("hyper", {}, None),
+    "denseformer": ("denseformer", {}, None),
+    "mhc": ("mhc", {}, None),
+}
+TWINS = {  # beside standard: settings, division of its reads
+    "standard": ("standard", {}, 1),
+    "frozen": ("attnres", {"mixer.freeze": '["query"]'}, 24),
     **{
         f"frozen{b}": (
             "attnres_block",
             {"mixer.freeze": '["query"]', "mixer.block_size": b},
-            "standard",
             24 / b,
         )
         for b in (2, 3, 6)
     },
 }
+STEPS = (0, 100, 200)
+
+
+def make_twin(path, name, seed, step):
+    """One with the weights that standard of this seed has at `step`: its numbers at its step 0; the
+    loss is off by 1e-8 of the seed.
+    """
+    mixer, settings, books = TWINS[name]
+    start = {"train.init_from": f'"runs/standard-s{seed}@{step}"'} if step else {}
+    settings = {"train.lr": 1e-30, **settings, **start}
+    synthetic.make_run(path, mixer, seed, steps=50, probe_every=0, settings=settings, schema=2)
+    rng = np.random.default_rng([seed, step])
+    records = list(synthetic.depth_records("standard", 24, 0, step / 200, rng, books))
+    lines = [{**r, "step": s} for s in (0, 50) for r in records]
+    synthetic.write_lines(path / "depth.jsonl", lines)
+    loss = 2 - step / 200 + 1e-8 * seed * (name != "standard")
+    rest = (path / "metrics.jsonl").read_text()
+    synthetic.write_lines(path / "metrics.jsonl", [{"step": 0, "tokens": 0, "val/loss": loss}])
+    with (path / "metrics.jsonl").open("a") as f:
+        f.write(rest)
+    raw = ("read_rms", "stream_rms", "contribution", "pgrad_hist")
+    table = [
+        {"key": k, "name": k, "unit": "1", "comparable": k not in raw}
+        for k in sorted({k for r in records for k in r} - {"step", "depth", "site", "kind"})
+    ]
+    (path / "measures.json").write_text(json.dumps(table))
+
+
+def make_twins(folder, seeds):
+    for name in TWINS:
+        for seed in seeds:
+            for step in STEPS:
+                make_twin(folder / f"{name}-s{seed}-at{step}", name, seed, step)
 
 
 def make_study(folder, seeds=(1, 2, 3)):
     """Runs of the study, and what scripts/dilution makes of them but for the pictures' pixels."""
-    for name, (mixer, settings, like, books) in VARIANTS.items():
-        for seed in seeds:
-            synthetic.make_run(
-                folder / "runs" / f"{name}-s{seed}",
-                mixer,
-                seed,
-                steps=200,
-                settings={"train.lr": 0.001, **settings},
-                schema=2,
-                like=like,
-                books=books,
-            )
-    for seed in seeds:
+
+    def run(where, name, mixer, seed, settings, **more):
         synthetic.make_run(
-            folder / "runs-rounding" / f"standard-nudged-s{seed}",
-            "standard",
+            folder / where / f"{name}-s{seed}",
+            mixer,
             seed,
             steps=200,
-            settings={"train.lr": 0.0010000002},
+            settings={"train.lr": 0.001, **settings},
             schema=2,
-            drift=0.004 * (-1) ** seed,
+            **more,
         )
-    names = "table,forest,loss_curves,shares,reads,gradients,bookkeeping"
+
+    for seed in seeds:
+        for name, (mixer, settings, like) in VARIANTS.items():
+            run("runs", name, mixer, seed, settings, like=like)
+        frozen = {"mixer.freeze": '["query"]'}
+        frozen["record.label"] = '"attnres-frozen"'
+        run("rounding", "frozen", "attnres", seed, frozen, like="standard", drift=0.003)
+        nudge = {"train.lr": 0.0010000002, "record.label": '"standard-nudged"'}
+        run("rounding", "nudged", "standard", seed, nudge, drift=0.004 * (-1) ** seed)
+    make_twins(folder / "twins", seeds)
     page, runs = folder / "page", folder / "runs"
-    plain = [str(p) for p in sorted(runs.glob("standard-s*"))] + [str(folder / "runs-rounding")]
+    plain = [str(p) for p in sorted(runs.glob("standard-s*"))] + [str(folder / "rounding")]
+    last = [str(p) for p in sorted((folder / "twins").glob("*-at200"))]
     calls = (
-        ([str(runs), "--without", "freeze"], page, names),
-        ([str(runs), "--without", "^(?!standard$|.*freeze)"], page / "frozen", names),
+        ([str(runs)], page, "table,forest,loss_curves,shares,reads,gradients"),
+        (last, page / "twins", "bookkeeping"),
         (
             [*plain, "--baseline", "standard lr=0.001"],
             page / "rounding",
@@ -87,6 +122,9 @@ def make_study(folder, seeds=(1, 2, 3)):
         with redirect_stdout(io.StringIO()):
             code = figures.main([*arguments, "-o", str(out), "--figures", wanted])
         assert code == 0, (out, code)
+    with redirect_stdout(io.StringIO()) as table:
+        assert dilution_twins.main([str(folder / "twins")]) == 0
+    (page / "twins" / "twins.csv").write_text(table.getvalue())
 
 
 def call(folder):
@@ -131,25 +169,52 @@ class Numbers(unittest.TestCase):
         self.assertEqual(cells[5], f"{holm:.2g}")
 
     def test_rounding_control_by_hand(self):
-        self.assertIn("larger differs by 2.0e-3 at step 100, 4.0e-3 at step 200.", self.text)
-        self.assertIn("0.0000 (frozen, 12 pairs), 0.0040 (the copy, 3 pairs)", self.text)
+        self.assertIn("by step 7.5e-4 at 50, 1.5e-3 at 100, 3.0e-3 at 200.", self.text)
+        self.assertIn("is 2 in 10^7 larger: 1.0e-3 at 50, 2.0e-3 at 100, 4.0e-3 at 200.", self.text)
+        self.assertIn("0.0030 (frozen, 3 pairs, mean +0.0030 [", self.text)
+        self.assertIn("\n0.0040 (the copy, 3 pairs)", self.text)
 
-    def test_frozen_that_ends_elsewhere_is_said(self):
-        copy = self.dir / "level"
+    def test_without_the_control_nothing_is_said_of_it(self):
+        copy = self.dir / "no-control"
         shutil.copytree(self.dir / "page", copy)
-        path = copy / "frozen" / "forest.csv"
-        lines = path.read_text().splitlines()
-        for i, line in enumerate(lines[1:], 1):
-            label, base, seed, _ = line.split(",")
-            lines[i] = f"{label},{base},{seed},{0.01 + 1e-5 * int(seed)}"
-        path.write_text("\n".join(lines) + "\n")
+        shutil.rmtree(copy / "rounding")
         self.assertEqual(call(copy), (0, ""))
-        self.assertIn("from 0 (Holm over 4): none.", self.text)
-        text = (copy / "README.md").read_text()
-        self.assertIn("from 0 (Holm over 4): attnres, attnres_block block_size=2, ", text)
+        self.assertNotIn("Trained apart", (copy / "README.md").read_text())
+
+    def test_twins_by_hand(self):
+        with (self.dir / "page" / "twins" / "twins.csv").open(newline="") as f:
+            rows = list(csv.DictReader(f))
+        self.assertEqual(len(rows), 4 * 3 * len(STEPS))
+        row = next(
+            r
+            for r in rows
+            if (r["variant"], r["seed"], r["step"]) == ("attnres_block block_size=3", "2", "100")
+        )
+        self.assertAlmostEqual(float(row["difference_nats"]), 2e-8, delta=1e-12)
+        self.assertAlmostEqual(float(row["raw_ratio"]), 8, delta=1e-6)
+        self.assertEqual(float(row["write_share"]), 0)
+        self.assertIn("agree to **3.0e-8** nats at the worst of these 36 pairs", self.text)
+        self.assertIn("steps 0, 100, 200; three seeds", self.text)
+
+    def test_a_measure_that_differs_is_said_with_its_depth_and_scale(self):
+        copy = self.dir / "other"
+        shutil.copytree(self.dir / "twins", copy)
+        path = copy / "frozen-s1-at100" / "depth.jsonl"
+        records = [json.loads(line) for line in path.read_text().splitlines()]
+        largest = max(r.get("write_share", 0) for r in records if r["step"] == 0)
+        for r in records:
+            if r["depth"] == 7:
+                r["write_share"] += 0.01
+        synthetic.write_lines(path, records)
+        with redirect_stdout(io.StringIO()) as table:
+            self.assertEqual(dilution_twins.main([str(copy)]), 0)
+        rows = list(csv.DictReader(io.StringIO(table.getvalue())))
+        worst = max(rows, key=lambda r: float(r["write_share"]))
+        self.assertEqual((worst["variant"], worst["seed"], worst["step"]), ("attnres", "1", "100"))
+        self.assertAlmostEqual(float(worst["write_share"]), 0.01 / largest, delta=1e-6)
 
     def test_frozen_factor_and_write_share_by_hand(self):
-        self.assertIn("24.0 (attnres), 12.0 (attnres_block block_size=2)", self.text)
+        self.assertIn("24.0 (`attnres`), 12.0 (`attnres_block block_size=2`)", self.text)
         ratios = [
             self.last_probe("attnres", s, "write_share")[7:23].mean()
             / self.last_probe("standard", s, "write_share")[7:23].mean()
@@ -167,17 +232,15 @@ class Numbers(unittest.TestCase):
     def test_losses_that_are_not_equal_are_not_called_so(self):
         copy = self.dir / "copy"
         shutil.copytree(self.dir / "page", copy)
-        path = copy / "frozen" / "loss_curves.csv"
+        path = copy / "twins" / "twins.csv"
         with path.open(newline="") as f:
             rows = list(csv.reader(f))
-        first = min(int(r[3]) for r in rows[1:] if r[2] == "val")
-        row = next(r for r in rows if "freeze" in r[0] and r[2:4] == ["val", str(first)])
-        row[-1] = str(float(row[-1]) + 0.01)
+        rows[5][rows[0].index("difference_nats")] = "-0.01"
         with path.open("w", newline="") as f:
             csv.writer(f).writerows(rows)
         code, err = call(copy)
         self.assertEqual((code, err.count("\n")), (4, 1))
-        self.assertIn("frozen zero-query AttnRes starts with the losses of standard", err)
+        self.assertIn("frozen zero-query AttnRes has the losses of standard", err)
 
     def test_variants_and_seeds_that_are_not_there_are_said(self):
         part = self.dir / "part"
@@ -185,14 +248,14 @@ class Numbers(unittest.TestCase):
         for path in part.rglob("*.csv"):
             with path.open(newline="") as f:
                 rows = list(csv.reader(f))
-            gone = lambda r: "mhc" in r or "block_size=6" in r[0]  # noqa: E731
+            gone = lambda r: "mhc" in r  # noqa: E731
             if path.name == "forest.csv":
                 rows = [r for r in rows if r[:3] != ["hyper", "standard", "3"]]
             with path.open("w", newline="") as f:
                 csv.writer(f, lineterminator="\n").writerows(r for r in rows if not gone(r))
         self.assertEqual(call(part), (0, ""))
         text = (part / "README.md").read_text()
-        self.assertIn("Not here: `mhc`, `attnres_block block_size=6 freeze=[query]`.", text)
+        self.assertIn("Not here: `mhc`.", text)
         self.assertIn("Pairs where they are not 3: `hyper` 2.", text)
 
     def test_missing_file_is_named(self):

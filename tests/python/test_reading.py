@@ -83,6 +83,21 @@ class Grouping(Scratch):
             ["mhc lr=0.003", "my best train.lr=0.001", "my best train.lr=0.002"],
         )
 
+    def test_each_seed_may_start_from_the_run_of_its_seed(self):
+        for i, (seed, start) in enumerate(
+            ((1, "a12-s1@100"), (2, "a12-s2@100"), (12, "a12-s12@100"), (1, "a12-s1@200"), (2, "b@2"))
+        ):
+            self.make(f"r{i}", "mhc", seed, {"train.init_from": f'"runs/{start}"'})
+        found = {k: len(v.runs) for k, v in groups.load([self.dir]).variants.items()}
+        self.assertEqual(
+            found,
+            {
+                "mhc init_from=runs/a12-s*@100": 3,
+                "mhc init_from=runs/a12-s*@200": 1,
+                "mhc init_from=runs/b@2": 1,
+            },
+        )
+
     def test_baseline_at_the_same_other_settings(self):
         for lr in (1e-3, 2e-3):
             for mixer in ("standard", "mhc"):

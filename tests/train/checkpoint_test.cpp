@@ -42,9 +42,10 @@ std::vector<std::string> names_in(const fs::path& folder) {
     return out;
 }
 
-std::string refusal(const SafetensorsFile& file, const std::vector<TensorTarget>& targets) {
+std::string refusal(const SafetensorsFile& file, const std::vector<TensorTarget>& targets,
+                    const std::function<bool(const std::string&)>& optional = {}) {
     try {
-        restore_tensors(file, targets);
+        restore_tensors(file, targets, optional);
     } catch (const IoError& e) {
         return e.what();
     }
@@ -290,4 +291,16 @@ TEST_CASE("tensors must agree both ways, nothing is written otherwise") {
     CHECK(w == std::array<float, 6>{});
     CHECK(refusal(c.model, {{"w", "F32", {2, 3}, w.data()}}) == "");
     CHECK(w == toy.weight);
+
+    // What is optional may be on one side alone, but not of another shape.
+    const auto only = [](const std::string& name) {
+        return [name](const std::string& other) { return other == name; };
+    };
+    d = {7, 7};
+    CHECK(refusal(c.model, {{"x", "F64", {2}, d.data()}}, only("w")) != "");
+    CHECK(refusal(c.model, {{"w", "F32", {2, 3}, w.data()}, {"x", "F64", {2}, d.data()}},
+                  only("x")) == "");
+    CHECK(d[0] == 7);
+    CHECK(refusal(c.model, {}, only("w")) == "");
+    CHECK(refusal(c.model, {{"w", "F32", {3, 2}, w.data()}}, only("w")) != "");
 }
