@@ -5,8 +5,7 @@
 
 namespace plumb {
 
-// P(T <= t) with df >= 1 degrees of freedom, and the t at which it is p in (0, 1), to 1e-12.
-double t_cdf(double t, double df);
+// The t that is not exceeded with probability p, 0 < p < 1; df >= 1 degrees of freedom; to 1e-12.
 double t_quantile(double p, double df);
 
 // Mean and half the width of its 95 % interval, t(n-1) sd / sqrt(n); half_width is NaN for n < 2.
