@@ -201,11 +201,13 @@ def find_baselines(variants, wanted):
     return found
 
 
-def load(paths, baseline="standard", title=""):
+def load(paths, baseline="standard", title="", say=lambda line: None):
     """Reads all runs and groups them into variants: the known mixers in their order, then the
-    others by name. Runs that are not finished are kept apart, with the reason.
+    others by name. Runs that are not finished are kept apart, with the reason. say: told what is
+    done.
     """
     folders = list(dict.fromkeys(f.resolve() for p in paths for f in find_runs(Path(p))))
+    say(f"reading {len(folders)} run{'s' if len(folders) != 1 else ''}")
     runs = [try_load(f) for f in folders]
     damaged = [r for r in runs if not r.mixer]
     if damaged and len(damaged) == len(runs):

@@ -201,9 +201,9 @@ class Damaged(Scratch):
         with (
             redirect_stdout(out),
             redirect_stderr(err),
-            mock.patch.object(figures, "draw_all", lambda options, experiment: ([], [])),
+            mock.patch.object(figures, "draw_all", lambda options, experiment, say: ([], [])),
         ):
-            code = figures.main([str(self.dir / "runs"), "-o", str(self.dir / "out")])
+            code = figures.main(["-q", str(self.dir / "runs"), "-o", str(self.dir / "out")])
         return code, out.getvalue(), err.getvalue()
 
     def expect_clean(self, name):
