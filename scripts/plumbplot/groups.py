@@ -15,12 +15,18 @@ from .run import find_runs, try_load
 MIXERS = ("standard", "highway", "denseformer", "hyper", "mhc", "attnres", "attnres_block")
 
 SEEDS = re.compile(r"train\.seed(_\w+)?|seeds?\.\w+")
-# Keys that change no trained number: how often things are written, and names.
-UNTRAINED = re.compile(
-    r"record\.\w+|label|data\.path|train\.(log_every|checkpoint_every|keep_\w+|threads)"
-)
+# Keys that change no trained number (how often things are written, and names) of older runs: the
+# others say it themselves, in manifest.json.
+UNTRAINED = re.compile(r"record\.\w+|label|train\.(log_every|checkpoint_every|keep_\w+|threads)")
 # Keys younger than the oldest runs: there, an absent one has this value.
 SINCE = {"mixer.freeze": ([], ""), "mixer.lr_scale": (1, 1.0), "train.eval_sequences": ()}
+
+
+def trains(run, key):
+    """Whether trained numbers depend on this setting. The tokens stand for data.path."""
+    if run.keeps_numbers is None:
+        return key != "data.path" and not UNTRAINED.fullmatch(key)
+    return key != "data.path" and key not in run.keeps_numbers
 
 
 def identity(run):
@@ -30,7 +36,7 @@ def identity(run):
     found = {
         k: v
         for k, v in run.config.items()
-        if not SEEDS.fullmatch(k) and not UNTRAINED.fullmatch(k) and v not in SINCE.get(k, ())
+        if not SEEDS.fullmatch(k) and trains(run, k) and v not in SINCE.get(k, ())
     }
     found["mixer.name"] = run.mixer
     if run.config.get("data.path"):
