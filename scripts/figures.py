@@ -66,6 +66,7 @@ def arguments(argv):
         metavar="FILE",
         help="JSON with a paper's Fig. 5 values, for the figure `reference`",
     )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress on standard error")
     return parser.parse_args(argv)
 
 
@@ -101,8 +102,10 @@ def asked(options):
     return options.figures.split(",") if options.figures else []
 
 
-def draw_all(options, experiment):
-    """Writes every figure asked for that has data; returns (files, [(figure, why skipped)])."""
+def draw_all(options, experiment, say):
+    """Writes every figure asked for that has data; returns (files, [(figure, why skipped)]). say:
+    told what is done.
+    """
     from plumbplot.files import Skip, UsageError
 
     jobs = figure_jobs(options, experiment)
@@ -111,7 +114,9 @@ def draw_all(options, experiment):
         if name not in (*jobs, "table"):
             raise UsageError(f"--figures {name}: there are {', '.join(jobs)}, table")
     files, skipped = [], []
-    for name in (n for n in wanted if n != "table"):
+    drawn = [n for n in wanted if n != "table"]
+    for i, name in enumerate(drawn, 1):
+        say(f"drawing {name} ({i} of {len(drawn)})")
         try:
             files += jobs[name]()
         except Skip as reason:
@@ -122,7 +127,11 @@ def draw_all(options, experiment):
 def run(options):
     from plumbplot import files, groups, style, table
 
-    experiment = groups.load(options.runs, options.baseline, options.title)
+    def say(line):
+        if not options.quiet:
+            print(f"figures.py: {line}", file=sys.stderr, flush=True)
+
+    experiment = groups.load(options.runs, options.baseline, options.title, say)
     if options.without:
         experiment = experiment.without(options.without)
     if options.baseline != "standard" and not experiment.has(options.baseline):
@@ -133,7 +142,7 @@ def run(options):
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         style.use()
-        written, skipped = draw_all(options, experiment)
+        written, skipped = draw_all(options, experiment, say)
         results = table.results(experiment)
         if "table" in asked(options) or not asked(options):
             written += table.write(experiment, results, options.out)

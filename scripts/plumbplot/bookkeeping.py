@@ -4,9 +4,9 @@ the standard network with reads written as means of sources. Raw curves differ, 
 
 import numpy as np
 
-from . import caption, layout, measures, style
+from . import caption, curves, layout, measures, style
+from .curves import Curves
 from .files import Skip
-from .stats import band
 
 NAME = "bookkeeping"
 PANELS = ("read_rms", "contribution", "write_share")  # two raw ones, one comparable
@@ -46,34 +46,38 @@ def rows(experiment, labels):
                     yield label, run.seed, step, d, *values
 
 
-def draw(ax, key, experiment, labels, look):
-    for i, label in enumerate(labels):
-        found = band([r.by_depth(key) for r in experiment.groups[label]])
-        if found is None:
-            continue
-        mean, half, n = found
-        d = np.flatnonzero(np.isfinite(mean))
-        kind = look[label]
-        if n > 1:
-            low = np.maximum(mean[d] - half[d], mean[d] / 3)
-            ax.fill_between(d, low, mean[d] + half[d], color=kind.color, alpha=0.12, lw=0)
-        # Equal curves lie on one another: the first wide and pale, the others thin on it.
-        wide = {"lw": 4.0, "alpha": 0.35} if i == 0 else {"lw": 1.1}
-        ax.plot(d, mean[d], color=kind.color, ls="-" if i == 0 else kind.dash, **wide)
-    if ax.dataLim.intervaly[0] > 0:
-        style.log_axis(ax.yaxis, *ax.dataLim.intervaly)
+def curves_of(key, experiment, labels):
+    """Curves by depth 0..L+1, or None."""
+    seeds = {k: [r.by_depth(key) for r in experiment.groups[k]] for k in labels}
+    return Curves.of_seeds(measures.describe(key).name, seeds)
+
+
+def line(first, look):
+    """Equal curves lie on one another: the first wide and pale, the others thin on it."""
+    if first:
+        return {"color": look.color, "ls": "-", "lw": 4.0, "alpha": 0.35}
+    return {"color": look.color, "ls": look.dash, "lw": 1.1}
+
+
+def draw(ax, found, labels, look):
+    for label in (k for k in labels if k in found.of):
+        middle = found.of[label][0]
+        d = np.flatnonzero(np.isfinite(middle))
+        found.fill(ax, d, label, d, color=look[label].color, alpha=style.band_alpha(labels))
+        ax.plot(d, middle[d], **line(label == labels[0], look[label]))
+    found.set_axis(ax)
 
 
 def make(experiment, out):
     labels = members(experiment)
     if not labels:
         raise Skip("needs `standard` and an AttnRes trained with mixer.freeze=query")
-    first = experiment.groups[labels[0]]
-    keys = [k for k in PANELS if any(r.by_depth(k) is not None for r in first)]
+    found = {key: curves_of(key, experiment, labels) for key in PANELS}
+    found = {key: c for key, c in found.items() if c and labels[0] in c.of}
     look = style.looks({k: experiment.groups[k] for k in labels})
-    handles = layout.key_handles(look, labels)
-    for handle in handles:
-        handle.set_marker("")
+    handles = [
+        style.plt.Line2D([], [], label=k, **line(k == labels[0], look[k])) for k in labels
+    ]
     page = layout.Page(
         experiment,
         "one network, several bookkeepings",
@@ -81,15 +85,16 @@ def make(experiment, out):
             {k: experiment.groups[k] for k in labels},
             "raw magnitudes (left) depend on how a mixer writes the same network down; "
             "shares (right) do not",
+            *curves.notes(found.values()),
         ),
         2.5,
         handles,
     )
-    axes = page.panels(1, len(keys))[0]
+    axes = page.panels(1, len(found))[0]
     deepest = max(r.n_sublayers for k in labels for r in experiment.groups[k])
-    for ax, key in zip(axes, keys):
-        draw(ax, key, experiment, labels, look)
-        layout.title(ax, measures.axis_label(key), style.WIDTH / len(keys) - 0.7, size=8)
+    for ax, (key, panel) in zip(axes, found.items()):
+        draw(ax, panel, labels, look)
+        layout.title(ax, measures.axis_label(key), style.WIDTH / len(found) - 0.7, size=8)
         style.depth_axis(ax, deepest, n_ticks=5, label=False)
         ax.set_xlabel("transformer block")
     header = ("label", "seed", "step", "depth", *PANELS, *ALIKE)

@@ -1,8 +1,6 @@
-"""What stands under a figure's heading: how many seeds, how many tokens, what the bands are."""
+"""What stands under a figure's heading: how many seeds, how many tokens, and what else to know."""
 
 import math
-
-BANDS = "bands: 95 % t interval over seeds"
 
 
 def tokens_text(tokens):
@@ -18,12 +16,10 @@ def span(values, form):
 
 
 def of(groups, *more):
-    """groups: label -> runs. "n = 5 seeds, 1.02 M tokens; ...": ranges where groups differ."""
+    """groups: label -> runs. "n = 5 seeds, 1.02 M tokens; MORE.": ranges where groups differ."""
     counts = [len(runs) for runs in groups.values()]
     words = [f"n = {span(counts, str)} seed{'s' if max(counts) > 1 else ''}"]
     tokens = [r.tokens for runs in groups.values() for r in runs if math.isfinite(r.tokens)]
     if tokens:
         words[0] += f", {span(tokens, tokens_text)}"
-    if max(counts) > 1:
-        words.append(BANDS)
     return "; ".join([*words, *more]) + "."

@@ -8,9 +8,11 @@ import numpy as np
 
 from . import caption, layout, stats, style, table
 from .files import Skip
+from .wording import signed, with_interval
 
 NAME = "forest"
 ROW = 0.19  # inch a line of text
+BELOW = 0.33  # lines: how far under its interval a variant's seeds stand
 
 
 def pairs_of(experiment):
@@ -31,14 +33,14 @@ def pairs_of(experiment):
 def summary_text(values):
     mean, half = stats.interval(values)
     if math.isnan(half):
-        return f"{mean:+.4f}  n = 1"
-    return f"{mean:+.4f} [{mean - half:+.4f}, {mean + half:+.4f}]  n = {len(values)}"
+        return f"{signed(mean)}  n = 1"
+    return f"{with_interval(mean, half)}  n = {len(values)}"
 
 
 def heights(labels, width):
     """(centres of the rows, label texts, total) in lines of text."""
     texts = [layout.wrapped(k, 8, width) for k in labels]
-    edges = np.cumsum([0] + [max(1.25, len(t) + 0.25) for t in texts])
+    edges = np.cumsum([0] + [max(1.4, len(t) + 0.4) for t in texts])
     return (edges[1:] + edges[:-1]) / 2, [layout.literal("\n".join(t)) for t in texts], edges[-1]
 
 
@@ -55,8 +57,8 @@ def make(experiment, out):
         f"final validation loss minus {against}, paired by seed",
         caption.of(
             {k: experiment.groups[k] for k in pairs},
-            "dots: seeds; diamond and line: mean and 95 % t interval",
-        ).replace(f"; {caption.BANDS}", ""),
+            "diamond and line: mean and 95 % t interval; dots below: seeds",
+        ),
         ROW * total + 0.55,
     )
     ax = page.panels(1, 1)[0, 0]
@@ -64,7 +66,8 @@ def make(experiment, out):
     for y, (label, (_, values)) in zip(centres, pairs.items()):
         color = look[label].color
         mean, half = stats.interval(values)
-        ax.plot(values, [y] * len(values), ls="", marker="o", ms=3, color=color, alpha=0.45, mew=0)
+        dots = {"ls": "", "marker": "o", "ms": 3, "mew": 0, "alpha": 0.6, "color": color}
+        ax.plot(values, [y + BELOW] * len(values), **dots)
         if math.isfinite(half):
             ax.plot([mean - half, mean + half], [y, y], color=color, lw=1.6)
         ax.plot(mean, y, marker="D", ms=5, color=color)
@@ -74,7 +77,7 @@ def make(experiment, out):
     ax.set_ylim(total, 0)
     ax.tick_params(axis="y", length=0)
     ax.grid(False, axis="y")
-    ax.xaxis.set_major_locator(style.plt.MaxNLocator(5))
+    ax.xaxis.set_major_locator(style.plt.MaxNLocator(6, steps=[1, 2, 5, 10]))
     ax.set_xlabel("difference (nats per token); left of 0 is better")
     header = ("label", "baseline", "seed", "difference_nats")
     rows = (

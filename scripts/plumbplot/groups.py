@@ -15,10 +15,9 @@ from .run import find_runs, try_load
 MIXERS = ("standard", "highway", "denseformer", "hyper", "mhc", "attnres", "attnres_block")
 
 SEEDS = re.compile(r"train\.seed(_\w+)?|seeds?\.\w+")
-# Keys that change no trained number: how often things are written, and names.
-UNTRAINED = re.compile(
-    r"record\.\w+|label|data\.path|train\.(log_every|checkpoint_every|keep_\w+|threads)"
-)
+# Keys that change no trained number (how often things are written, and names) of older runs: the
+# others say it themselves, in manifest.json.
+UNTRAINED = re.compile(r"record\.\w+|label|train\.(log_every|checkpoint_every|keep_\w+|threads)")
 # Keys younger than the oldest runs: there, an absent one has this value.
 SINCE = {"mixer.freeze": ([], ""), "mixer.lr_scale": (1, 1.0), "train.eval_sequences": ()}
 
@@ -29,6 +28,13 @@ def less_seed(start, seed):
     return re.sub(rf"(?<!\d){seed}(?!\d)(?!.*(?<!\d){seed}(?!\d))", "*", run) + at + step
 
 
+def trains(run, key):
+    """Whether trained numbers depend on this setting. The tokens stand for data.path."""
+    if run.keeps_numbers is None:
+        return key != "data.path" and not UNTRAINED.fullmatch(key)
+    return key != "data.path" and key not in run.keeps_numbers
+
+
 def identity(run):
     """{key: value} of what makes a run's numbers, its seeds apart; `data` is the fingerprint of the
     tokens where it is known, else their path.
@@ -36,7 +42,7 @@ def identity(run):
     found = {
         k: v
         for k, v in run.config.items()
-        if not SEEDS.fullmatch(k) and not UNTRAINED.fullmatch(k) and v not in SINCE.get(k, ())
+        if not SEEDS.fullmatch(k) and trains(run, k) and v not in SINCE.get(k, ())
     }
     found["mixer.name"] = run.mixer
     if found.get("train.init_from"):  # seed 3 of this from seed 3 of that
@@ -209,11 +215,13 @@ def find_baselines(variants, wanted):
     return found
 
 
-def load(paths, baseline="standard", title=""):
+def load(paths, baseline="standard", title="", say=lambda line: None):
     """Reads all runs and groups them into variants: the known mixers in their order, then the
-    others by name. Runs that are not finished are kept apart, with the reason.
+    others by name. Runs that are not finished are kept apart, with the reason. say: told what is
+    done.
     """
     folders = list(dict.fromkeys(f.resolve() for p in paths for f in find_runs(Path(p))))
+    say(f"reading {len(folders)} run{'s' if len(folders) != 1 else ''}")
     runs = [try_load(f) for f in folders]
     damaged = [r for r in runs if not r.mixer]
     if damaged and len(damaged) == len(runs):

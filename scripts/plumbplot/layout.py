@@ -141,6 +141,12 @@ class Page:
         return style.save(self.figure, out, name)
 
 
+def grid(n):
+    """(rows, columns) of n small panels."""
+    columns = n if n < 4 else 2 if n == 4 else 3
+    return -(-n // columns), columns
+
+
 def title(ax, text, width, color="black", size=8.5):
     """A panel's title, wrapped to `width` inches."""
     ax.set_title(block(text, size, width), fontsize=size, color=color)

@@ -1,10 +1,12 @@
 """Loss over tokens, and the difference to the baseline, paired by seed."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from . import caption, layout, stats, style
+from .curves import Curves, notes
 from .files import Skip
 
 NAME = "loss_curves"
@@ -36,16 +38,13 @@ def smooth(y, width):
 
 
 def differences(variant, base):
-    """(steps, tokens, mean, half width, n pairs) of val loss minus the baseline's per evaluation
+    """(steps, tokens, mean, low, high, n pairs) of val loss minus the baseline's per evaluation
     step, over seeds both have; None without any.
     """
     pairs = [(r, base.seeds[k]) for k, r in variant.seeds.items() if k in base.seeds]
     pairs = [p for p in pairs if all(len(r.series("val/loss")[0]) for r in p)]
     steps, tokens, values = shared([run for pair in pairs for run in pair], "val/loss")
-    if not len(steps):
-        return None
-    summary = [stats.interval(column) for column in (values[0::2] - values[1::2]).T]
-    return steps, tokens, *np.array(summary).T, len(pairs)
+    return (steps, tokens, *stats.band(list(values[0::2] - values[1::2]))) if len(steps) else None
 
 
 def all_differences(experiment):
@@ -66,39 +65,81 @@ def in_units(largest):
     return next((u for u in units if largest >= u[0]), (1.0, ""))
 
 
-def band(ax, x, mean, half, color):
-    if np.isfinite(half).any():
-        ax.fill_between(x, mean - half, mean + half, color=color, alpha=0.15, lw=0)
+@dataclass
+class Panel:
+    title: str
+    axis: str  # label of the y axis
+    height: float  # inches
+    tokens: dict  # label -> tokens of the points of its curve
+    curves: Curves
+    thin: bool  # lines without marks
+    zero: bool  # a line at 0
+
+    @staticmethod
+    def of(title, axis, height, series, start, thin=False, zero=False):
+        """series: label -> (tokens, middle, low, high, n); points before `start` are dropped. None
+        if nothing is left.
+        """
+        tokens, bands = {}, {}
+        for label, (at, *lines, n) in series.items():
+            late = at >= start
+            if late.any():
+                tokens[label] = at[late]
+                bands[label] = (*(line[late] for line in lines), n)
+        if not bands:
+            return None
+        curves = Curves.of_bands(title, bands, shown=(0.0,) if zero else ())
+        return Panel(title, axis, height, tokens, curves, thin, zero)
 
 
-def draw_losses(ax, groups, look, scale, start):
-    for label, runs in groups.items():
-        kind = look[label]
-        _, tokens, train = shared(runs, "train/loss")
-        late = tokens >= start
-        if late.any():
-            y = smooth(train.mean(axis=0), max(3, len(tokens) // 40))
-            ax.plot(tokens[late] / scale, y[late], color=kind.color, lw=0.5, alpha=0.55)
-        _, tokens, values = shared(runs, "val/loss")
-        late = tokens >= start
-        if late.any():
-            mean, half, _ = stats.band(list(values))
-            x, mean, half = tokens[late] / scale, mean[late], half[late]
-            band(ax, x, mean, half, kind.color)
-            style_of = {"color": kind.color, "ls": kind.dash, "marker": kind.marker, "ms": 3.5}
-            ax.plot(x, mean, markevery=max(1, len(x) // 8), **style_of)
+def draw(ax, panel, look, scale):
+    for label, (middle, *_) in panel.curves.of.items():
+        kind, x = look[label], panel.tokens[label] / scale
+        panel.curves.fill(ax, x, label, color=kind.color, alpha=style.band_alpha(panel.tokens))
+        if panel.thin:
+            ax.plot(x, middle, color=kind.color, ls=kind.dash, lw=0.8)
+        else:
+            marks = {"marker": kind.marker, "ms": 3.5, "markevery": max(1, len(x) // 8)}
+            ax.plot(x, middle, color=kind.color, ls=kind.dash, **marks)
+    if panel.zero:
+        ax.axhline(0, color="#222222", lw=0.9)
+    panel.curves.set_axis(ax)
+    layout.title(ax, panel.title, 6.2)
+    layout.y_label(ax, panel.axis, panel.height)
 
 
-def draw_differences(ax, curves, look, scale, start):
-    ax.axhline(0, color="#222222", lw=0.9)
-    for label, (_, tokens, mean, half, n) in curves.items():
-        late = tokens >= start
-        x, mean, half = tokens[late] / scale, mean[late], half[late]
-        kind = look[label]
-        if n > 2:
-            band(ax, x, mean, half, kind.color)
-        style_of = {"color": kind.color, "ls": kind.dash, "marker": kind.marker, "ms": 3.5}
-        ax.plot(x, mean, markevery=max(1, len(x) // 8), **style_of)
+def losses(groups, metric):
+    """label -> (tokens, mean, low, high, n) at the steps that its runs share."""
+    found = {k: shared(runs, metric) for k, runs in groups.items()}
+    return {k: (tokens, *stats.band(list(v))) for k, (_, tokens, v) in found.items() if len(tokens)}
+
+
+def smoothed(tokens, mean, *_):
+    """The mean, smoothed and without a band."""
+    y = smooth(mean, max(3, len(tokens) // 40))
+    return tokens, y, np.full_like(y, np.nan), np.full_like(y, np.nan), 1
+
+
+def panels_of(experiment, groups, curves, start):
+    """[Panel]: validation, difference, training; those there are."""
+    nats = "loss (nats per token)"
+    training = {k: smoothed(*v) for k, v in losses(groups, "train/loss").items()}
+    bases = {experiment.baseline_of(k) for k in curves}
+    against = bases.pop() if len(bases) == 1 else "the baseline's"
+    shifts = {k: (tokens, *rest) for k, (_, tokens, *rest) in curves.items()}
+    found = (
+        Panel.of("validation loss", nats, 1.9, losses(groups, "val/loss"), start),
+        Panel.of(
+            f"validation loss minus {against}, paired by seed",
+            "difference (nats per token), below 0 is better",
+            2.3,
+            shifts,
+            start,
+            zero=True,
+        ),
+        Panel.of("training loss, smoothed, mean over seeds", nats, 1.9, training, start, thin=True),
+    )
+    return [p for p in found if p]
 
 
 def rows(experiment):
@@ -110,10 +151,10 @@ def rows(experiment):
 
 
 def difference_rows(experiment, curves):
-    for label, (steps, tokens, mean, half, n) in curves.items():
+    for label, (*columns, n) in curves.items():
         base = experiment.baseline_of(label)
-        for s, t, m, h in zip(steps, tokens, mean, half):
-            yield label, base, int(s), int(t), m, m - h, m + h, n
+        for step, tokens, mean, low, high in zip(*columns):
+            yield label, base, int(step), int(tokens), mean, low, high, n
 
 
 DIFFERENCE_HEADER = (
@@ -141,26 +182,22 @@ def make(experiment, out):
     largest = max(float(t[-1]) for t in ends if len(t))
     scale, unit = in_units(largest)
     curves = all_differences(experiment)
+    panels = panels_of(experiment, groups, curves, FROM * largest)
+    if not panels:
+        raise Skip("no variant has a step that all of its finished runs logged")
     page = layout.Page(
         experiment,
         "loss during training",
         caption.of(
-            groups,
-            "thick: validation; thin: training, smoothed",
-            f"from {100 * FROM:.0f} % of the tokens on",
+            groups, f"from {100 * FROM:.0f} % of the tokens on", *notes([p.curves for p in panels])
         ),
-        5.2 if curves else 2.9,
+        sum(p.height for p in panels) + 0.4,
         layout.key_handles(look, groups),
     )
-    axes = page.panels(2 if curves else 1, 1, sharex=True)[:, 0]
-    draw_losses(axes[0], groups, look, scale, FROM * largest)
-    layout.y_label(axes[0], "loss (nats per token)", 2.2)
-    if curves:
-        draw_differences(axes[1], curves, look, scale, FROM * largest)
-        bases = {experiment.baseline_of(k) for k in curves}
-        against = f"minus {bases.pop()}" if len(bases) == 1 else "minus the baseline"
-        layout.y_label(axes[1], "difference (nats per token)", 2.2)
-        layout.title(axes[1], f"validation loss {against}, paired by seed; below 0 is better", 6.2)
+    options = {"sharex": True, "height_ratios": [p.height for p in panels]}
+    axes = page.panels(len(panels), 1, **options)[:, 0]
+    for ax, panel in zip(axes, panels):
+        draw(ax, panel, look, scale)
     axes[-1].set_xlabel(f"{unit}tokens")
     files = page.save(out, NAME)
     header = ("label", "seed", "split", "step", "tokens", "loss_nats")

@@ -6,12 +6,11 @@ import math
 
 import numpy as np
 
-from . import caption, layout, measures, style
+from . import caption, curves, layout, measures, style
+from .curves import Curves
 from .files import Skip
-from .stats import band
 
 NAME = "magnitudes"
-COLUMNS = 3
 LINES = (
     ("read_rms", "#0072B2", "-"),
     ("stream_rms", "#D55E00", (0, (4, 1.2))),
@@ -20,21 +19,20 @@ LINES = (
 
 
 def profiles(runs):
-    found = {key: band([r.by_depth(key) for r in runs]) for key, _, _ in LINES}
-    return {key: v for key, v in found.items() if v is not None}
+    """Curves of the three by depth 0..L+1, or None."""
+    seeds = {key: [r.by_depth(key) for r in runs] for key, _, _ in LINES}
+    return Curves.of_seeds("rms", seeds)
 
 
 def draw(ax, found):
     for key, color, dash in LINES:
-        if key not in found:
+        if key not in found.of:
             continue
-        mean, half, n = found[key]
-        d = np.flatnonzero(np.isfinite(mean) & (mean > 0))
-        if n > 1:
-            low = np.maximum(mean[d] - half[d], mean[d] / 3)
-            ax.fill_between(d, low, mean[d] + half[d], color=color, alpha=0.15, lw=0)
-        ax.plot(d, mean[d], color=color, ls=dash, lw=1.2)
-    style.log_axis(ax.yaxis, *ax.dataLim.intervaly)
+        middle = found.of[key][0]
+        d = np.flatnonzero(np.isfinite(middle))
+        found.fill(ax, d, key, d, color=color, alpha=style.band_alpha(LINES))
+        ax.plot(d, middle[d], color=color, ls=dash, lw=1.2)
+    found.set_axis(ax)
 
 
 def rows(groups):
@@ -47,11 +45,11 @@ def rows(groups):
 
 
 def make(experiment, out):
-    groups = {k: runs for k, runs in experiment.groups.items() if profiles(runs)}
+    found = {k: profiles(runs) for k, runs in experiment.groups.items()}
+    groups = {k: runs for k, runs in experiment.groups.items() if found[k]}
     if not groups:
         raise Skip("no finished run has a probe; train with record.probe_every=100")
-    columns = min(COLUMNS, len(groups))
-    n_rows = math.ceil(len(groups) / columns)
+    n_rows, columns = layout.grid(len(groups))
     width = style.WIDTH / columns - 0.75
     titles = [layout.wrapped(k, 8, width) for k in groups]
     tallest = max(len(t) for t in titles)
@@ -63,7 +61,9 @@ def make(experiment, out):
         experiment,
         "raw magnitudes by depth: every panel for itself",
         caption.of(
-            groups, "reads and streams depend on a mixer's bookkeeping: do not compare panels"
+            groups,
+            "reads and streams depend on a mixer's bookkeeping: do not compare panels",
+            *curves.notes([found[k] for k in groups]),
         ),
         (1.35 + 0.16 * tallest) * n_rows + 0.35,
         handles,
@@ -73,7 +73,7 @@ def make(experiment, out):
     for ax in axes.flat[len(groups) :]:
         ax.set_axis_off()
     for i, (ax, (label, runs)) in enumerate(zip(axes.flat, groups.items())):
-        draw(ax, profiles(runs))
+        draw(ax, found[label])
         layout.title(ax, label, width, color=look[label].color, size=8)
         style.depth_axis(ax, runs[0].n_sublayers, label=False, n_ticks=5)
         if i + columns >= len(groups):

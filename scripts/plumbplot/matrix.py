@@ -3,19 +3,13 @@ output row apart (cf. Fig. 8), shares instead of raw weights, one colour scale f
 """
 
 import numpy as np
-from matplotlib import pyplot as plt
-from matplotlib.colors import LinearSegmentedColormap
 
-from . import caption, layout, style
+from . import caption, layout, shares, style
 from .files import Skip
 
 NAME = "matrix"
-LOW, HIGH = 0.0, 0.3  # of the colour scale; beyond it the ends' colours
 HEIGHT = 1.45  # inches of a variant
-SHARES = LinearSegmentedColormap.from_list(
-    "plumb", plt.get_cmap("magma_r")(np.linspace(0, 0.82, 256))
-)
-SHARES.set_under("#9ECAE1")  # a source that points against the read
+KINDS = ("pre-attention rows", "pre-MLP rows")
 
 
 def share_of(run):
@@ -48,36 +42,24 @@ def source_ticks(n, most):
     return ticks, ["e" if i == 0 else str(i) for i in ticks]
 
 
-def draw_rows(ax, panel):
+def draw_rows(ax, panel, kind):
     n_blocks, n_sources = panel.shape
-    image = ax.pcolormesh(
-        np.arange(n_sources + 1) - 0.5,
-        np.arange(n_blocks + 1) + 0.5,
-        np.ma.masked_invalid(panel),
-        cmap=SHARES,
-        vmin=LOW,
-        vmax=HIGH,
-        rasterized=True,
-    )
+    x, y = np.arange(n_sources + 1) - 0.5, np.arange(n_blocks + 1) + 0.5
+    image = shares.mesh(ax, x, y, panel)
     stride = max(1, n_blocks // 4)
     ticks = range(stride, n_blocks + 1, stride)
     ax.set_yticks(ticks, map(str, ticks))
     ax.set_ylim(n_blocks + 0.5, 0.5)
     ax.set_xticks(*source_ticks(n_sources, 9))
     outline(ax, panel)
+    # In the corner that no row can see.
+    at = {"x": 1.0, "y": 0.98, "ha": "right", "va": "top", "transform": ax.transAxes}
+    ax.text(s=kind, fontsize=8, color="#444444", **at)
     return image
 
 
 def draw_output(ax, row):
-    ax.pcolormesh(
-        [0, 1],
-        np.arange(row.shape[1] + 1) - 0.5,
-        row.T,
-        cmap=SHARES,
-        vmin=LOW,
-        vmax=HIGH,
-        rasterized=True,
-    )
+    shares.mesh(ax, [0, 1], np.arange(row.shape[1] + 1) - 0.5, row.T)
     ax.set_ylim(row.shape[1] - 0.5, -0.5)
     ax.set_yticks(*source_ticks(row.shape[1], 6))
     ax.set_xticks([])
@@ -108,11 +90,10 @@ def rows(found):
                     yield label, run.seed, r + 1, site, i, *numbers
 
 
-def draw_variant(axes, label, color, runs):
-    share = np.mean([s for _, s in runs], axis=0)
+def draw_variant(axes, label, color, share):
     attention, mlp, output = panels(share)
-    image = draw_rows(axes[0], attention)
-    draw_rows(axes[1], mlp)
+    image = draw_rows(axes[0], attention, KINDS[0])
+    draw_rows(axes[1], mlp, KINDS[1])
     draw_output(axes[2], output)
     layout.title(axes[0], label, 2.9, color=color, size=8)
     axes[0].set_ylabel("block")
@@ -138,24 +119,21 @@ def make(experiment, out):
     what = "<M v_i, h> / <h, h>"
     if not exact:
         what += ", where that was not measured |M| rms(v_i) over its sum"
+    means = {k: np.mean([s for _, s in v], axis=0) for k, v in found.items()}
+    beyond = shares.notes(means.values())
     titles = sum(len(layout.wrapped(k, 8, 2.9)) - 1 for k in found) * 0.15
     page = layout.Page(
         experiment,
         "share of each source in each read, mean over seeds",
-        caption.of(groups, f"share: {what}").replace(f"; {caption.BANDS}", ""),
+        caption.of(groups, f"share: {what}", *beyond),
         HEIGHT * len(found) + titles + 0.75,
     )
     axes = page.panels(len(found), 3, width_ratios=(1, 1, 0.09))
-    for row, (label, runs) in zip(axes, found.items()):
-        image = draw_variant(row, label, look[label].color, runs)
-    for ax, kind in zip(axes[0], (None, "pre-MLP rows", "out")):
-        if kind:
-            ax.set_title(kind, loc="right" if kind != "out" else "center", fontsize=8)
-    axes[-1, 0].set_xlabel("source of pre-attention rows (e embedding)")
-    axes[-1, 1].set_xlabel("source of pre-MLP rows (odd: attention, even: MLP)")
-    bar = page.figure.colorbar(
-        image, ax=axes, location="bottom", extend="both", aspect=50, shrink=0.6, pad=0.02
-    )
-    bar.set_label("share of the read")
+    for row, (label, share) in zip(axes, means.items()):
+        image = draw_variant(row, label, look[label].color, share)
+    axes[0, 2].set_title("output", loc="center", fontsize=8)
+    for ax in axes[-1, :2]:
+        ax.set_xlabel("source (e embedding, odd: attention, even: MLP)")
+    shares.color_bar(page, image, axes, "share of the read", bool(beyond))
     header = ("label", "seed", "sublayer", "site", "source", "share", "weight")
     return page.save(out, NAME) + [style.write_csv(out / f"{NAME}.csv", header, rows(found))]

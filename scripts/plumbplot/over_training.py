@@ -1,17 +1,18 @@
-"""Write share by depth (up) over training (across): one panel a variant, one colour scale."""
+"""Write share by depth (up) over training (across): one panel a variant, its MLP sublayers above its
+attention sublayers, the colours of `matrix`.
+"""
 
 import math
 
 import numpy as np
 from matplotlib import pyplot as plt
 
-from . import caption, layout, measures, style
+from . import caption, layout, measures, shares, style
 from .files import Skip
 
 NAME = "write_share_over_training"
 MEASURE = "write_share"
-COLUMNS = 3
-LOW, HIGH = 0.0, 0.5
+PANEL = 1.5  # inches of a panel and its ticks
 
 
 def history(runs):
@@ -45,20 +46,24 @@ def rows(groups):
                     yield label, run.seed, step, depth, "" if np.isnan(value) else f"{value:.5g}"
 
 
-def draw(ax, steps, values):
-    image = ax.pcolormesh(
-        edges(steps),
-        np.arange(values.shape[1] + 1) + 0.5,
-        values.T,
-        vmin=LOW,
-        vmax=HIGH,
-        cmap="viridis",
-        rasterized=True,
-    )
+def by_kind(values):
+    """(n steps, L) -> (2 L/2 + 1, n steps): attention blocks from below, a blank row, MLP blocks."""
+    gap = np.full((1, len(values)), np.nan)
+    return np.concatenate([values[:, 0::2].T, gap, values[:, 1::2].T])
+
+
+def draw(ax, steps, values, labelled):
+    grid = by_kind(values)
+    image = shares.mesh(ax, edges(steps), np.arange(len(grid) + 1) + 0.5, grid)
     n_blocks = values.shape[1] // 2
-    stride = max(1, math.ceil(n_blocks / 6))
+    stride = max(1, math.ceil(n_blocks / 3))
     blocks = range(stride, n_blocks + 1, stride)
-    ax.set_yticks([2 * b - 0.5 for b in blocks], [str(b) for b in blocks])
+    ax.set_yticks(
+        [*blocks, *(n_blocks + 1 + b for b in blocks)],
+        [f"{kind} {b}" for kind in ("attention", "MLP") for b in blocks],
+        fontsize=7,
+    )
+    ax.tick_params(axis="y", labelleft=labelled)
     ax.xaxis.set_major_locator(plt.MaxNLocator(3, integer=True))
     ax.grid(False)
     return image
@@ -71,29 +76,25 @@ def make(experiment, out):
         raise Skip("no finished run has write shares; train with record.probe_every=100")
     look = style.looks(experiment.groups)
     groups = {k: experiment.groups[k] for k in found}
-    columns = min(COLUMNS, len(found))
-    n_rows = math.ceil(len(found) / columns)
-    width = style.WIDTH / columns - 0.6
+    n_rows, columns = layout.grid(len(found))
+    alike = len({values.shape[1] for _, values in found.values()}) == 1
+    width = (style.WIDTH - (0.9 if alike else 0.9 * columns)) / columns
+    beyond = shares.notes([values for _, values in found.values()])
     tallest = max(len(layout.wrapped(k, 8, width)) for k in found)
     page = layout.Page(
         experiment,
         f"{measures.describe(MEASURE).name} by depth during training, mean over seeds",
-        caption.of(groups).replace(f"; {caption.BANDS}", ""),
-        (1.35 + 0.16 * tallest) * n_rows + 0.9,
+        caption.of(groups, "upwards: transformer blocks, attention and MLP sublayers apart", *beyond),
+        (PANEL + 0.16 * tallest) * n_rows + 0.9,
     )
     axes = page.panels(n_rows, columns)
     for ax in axes.flat[len(found) :]:
         ax.set_axis_off()
     for i, (ax, (label, (steps, values))) in enumerate(zip(axes.flat, found.items())):
-        image = draw(ax, steps, values)
+        image = draw(ax, steps, values, i % columns == 0 or not alike)
         layout.title(ax, label, width, color=look[label].color, size=8)
         if i + columns >= len(found):
             ax.set_xlabel("training step")
-    for ax in axes[:, 0]:
-        ax.set_ylabel("transformer block")
-    bar = page.figure.colorbar(
-        image, ax=axes, location="bottom", extend="both", aspect=50, shrink=0.6, pad=0.02
-    )
-    bar.set_label(measures.axis_label(MEASURE))
+    shares.color_bar(page, image, axes, measures.axis_label(MEASURE), bool(beyond))
     header = ("label", "seed", "step", "depth", MEASURE)
     return page.save(out, NAME) + [style.write_csv(out / f"{NAME}.csv", header, rows(groups))]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import caption, layout, measures, style
+from . import caption, curves, layout, measures, style
+from .curves import ANY, RANGES, Curves
 from .files import Skip
-from .stats import band
 
 FIGURES = {
     "shares": (
@@ -27,22 +27,31 @@ FIGURES = {
 }  # figure -> (heading, rows; of a row the first measure that the runs have)
 KINDS = ("attention sublayers", "MLP sublayers")
 HEIGHT = 1.62  # inches of a row
-LOG_FROM = 8.0  # a log axis where the largest mean is this many times the smallest
 
 
 @dataclass
 class Row:
     key: str
-    bands: dict  # label -> (mean, half, n) over depths 0..L+1
+    curves: Curves  # over depths 0..L+1, NaN but at sublayers
+
+
+def of_sublayers(values):
+    """The same with NaN at the embedding and the output."""
+    if values is None:
+        return None
+    inner = np.full_like(values, np.nan)
+    inner[1:-1] = values[1:-1]
+    return inner
 
 
 def measured(groups, row):
     """Row of the first measure of `row` that any run has, or None."""
     for key in row:
-        found = {k: band([r.by_depth(key) for r in runs]) for k, runs in groups.items()}
-        found = {k: v for k, v in found.items() if v is not None}
-        if found:
-            return Row(key, found)
+        seeds = {k: [of_sublayers(r.by_depth(key)) for r in runs] for k, runs in groups.items()}
+        name = measures.describe(key).name
+        curves = Curves.of_seeds(name, seeds, RANGES.get(key, ANY))
+        if curves:
+            return Row(key, curves)
     return None
 
 
@@ -51,25 +60,15 @@ def depths_of(kind, n_depths):
     return np.arange(1 + kind, n_depths - 1, 2)
 
 
-def logarithmic(row):
-    values = np.concatenate([mean[1:-1] for mean, _, _ in row.bands.values()])
-    values = values[np.isfinite(values)]
-    return len(values) > 0 and values.min() > 0 and values.max() > LOG_FROM * values.min()
-
-
-def draw(ax, row, kind, look, floor):
-    """One panel. floor: lower edge of bands on a log axis."""
-    for label, (mean, half, n) in row.bands.items():
-        d = depths_of(kind, len(mean))
-        d = d[np.isfinite(mean[d])]
-        if n > 1:
-            low, high = mean[d] - half[d], mean[d] + half[d]
-            ax.fill_between(
-                d, np.maximum(low, floor), high, color=look[label].color, alpha=0.13, lw=0
-            )
+def draw(ax, curves, kind, look):
+    """One panel."""
+    for label, (middle, *_) in curves.of.items():
+        d = depths_of(kind, len(middle))
+        d = d[np.isfinite(middle[d])]
+        curves.fill(ax, d, label, d, color=look[label].color, alpha=style.band_alpha(curves.of))
         ax.plot(
             d,
-            mean[d],
+            middle[d],
             color=look[label].color,
             ls=look[label].dash,
             marker=look[label].marker,
@@ -79,20 +78,11 @@ def draw(ax, row, kind, look, floor):
 
 
 def draw_row(axes, row, look, last):
-    log = logarithmic(row)
-    means = np.concatenate([m[1:-1] for m, _, _ in row.bands.values()])
-    floor = np.nanmin(means) / 3 if log else -np.inf
-    deepest = max(len(m) - 2 for m, _, _ in row.bands.values())
+    deepest = max(len(b[0]) - 2 for b in row.curves.of.values())
     for kind, ax in enumerate(axes):
-        draw(ax, row, kind, look, floor)
-        style.depth_axis(ax, deepest, label=last)
-    low = min(ax.dataLim.intervaly[0] for ax in axes)
-    high = max(ax.dataLim.intervaly[1] for ax in axes)
-    for ax in axes:
-        if log:
-            style.log_axis(ax.yaxis, low, high)
-        pad = (high / low) ** 0.04 if log else 0.04 * (high - low or 1.0)
-        ax.set_ylim(*((low / pad, high * pad) if log else (low - pad, high + pad)))
+        draw(ax, row.curves, kind, look)
+        style.depth_axis(ax, deepest, label=last, ends=False)
+        row.curves.set_axis(ax)
     layout.y_label(axes[0], measures.axis_label(row.key), HEIGHT - 0.5)
     axes[1].tick_params(axis="y", labelleft=False)
 
@@ -117,12 +107,16 @@ def make(name, experiment, out):
     if not rows:
         raise Skip("no finished run has these measures; train with record.probe_every=100")
     look = style.looks(experiment.groups)
-    shown = [k for k in groups if any(k in r.bands for r in rows)]
+    shown = [k for k in groups if any(k in r.curves.of for r in rows)]
     steps = caption.span([r.probe_steps()[-1] for k in shown for r in groups[k]], str)
     page = layout.Page(
         experiment,
         heading,
-        caption.of({k: groups[k] for k in shown}, f"probe at step {steps}"),
+        caption.of(
+            {k: groups[k] for k in shown},
+            f"probe at step {steps}",
+            *curves.notes([r.curves for r in rows]),
+        ),
         HEIGHT * len(rows) + 0.35,
         layout.key_handles(look, shown),
     )

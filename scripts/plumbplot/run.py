@@ -39,6 +39,7 @@ class Run:
     given_label: str | None = None  # what --label said
     data: str = ""  # fingerprint of the tokens it was trained on; "" when it is not recorded
     why: str = ""  # why it is not finished
+    keeps_numbers: frozenset | None = None  # settings no loss depends on; None: not recorded
 
     def series(self, name):
         """(steps, tokens, values) of a metric, finite values only; float arrays."""
@@ -206,7 +207,8 @@ def load_run(path):
     read_timing(path / "timing.json", summary)
     mixer = summary.get("mixer") or config.get("mixer.name") or "standard"
     manifest = read_json(path / "manifest.json") if (path / "manifest.json").exists() else {}
-    data = manifest.get("data")
+    data, made = manifest.get("data"), manifest.get("run")
+    keeps = made.get("keeps_numbers") if isinstance(made, dict) else None
     run = Run(
         path,
         printable(mixer),
@@ -217,6 +219,7 @@ def load_run(path):
         depth=read_jsonl(path / "depth.jsonl", ("step", "depth")),
         given_label=given_label(config, summary, mixer),
         data=str(data.get("fingerprint", "")) if isinstance(data, dict) else "",
+        keeps_numbers=frozenset(map(str, keeps)) if isinstance(keeps, list) else None,
     )
     run.tensors = read_tensors(path / "matrix", run.n_sublayers)
     run.status, run.why = judge(run)

@@ -44,16 +44,6 @@ def holm(p_values):
     return adjusted.tolist()
 
 
-def uniformity(profile):
-    """U = geometric mean / arithmetic mean of positive numbers: 1 when all are equal, towards 0
-    when few carry everything.
-    """
-    x = np.asarray(profile, dtype=float)
-    if len(x) == 0 or not np.isfinite(x).all() or x.mean() <= 0:
-        return math.nan
-    return float(np.exp(np.log(x).mean()) / x.mean()) if (x > 0).all() else 0.0
-
-
 def log_slope(profile):
     """Least-squares slope of ln(profile) against depth, per sublayer: 0 when nothing decays."""
     x = np.asarray(profile, dtype=float)
@@ -62,19 +52,22 @@ def log_slope(profile):
     return float(np.polyfit(np.arange(len(x)), np.log(x), 1)[0])
 
 
-def band(arrays):
-    """Arrays of one shape, one a seed, None for none -> (mean, half width of the 95 % t interval,
-    n), or None without any. Half widths are NaN for one seed.
+def band(arrays, log=False):
+    """Arrays of one shape, one a seed, None for none -> (middle, low, high, n): the mean and the
+    ends of its 95 % t interval, or with `log`, of positive numbers, both taken of the logarithm
+    (the geometric mean, and ends above 0). None without any array; ends are NaN for one seed.
     """
     stack = np.array([a for a in arrays if a is not None])
     n = len(stack)
     if not n:
         return None
+    stack = np.log(stack) if log else stack
+    back = np.exp if log else np.asarray
     mean = stack.mean(axis=0)
     if n == 1:
-        return mean, np.full_like(mean, math.nan), 1
-    t = scipy_stats.t.ppf(0.975, n - 1)
-    return mean, t * stack.std(axis=0, ddof=1) / math.sqrt(n), n
+        return back(mean), np.full_like(mean, math.nan), np.full_like(mean, math.nan), 1
+    half = scipy_stats.t.ppf(0.975, n - 1) * stack.std(axis=0, ddof=1) / math.sqrt(n)
+    return back(mean), back(mean - half), back(mean + half), n
 
 
 def variation(profile):

@@ -60,6 +60,11 @@ def looks(groups):
     return {label: chosen[label] for label in groups}
 
 
+def band_alpha(series):
+    """Bands of many series lie on one another: the more there are, the paler they are."""
+    return 0.15 if len(series) <= 6 else 0.08
+
+
 def use():
     plt.rcParams.update(
         {
@@ -93,6 +98,8 @@ def use():
 def save(fig, out, name):
     """SVG and PNG, without dates, so that the same runs give the same bytes."""
     files = []
+    fig.draw_without_rendering()  # lays the page out: once and not for every file
+    fig.set_layout_engine("none")
     for kind, meta in (("svg", {"Date": None}), ("png", {})):
         files.append(out / f"{name}.{kind}")
         fig.savefig(files[-1], metadata=meta)
@@ -115,47 +122,53 @@ def write_csv(path, header, rows):
 
 
 def log_axis(axis, low, high):
-    """A log axis labelled 0.3, 1, 3 ... where it spans few decades (matplotlib labels only powers
-    of ten).
-    """
+    """A log axis labelled 0.3, 1, 3 ... where it spans few decades, else 0.1, 1, 10."""
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     log_ticks(axis, low, high)
 
 
 def plain(x, _=None):
     """3 -> 3, 0.02 -> 0.02, 2e-5 -> 2 x 10^-5."""
-    if x <= 0 or 1e-3 < x < 1e5:
-        return f"{x:g}"
+    if x == 0 or 1e-3 < abs(x) < 1e5:
+        return f"{x:g}".replace("-", "\N{MINUS SIGN}")
     digits, exponent = f"{x:.1e}".split("e")
     return f"${float(digits):g}\\times10^{{{int(exponent)}}}$"
 
 
 def log_ticks(axis, low, high):
     decades = np.log10(high / low) if high > low > 0 else 1.0
-    if decades < 3:
-        subs = (1, 1.5, 2, 3, 4, 5, 7) if decades < 0.7 else (1, 2, 5) if decades < 1.6 else (1, 3)
-        axis.set_major_locator(LogLocator(subs=subs))
-        axis.set_major_formatter(FuncFormatter(plain))
-        axis.set_minor_formatter(NullFormatter())
+    by_decades = ((0.7, (1, 1.5, 2, 3, 4, 5, 7)), (1.6, (1, 2, 5)), (3, (1, 3)))
+    subs = next((s for most, s in by_decades if decades < most), (1,))
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(FuncFormatter(plain))
+    axis.set_minor_formatter(NullFormatter())
 
 
-def depth_axis(ax, n_sublayers, label=True, n_ticks=10):
+def symlog_axis(axis, knee):
+    """A log axis of both signs, linear between -knee and knee."""
+    axis.axes.set_yscale("symlog", linthresh=knee, linscale=0.5)
+    axis.set_major_formatter(FuncFormatter(plain))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def depth_axis(ax, n_sublayers, label=True, n_ticks=10, ends=True):
     """x = sublayer depth; every second transformer block shaded, ticks numbered by transformer
-    block, `e` the embedding, `o` the output (depth L+1).
+    block; with `ends` also `e` the embedding, `o` the output (depth L+1).
     """
     n_blocks = (n_sublayers + 1) // 2
     stride = max(1, math.ceil(n_blocks / n_ticks))
     for b in range(1, n_blocks + 1, 2):
         ax.axvspan(2 * b - 1.5, 2 * b + 0.5, color="#F5F5F5", lw=0, zorder=0)
     blocks = [b for b in range(1, n_blocks + 1) if (b - 1) % stride == stride - 1 or stride == 1]
-    blocks = [
-        b for b in blocks if n_sublayers + 1.5 - 2 * b >= n_sublayers / (2 * n_ticks)
-    ]  # room for the `o`
-    ax.set_xticks(
-        [0, *(2 * b - 0.5 for b in blocks), n_sublayers + 1], ["e", *map(str, blocks), "o"]
-    )
-    ax.set_xlim(-0.6, n_sublayers + 1.6)
+    if ends:  # room for the `o`
+        room = n_sublayers / (2 * n_ticks)
+        blocks = [b for b in blocks if n_sublayers + 1.5 - 2 * b >= room]
+    ticks, names = [2 * b - 0.5 for b in blocks], [*map(str, blocks)]
+    if ends:
+        ticks, names = [0, *ticks, n_sublayers + 1], ["e", *names, "o"]
+    ax.set_xticks(ticks, names)
+    ax.set_xlim(*((-0.6, n_sublayers + 1.6) if ends else (0.5, n_sublayers + 0.5)))
     ax.tick_params(axis="x", length=0)
     ax.grid(False, axis="x")
     if label:
-        ax.set_xlabel("transformer block (e embedding, o output)")
+        ax.set_xlabel("transformer block" + " (e embedding, o output)" * ends)

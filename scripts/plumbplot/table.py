@@ -23,7 +23,6 @@ HEADER = (
     "p_holm",
     "gradient_log_slope",
     "gradient_variation",
-    "gradient_uniformity",
     "tok_per_s",
     "n_diverged",
     "n_unfinished",
@@ -44,12 +43,12 @@ def mean_of(values):
 
 
 def gradient_figures(run):
-    """(log-slope per sublayer, CV, U) of rms dLoss/dv over l = 1..L at the last probe, or NaNs."""
+    """(log-slope per sublayer, CV) of rms dLoss/dv over l = 1..L at the last probe, or NaNs."""
     profile = run.by_depth("dout_rms")
     if profile is None:
-        return math.nan, math.nan, math.nan
+        return math.nan, math.nan
     inner = profile[1:-1]
-    return stats.log_slope(inner), stats.variation(inner), stats.uniformity(inner)
+    return stats.log_slope(inner), stats.variation(inner)
 
 
 def row_of(variant, base):
@@ -73,8 +72,8 @@ def row_of(variant, base):
         difference_low_95=difference - half,
         difference_high_95=difference + half,
     )
-    figures = zip(*map(gradient_figures, variant.runs)) if variant.runs else ((), (), ())
-    names = ("gradient_log_slope", "gradient_variation", "gradient_uniformity")
+    figures = zip(*map(gradient_figures, variant.runs)) if variant.runs else ((), ())
+    names = ("gradient_log_slope", "gradient_variation")
     row.update({name: mean_of(values) for name, values in zip(names, figures)})
     row["tok_per_s"] = mean_of(r.summary.get("tok_per_s", math.nan) for r in variant.runs)
     for status in ("diverged", "unfinished", "damaged"):

@@ -3,6 +3,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/process.h"
+#include "experiment/config.h"
 #include "plumb/build_info.h"
 #include "plumb/git_info.h"
 
@@ -77,6 +78,8 @@ nlohmann::ordered_json make_manifest(const ManifestInputs& in) {
                   {"threads", in.threads},
                   {"seed", in.seed}};
     if (!in.seeds.is_null()) out["run"]["seeds"] = in.seeds;
+    for (const FieldInfo& field : fields())
+        if (!field.changes_numbers) out["run"]["keeps_numbers"].push_back(field.key);
     out["data"] = {{"description", in.dataset}, {"fingerprint", in.dataset_fingerprint}};
     if (!in.init_from.is_null()) out["init_from"] = in.init_from;
     return out;

@@ -24,7 +24,8 @@ struct ManifestInputs {
     nlohmann::ordered_json seeds{};      // {"init": 1, "data": 1, "dropout": 1}, whoever set them
 };
 
-// schema, version, git, build, machine, run and data. The time is UTC.
+// schema, version, git, build, machine, run and data. The time is UTC. run.keeps_numbers lists the
+// settings that no loss depends on: runs that differ in nothing else are the same.
 nlohmann::ordered_json make_manifest(const ManifestInputs& inputs);
 
 // From the text of /proc/cpuinfo: the model's name ("unknown" if it is not said) and which of the

@@ -1,6 +1,9 @@
 #include "experiment/manifest.h"
 
 #include "catch.h"
+#include "experiment/config.h"
+
+#include <algorithm>
 
 using namespace plumb;
 
@@ -27,6 +30,9 @@ TEST_CASE("the manifest says what is needed to make the run again") {
     CHECK(m["run"]["threads"] == 2);
     CHECK(m["run"]["seed"] == 7);
     CHECK_FALSE(m["run"].contains("seeds"));
+    const std::vector<std::string> keeps = m["run"]["keeps_numbers"];
+    for (const FieldInfo& field : fields())
+        CHECK((std::count(keeps.begin(), keeps.end(), field.key) == 1) != field.changes_numbers);
     CHECK(m["run"]["device"] == "cpu");
     CHECK(m["run"]["precision"] == "fp32");
     CHECK(m["data"]["description"] == "copy task");

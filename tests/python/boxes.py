@@ -4,6 +4,7 @@ on another panel, a key on a panel.
 
 import warnings
 
+from matplotlib.collections import PolyCollection
 from matplotlib.legend import Legend
 from matplotlib.text import Text
 
@@ -72,6 +73,14 @@ def complaints(figure):
             if overlap(key.get_window_extent(renderer), ax.get_window_extent(renderer)):
                 found.append("the key lies on a panel")
     return found
+
+
+def bands_outside(ax):
+    """Whether a band reaches beyond the limits of its axes."""
+    y0, y1 = sorted(ax.get_ylim())
+    bands = [c for c in ax.collections if isinstance(c, PolyCollection)]
+    ys = [y for c in bands for path in c.get_paths() for _, y in path.vertices]
+    return any(y < y0 or y > y1 for y in ys)
 
 
 def curves_outside(ax):

@@ -27,7 +27,7 @@ def call(*arguments):
     """(exit code, stdout, stderr) of figures.py with these arguments."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
-        code = figures.main([str(a) for a in arguments])
+        code = figures.main([str(a) for a in ("--quiet", *arguments)])
     return code, out.getvalue(), err.getvalue()
 
 
@@ -78,6 +78,15 @@ class Everything(unittest.TestCase):
                 self.assertTrue((self.out / f"{name}.{kind}").read_bytes().startswith(magic), name)
             self.assertGreater(len(read_csv(self.out / f"{name}.csv")), 10)
             self.assertIn(f"wrote: {self.out / name}.svg", self.text)
+
+    def test_progress_on_standard_error(self):
+        err = io.StringIO()
+        with redirect_stdout(io.StringIO()), redirect_stderr(err):
+            out = self.dir / "progress"
+            names = "--figures", "forest,table"
+            figures.main([str(self.dir / "runs"), "-o", str(out), *names])
+        lines = ["figures.py: reading 21 runs", "figures.py: drawing forest (1 of 1)"]
+        self.assertEqual(err.getvalue().splitlines(), lines)
 
     def test_results_table(self):
         rows = {r["label"]: r for r in read_csv(self.out / "results.csv")}

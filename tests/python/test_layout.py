@@ -17,7 +17,7 @@ import boxes  # noqa: E402
 import figures  # noqa: E402
 import matplotlib.pyplot as plt  # noqa: E402
 import synthetic  # noqa: E402
-from plumbplot import groups, layout, reference, style  # noqa: E402
+from plumbplot import groups, layout, over_training, reference, style  # noqa: E402
 
 REFERENCE = json.dumps({f"{q}_{v}": [2, 1] for q in reference.QUANTITIES for v in reference.PAPER})
 
@@ -56,7 +56,7 @@ class Survives(unittest.TestCase):
             return []
 
         with mock.patch.object(style, "save", keep):
-            _, cls.skipped = figures.draw_all(options, cls.experiment)
+            _, cls.skipped = figures.draw_all(options, cls.experiment, lambda line: None)
         cls.addClassCleanup(plt.close, "all")
 
     def test_every_figure_was_drawn(self):
@@ -69,7 +69,7 @@ class Survives(unittest.TestCase):
                 self.assertEqual(boxes.complaints(page), [])
 
     def test_every_label_is_whole_in_the_key_or_a_title(self):
-        for name in ("loss_curves", "shares", "matrix", "magnitudes", "forest"):
+        for name in ("loss_curves", "shares", "matrix", "magnitudes", "forest", over_training.NAME):
             shown = "".join(t.get_text() for t, _, _ in boxes.texts_of(self.pages[name]))
             shown = "".join(shown.replace(r"\$", "$").split())
             for label in self.experiment.variants:
@@ -78,7 +78,7 @@ class Survives(unittest.TestCase):
                 self.assertIn("".join(label.split()), shown, name)
 
     def test_curves_stay_inside_their_axes(self):
-        for name in ("loss_curves", "shares", "reads", "gradients", "magnitudes", "forest"):
+        for name in ("loss_curves", "shares", "reads", "gradients", "magnitudes", "forest", "bookkeeping"):
             for ax in self.pages[name].axes:
                 self.assertEqual(boxes.curves_outside(ax), 0, name)
 
@@ -95,7 +95,23 @@ class Survives(unittest.TestCase):
     def test_matrices_share_one_scale(self):
         images = [c for ax in self.pages["matrix"].axes[:36] for c in ax.collections]
         limits = {c.get_clim() for c in images if c.get_array() is not None}
-        self.assertEqual(limits, {(0.0, 0.3)})
+        self.assertEqual(limits, {(-1.0, 1.0)})
+
+    def test_bands_that_are_cut_are_said_and_no_others(self):
+        seen = set()
+        for name in ("loss_curves", "shares", "reads", "gradients", "magnitudes", "bookkeeping"):
+            page = self.pages[name]
+            cut = any(boxes.bands_outside(ax) for ax in page.axes)
+            caption = " ".join(page.texts[1].get_text().split())
+            self.assertEqual(cut, "bands cut at the edge" in caption, name)
+            seen.add(cut)
+        self.assertEqual(seen, {True, False})
+
+    def test_seeds_do_not_hide_under_their_interval(self):
+        (ax,) = self.pages["forest"].axes
+        dots = {line.get_ydata()[0] for line in ax.lines if line.get_marker() == "o"}
+        others = {line.get_ydata()[0] for line in ax.lines if line.get_marker() != "o"}
+        self.assertEqual((len(dots), dots & others), (10, set()))
 
 
 class Wrapping(unittest.TestCase):

@@ -19,6 +19,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
 
 import synthetic  # noqa: E402
 from plumbplot import (  # noqa: E402
+    curves,
     files,
     groups,
     loss_curves,
@@ -26,6 +27,7 @@ from plumbplot import (  # noqa: E402
     over_training,
     reference,
     run,
+    shares,
     stats,
     style,
 )
@@ -38,11 +40,7 @@ class Scratch(unittest.TestCase):
 
 
 class Statistics(unittest.TestCase):
-    def test_uniformity_and_variation(self):
-        self.assertAlmostEqual(stats.uniformity([3.0] * 24), 1.0, places=14)
-        self.assertAlmostEqual(stats.uniformity([1.0, 4.0]), 2.0 / 2.5, places=14)
-        self.assertEqual(stats.uniformity([0.0, 1.0]), 0.0)
-        self.assertTrue(math.isnan(stats.uniformity([1.0, math.nan])))
+    def test_variation(self):
         self.assertAlmostEqual(stats.variation([1.0, 3.0]), 0.5, places=14)
         self.assertEqual(stats.variation([2.0, 2.0, 2.0]), 0.0)
 
@@ -52,13 +50,23 @@ class Statistics(unittest.TestCase):
 
     def test_band_is_the_t_interval_at_each_depth(self):
         seeds = [np.array([1.0, 5.0]), np.array([2.0, 5.5]), None, np.array([4.0, 7.0])]
-        mean, half, n = stats.band(seeds)
+        mean, low, high, n = stats.band(seeds)
         self.assertEqual(n, 3)
         for i, column in enumerate(([1.0, 2.0, 4.0], [5.0, 5.5, 7.0])):
-            low, high = scipy_stats.t.interval(0.95, 2, np.mean(column), scipy_stats.sem(column))
-            np.testing.assert_allclose([mean[i] - half[i], mean[i] + half[i]], [low, high])
-        self.assertTrue(np.isnan(stats.band([np.ones(2)])[1]).all())
+            self.assertAlmostEqual(mean[i], np.mean(column), places=14)
+            ends = scipy_stats.t.interval(0.95, 2, np.mean(column), scipy_stats.sem(column))
+            np.testing.assert_allclose([low[i], high[i]], ends)
+        self.assertTrue(np.isnan(stats.band([np.ones(2)])[1:3]).all())
         self.assertIsNone(stats.band([None]))
+
+    def test_band_of_the_logarithm_cannot_reach_zero(self):
+        seeds = [np.array([x]) for x in (0.001, 0.01, 0.1)]
+        middle, low, high, _ = stats.band(seeds, log=True)
+        self.assertAlmostEqual(middle[0], 0.01, places=14)
+        logs = np.log([0.001, 0.01, 0.1])
+        ends = scipy_stats.t.interval(0.95, 2, logs.mean(), scipy_stats.sem(logs))
+        np.testing.assert_allclose([low[0], high[0]], np.exp(ends))
+        self.assertLess(stats.band(seeds)[1][0], 0)
 
     def test_interval_by_hand(self):
         mean, half = stats.interval([1.0, 2.0, 3.0])  # t(0.975, 2) = 4.302653, s = 1
@@ -164,6 +172,59 @@ def made(folder, mixer, seed, **more):
     return run.Run(folder, mixer, seed, config={"mixer.name": mixer}, **more)
 
 
+class Bands(unittest.TestCase):
+    """Which scale an axis takes, and how far it reaches."""
+
+    @staticmethod
+    def of(*seeds, within=curves.ANY):
+        arrays = [np.array(s, dtype=float) for s in seeds]
+        return curves.Curves.of_seeds("the name", {"a": arrays}, within)
+
+    def test_scale_and_statistics_follow_the_values(self):
+        for seeds, scale, positive in (
+            (([1, 2, 3], [2, 2, 3]), "linear", True),
+            (([1, 2, 90], [2, 2, 80]), "log", True),
+            (([1, 2, 90] * 4, [2, 2, 80] * 3 + [-1, 2, 80]), "symlog", False),
+            (([1, -2, 90], [2, 2, -80]), "linear", False),
+            (([0, 0, 0], [0, 0, 0]), "linear", False),
+        ):
+            found = self.of(*seeds)
+            self.assertEqual((found.scale.name, found.positive), (scale, positive), seeds)
+            low, high = found.limits
+            self.assertTrue(low < found.of["a"][0].min() and found.of["a"][0].max() < high)
+        self.assertIsNone(self.of([math.nan]))
+
+    def test_scale_and_its_inverse(self):
+        values = np.array([0.002, 0.5, 7.0])
+        for name in ("linear", "log", "symlog"):
+            scale = curves.Scale(name, 0.1)
+            np.testing.assert_allclose(scale.value(scale.place(values)), values)
+
+    def test_whole_bands_are_shown_and_not_said_to_be_cut(self):
+        found = self.of([1.0, 2.0, 3.0], [1.01, 2.01, 3.01])
+        _, low, high, _ = found.of["a"]
+        self.assertFalse(found.cut)
+        self.assertTrue(found.limits[0] < low.min() and high.max() < found.limits[1])
+        self.assertEqual(
+            curves.notes([found]), [curves.BANDS, "the name: geometric mean, interval of the logarithm"]
+        )
+
+    def test_bands_that_are_cut_are_named(self):
+        found = self.of([-1.0, 0.0, 1.0], [1.0, 0.0, -0.9])  # t(0.975, 1) = 12.7
+        self.assertTrue(found.cut)
+        self.assertGreater(found.of["a"][2].max(), found.limits[1])
+        self.assertIn("bands cut at the edge of the panel: the name", curves.notes([found]))
+
+    def test_axis_stays_within_what_can_be(self):
+        found = self.of([0.0, 0.5, 0.9], [0.1, 0.5, 0.99], within=(0, 1))
+        self.assertLess(found.of["a"][1].min(), 0)
+        self.assertTrue(found.cut)
+        self.assertTrue(-0.05 < found.limits[0] <= 0 and 1 <= found.limits[1] < 1.05)
+
+    def test_one_seed_has_no_band(self):
+        self.assertEqual(curves.notes([self.of([1.0, 2.0])]), [])
+
+
 class Shapes(Scratch):
     def test_matrix_panels(self):
         m = np.tril(np.arange(1, 26, dtype=float).reshape(5, 5))  # L = 4: rows l = 1..5
@@ -185,6 +246,28 @@ class Shapes(Scratch):
         np.testing.assert_allclose(share.sum(axis=1), 1.0)
         out = old.by_depth("out_rms")
         self.assertAlmostEqual(share[4, 2] / share[4, 1], out[2] / out[1], places=5)
+
+    def test_colours_of_shares_do_not_saturate_and_tell_signs_apart(self):
+        fig, ax = style.plt.subplots()
+        self.addCleanup(style.plt.close, fig)
+        values = [-2, -0.5, -0.1, -0.02, 0, 0.02, 0.1, 0.3, 0.6, 0.9, 2]
+        image = shares.mesh(ax, range(12), range(2), np.array([values]))
+        seen = image.to_rgba(image.get_array()).reshape(-1, 4)[:, :3]
+        gaps = np.abs(seen[:, None] - seen[None]).max(axis=2)
+        self.assertGreater(gaps[~np.eye(11, dtype=bool)].min(), 0.08)
+        self.assertTrue((seen[1:4, 2] > seen[1:4, 0]).all())  # blue below 0
+        self.assertTrue((seen[5:8, 2] < seen[5:8, 0]).all())  # and not above
+        np.testing.assert_allclose(seen[4], 1, atol=0.02)
+
+    def test_shares_beyond_the_scale_are_said(self):
+        self.assertEqual(shares.notes([np.array([1 + 1e-7, -0.4, np.nan])]), [])
+        both = shares.notes([np.array([1.1]), np.array([-1.1])])
+        self.assertEqual(both, ["black: above 1", "bright cyan: below -1"])
+
+    def test_attention_and_mlp_rows_of_the_history_are_apart(self):
+        grid = over_training.by_kind(np.array([[1.0, 2, 3, 4]] * 3))
+        self.assertEqual(grid.shape, (5, 3))
+        np.testing.assert_array_equal(grid[:, 0], [1, 3, np.nan, 2, 4])
 
     def test_block_values_end_at_one(self):
         np.testing.assert_allclose(
@@ -236,12 +319,12 @@ class Shapes(Scratch):
             {"mixer.name": "mhc"},
             [curve("mhc", 2, [6.5, 4.0]), curve("mhc", 1, [4.5, 3.0])],
         )
-        steps, tokens, mean, half, n = loss_curves.differences(other, base)
+        steps, tokens, mean, low, high, n = loss_curves.differences(other, base)
         self.assertEqual((steps.tolist(), tokens.tolist(), n), ([1, 2], [10, 20], 2))
         np.testing.assert_allclose(mean, [-0.5, -1.5])
-        np.testing.assert_allclose(
-            half, [0.0, scipy_stats.t.ppf(0.975, 1) * math.sqrt(0.5) / math.sqrt(2)]
-        )
+        half = scipy_stats.t.ppf(0.975, 1) * math.sqrt(0.5) / math.sqrt(2)
+        np.testing.assert_allclose(high - mean, [0.0, half], atol=1e-12)
+        np.testing.assert_allclose(mean - low, [0.0, half], atol=1e-12)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import os
 import random
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -21,8 +22,11 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
 
 import figures  # noqa: E402
 import synthetic  # noqa: E402
-from plumbplot import groups, table  # noqa: E402
+from plumbplot import groups, run, table  # noqa: E402
 from plumbplot.files import InputError, UsageError  # noqa: E402
+
+
+PLUMB = HERE.parents[1] / "build/release/plumb"
 
 
 class Scratch(unittest.TestCase):
@@ -55,6 +59,27 @@ class Grouping(Scratch):
         self.assertEqual(
             sorted(len(v.runs) for v in groups.load([self.dir]).variants.values()), [1] * 4 + [5]
         )
+
+    def test_a_run_says_which_of_its_settings_change_no_number(self):
+        keeps = {"run": {"keeps_numbers": ["train.new_cadence", "record.label"]}}
+        for seed, key in enumerate(("new_cadence", "new_rate", "log_every"), 1):
+            self.make(f"s{seed}", "mhc", seed, {f"train.{key}": 3})
+            (self.dir / f"s{seed}" / "manifest.json").write_text(json.dumps(keeps))
+        self.make("plain", "mhc", 9)
+        found = groups.load([self.dir]).variants
+        self.assertEqual(
+            {k: sorted(r.path.name for r in v.runs) for k, v in found.items()},
+            {"mhc": ["plain", "s1"], "mhc new_rate=3": ["s2"], "mhc log_every=3": ["s3"]},
+        )
+
+    @unittest.skipUnless(PLUMB.exists(), f"{PLUMB} is not built")
+    def test_older_runs_are_taken_as_the_program_has_it(self):
+        said = subprocess.run([PLUMB, "list", "settings", "--json"], capture_output=True, check=True)
+        older = run.Run(Path(), "mhc", 1)
+        for setting in json.loads(said.stdout):
+            key = setting["key"]
+            if key != "data.path":
+                self.assertEqual(groups.trains(older, key), setting["changes_numbers"], key)
 
     def test_a_new_neutral_key_does_not_separate_and_a_used_one_does(self):
         self.make("old", "attnres", 1)
@@ -216,9 +241,9 @@ class Damaged(Scratch):
         with (
             redirect_stdout(out),
             redirect_stderr(err),
-            mock.patch.object(figures, "draw_all", lambda options, experiment: ([], [])),
+            mock.patch.object(figures, "draw_all", lambda options, experiment, say: ([], [])),
         ):
-            code = figures.main([str(self.dir / "runs"), "-o", str(self.dir / "out")])
+            code = figures.main(["-q", str(self.dir / "runs"), "-o", str(self.dir / "out")])
         return code, out.getvalue(), err.getvalue()
 
     def expect_clean(self, name):
