@@ -16,7 +16,7 @@ BELOW = 0.33  # lines: how far under its interval a variant's seeds stand
 
 
 def pairs_of(experiment):
-    """{label: (seeds, differences)} of the variants that have a baseline and a shared seed."""
+    """{label: (runs, differences)} of the variants that have a baseline and a shared seed."""
     found = {}
     for label in experiment.groups:
         base = experiment.baseline_of(label)
@@ -26,7 +26,8 @@ def pairs_of(experiment):
         theirs = table.losses(experiment.variants[base], "final_val_loss")
         shared = sorted(set(mine) & set(theirs))
         if shared:
-            found[label] = ([k[0] for k in shared], [mine[k] - theirs[k] for k in shared])
+            runs = [experiment.variants[label].seeds[k] for k in shared]
+            found[label] = (runs, [mine[k] - theirs[k] for k in shared])
     return found
 
 
@@ -56,7 +57,7 @@ def make(experiment, out):
         experiment,
         f"final validation loss minus {against}, paired by seed",
         caption.of(
-            {k: experiment.groups[k] for k in pairs},
+            {k: runs for k, (runs, _) in pairs.items()},
             "diamond and line: mean and 95 % t interval; dots below: seeds",
         ),
         ROW * total + 0.55,
@@ -81,8 +82,8 @@ def make(experiment, out):
     ax.set_xlabel("difference (nats per token); left of 0 is better")
     header = ("label", "baseline", "seed", "difference_nats")
     rows = (
-        (label, experiment.baseline_of(label), seed, value)
-        for label, (seeds, values) in pairs.items()
-        for seed, value in zip(seeds, values)
+        (label, experiment.baseline_of(label), run.seed, value)
+        for label, (runs, values) in pairs.items()
+        for run, value in zip(runs, values)
     )
     return page.save(out, NAME) + [style.write_csv(out / f"{NAME}.csv", header, rows)]

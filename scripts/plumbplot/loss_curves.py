@@ -105,7 +105,7 @@ def draw(ax, panel, look, scale):
         ax.axhline(0, color="#222222", lw=0.9)
     panel.curves.set_axis(ax)
     layout.title(ax, panel.title, 6.2)
-    layout.y_label(ax, panel.axis, panel.height)
+    layout.y_label(ax, panel.axis, panel.height - 0.5)
 
 
 def losses(groups, metric):

@@ -129,7 +129,7 @@ def log_axis(axis, low, high):
 
 def plain(x, _=None):
     """3 -> 3, 0.02 -> 0.02, 2e-5 -> 2 x 10^-5."""
-    if x == 0 or 1e-3 < abs(x) < 1e5:
+    if x == 0 or 9e-4 < abs(x) < 1e5:
         return f"{x:g}".replace("-", "\N{MINUS SIGN}")
     digits, exponent = f"{x:.1e}".split("e")
     return f"${float(digits):g}\\times10^{{{int(exponent)}}}$"

@@ -20,7 +20,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
 
 import figures  # noqa: E402
 import synthetic  # noqa: E402
-from plumbplot import groups, reference, stats  # noqa: E402
+from plumbplot import caption, forest, groups, reference, stats  # noqa: E402
 
 
 def call(*arguments):
@@ -230,6 +230,15 @@ class OddRuns(Scratch):
         code, _, err = call(self.dir / "r", "-o", self.dir / "out", "--baseline", "nothing")
         self.assertEqual(code, 2)
         self.assertIn("mhc", err)
+
+    def test_caption_of_the_forest_counts_pairs(self):
+        for name, mixer, seed in (("a", "standard", 1), ("b", "mhc", 1), ("c", "mhc", 2)):
+            synthetic.make_run(self.dir / name, mixer, seed, n=4, steps=200)
+        call(self.dir, "-o", self.dir / "out", "--figures", "forest")
+        pairs = forest.pairs_of(groups.load([self.dir]))
+        self.assertEqual([r.seed for r in pairs["mhc"][0]], [1])
+        self.assertEqual(len(read_csv(self.dir / "out" / "forest.csv")), 1)
+        self.assertIn("n = 1 seed,", caption.of({k: runs for k, (runs, _) in pairs.items()}))
 
     def test_chosen_figures_and_variants(self):
         synthetic.make_run(self.dir / "a", "standard", 1, n=4, steps=200)
