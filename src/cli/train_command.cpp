@@ -226,7 +226,8 @@ void add_train_command(CLI::App& app) {
                     "how other processes are kept out; lease: on file systems without locks")
         ->type_name("flock|lease");
     cmd->add_option("--init-from", o->init_from,
-                    "start from the weights of RUN, RUN@STEP or RUN@best, with a fresh optimizer");
+                    "start from the weights of RUN, RUN@STEP or RUN@best, with a fresh optimizer")
+        ->type_name("RUN");
     cmd->add_flag("--dry-run", o->dry_run,
                   "print settings, parameters, memory and time, then stop");
     cmd->add_flag("--plan", o->plan, "like --dry-run, with every tensor by name");

@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include "core/flush_to_zero.h"
+#include "mixers/parameter_kind.h"
 #include "ops/reduce.h"
 #include "train/divergence.h"
 #include "train/schedule.h"
@@ -12,12 +13,6 @@
 namespace plumb {
 namespace {
 
-// "query" of "layer.3.mlp.mixer.query", "gate.bias" of "layer.0.attn.mixer.gate.bias".
-std::string mixer_kind(const std::string& name) {
-    constexpr std::string_view kMixer = ".mixer.";
-    return name.substr(name.find(kMixer) + kMixer.size());
-}
-
 // One range a parameter: which decay, which are trained, and how fast.
 std::vector<UpdateRange> update_ranges(const ParamStore<float>& params, const MixerConfig& mixer) {
     std::vector<UpdateRange> ranges;
@@ -25,7 +20,7 @@ std::vector<UpdateRange> update_ranges(const ParamStore<float>& params, const Mi
     for (const ParamSpec& s : params.specs()) {
         UpdateRange& range = ranges.emplace_back(UpdateRange{s.offset + s.shape.count(), s.decay});
         if (s.group != Group::mixer) continue;
-        const std::string kind = mixer_kind(s.name);
+        const std::string kind = parameter_kind(s.name);
         range.trained =
             std::find(mixer.freeze.begin(), mixer.freeze.end(), kind) == mixer.freeze.end();
         range.lr_scale = mixer.lr_scale;
