@@ -98,13 +98,13 @@ void require_fitting_weights(const Config& config, Model<float>& model) {
     if (differing.empty() && !other_vocab) return;  // whoever loads them names the tensor
     std::string text =
         fmt::format("--init-from {}: its weights have other shapes.", config.train.init_from);
+    if (other_vocab)
+        text += fmt::format(
+            " The vocabulary is {} there, {} here: train on data with the tokenizer of that run.",
+            vocab_of(there), vocab_of(here));
     if (!add.empty())
         text += fmt::format(" Settings that differ from {}: {}. To start from them add:{}",
                             (name.run / "config.toml").string(), differing, add);
-    if (other_vocab)
-        text += fmt::format(
-            " The vocabulary is {} there, {} here: train on data with the tokenizer of that run",
-            vocab_of(there), vocab_of(here));
     throw UsageError(text);
 }
 
