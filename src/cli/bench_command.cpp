@@ -35,27 +35,6 @@ struct Options {
     bool ops = false, json = false;
 };
 
-// Lines on stderr once the work takes longer than a moment; on a terminal one redrawn line.
-class Progress {
-public:
-    void operator()(double fraction, const std::string& what) {
-        const auto now = Clock::now();
-        constexpr double kSeconds = 2;
-        if (std::chrono::duration<double>(now - last_).count() < kSeconds && !shown_) return;
-        if (!terminal_.interactive) last_ = now;
-        shown_ = terminal_.interactive;
-        line_.update(fraction, what);
-    }
-    void finish() { line_.finish(); }
-
-private:
-    using Clock = std::chrono::steady_clock;
-    Terminal terminal_ = Terminal::of(stderr);
-    ProgressLine line_{stderr, terminal_};
-    Clock::time_point last_ = Clock::now();
-    bool shown_ = false;
-};
-
 // `--mixers NAME... key=value` reads the settings too: they go where they belong.
 void sort_words(Options& o) {
     for (std::vector<std::string>* list : {&o.mixers, &o.shapes}) {
@@ -148,13 +127,14 @@ void bench(Options o, const std::vector<std::string>& command_line) {
     check_bench_overrides(mixers, o.overrides);
     const std::vector<Job> jobs = jobs_of(o);
     BenchReport report;
-    Progress progress;
+    WorkProgress progress(stderr, Terminal::of(stderr));
     BenchOptions options{{Device::cpu, choose_threads(o.threads).n}, "", o.rounds, o.steps};
     report.machine = bench_machine(command_line, options.context.threads);
     for (std::size_t i = 0; i < jobs.size(); ++i) {
         options.precision = jobs[i].precision;
         options.progress = [&](double fraction, const std::string& what) {
-            progress((static_cast<double>(i) + fraction) / static_cast<double>(jobs.size()), what);
+            progress.update((static_cast<double>(i) + fraction) / static_cast<double>(jobs.size()),
+                            what);
         };
         run(jobs[i], o, mixers, options, report);
     }
@@ -173,10 +153,13 @@ void add_bench_command(CLI::App& app) {
     auto o = std::make_shared<Options>();
     CLI::App* cmd = app.add_subcommand("bench", "what each depth mixer costs on this machine");
     cmd->add_option("settings", o->overrides, "key=value of model, train and mixer");
-    cmd->add_option("--mixers", o->mixers, "all, or NAME[:key=value,...] ... (default: all)");
-    cmd->add_option("--against", o->against, "baseline (default: standard)");
-    cmd->add_option("--shape", o->shapes, "a, b, c or LAYERSxWIDTHxTxBATCH ... (default: a)");
-    cmd->add_option("--precision", o->precision, "fp32, bf16 or both (default: fp32)");
+    cmd->add_option("--mixers", o->mixers, "all, or NAME[:key=value,...] ... (default: all)")
+        ->type_name("MIXER");
+    cmd->add_option("--against", o->against, "baseline (default: standard)")->type_name("MIXER");
+    cmd->add_option("--shape", o->shapes, "a, b, c or LAYERSxWIDTHxTxBATCH ... (default: a)")
+        ->type_name("SHAPE");
+    cmd->add_option("--precision", o->precision, "fp32, bf16 or both (default: fp32)")
+        ->type_name("fp32|bf16|both");
     cmd->add_option("--threads", o->threads,
                     "threads (default: OMP_NUM_THREADS, SLURM_CPUS_PER_TASK or all cores)")
         ->check(CLI::Range(1, 1024));
@@ -197,7 +180,8 @@ void add_bench_command(CLI::App& app) {
         ->delimiter(',')
         ->check(CLI::PositiveNumber);
     cmd->add_flag("--json", o->json, "print JSON");
-    cmd->add_option("-o,--out", o->out, "folder for bench.json, bench.md and CSV");
+    cmd->add_option("-o,--out", o->out, "folder for bench.json, bench.md and CSV")
+        ->type_name("DIR");
     cmd->footer(kExamples);
     cmd->callback([o, cmd] {
         std::vector<std::string> command_line{"plumb", "bench"};

@@ -127,8 +127,10 @@ void add_check_command(CLI::App& app) {
         "check", "Verify this build: gradients, identities, causality, the PyTorch oracle");
     command->footer(kExamples);
     command->add_option("MIXER", arguments->mixers, "Mixers to check, or all (default)");
-    command->add_option("--fixtures", arguments->fixtures,
-                        "Folder of PyTorch fixtures (default: tests/fixtures, if it is there)");
+    command
+        ->add_option("--fixtures", arguments->fixtures,
+                     "Folder of PyTorch fixtures (default: tests/fixtures, if it is there)")
+        ->type_name("DIR");
     command->add_flag("--json", arguments->json, "Print JSON instead of a table");
     command->callback([arguments] { check(*arguments); });
 }

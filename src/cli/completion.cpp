@@ -87,8 +87,9 @@ std::vector<Candidate> values_for(const CommandDoc& plumb, const std::string& na
     if (kind == "KIND")
         for (const ListKind& k : list_kinds()) out.push_back({k.name, k.text});
     if (kind == "TOPIC") return topics(plumb);
+    if (kind == "MEASURE") return names_of("measures");
     if (kind == "RUN" || kind == "DIR") return {{":folders", ""}};
-    if (kind == "TEXT") {  // of `data prepare`
+    if (name == "text") {  // of `data prepare`; an option's TEXT is any
         out = names_of("corpora");
         out.push_back({":files", ""});
     }

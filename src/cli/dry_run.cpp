@@ -118,8 +118,8 @@ void print_estimate(const LoadedConfig& loaded, const Context& context, const Ru
 }  // namespace
 
 void print_dry_run(const LoadedConfig& loaded, const Context& context, bool by_tensor) {
+    const RunPlan plan = plan_run(loaded.config, context);  // refuses before a page is printed
     print_settings(loaded);
-    const RunPlan plan = plan_run(loaded.config, context);
     const Trainer& trainer = *plan.trainer;
     print_parameters(trainer.model().params(), by_tensor);
     print_memory(trainer, loaded.config, by_tensor);

@@ -1,5 +1,6 @@
 #include "cli/eval_command.h"
 
+#include "cli/run_folder.h"
 #include "cli/terminal.h"
 #include "cli/trained_run.h"
 #include "core/text.h"
@@ -9,6 +10,7 @@
 
 #include <cmath>
 #include <memory>
+#include <set>
 
 namespace plumb {
 namespace {
@@ -116,18 +118,23 @@ std::string changes_table(const SeedGroup& g, int n_controls) {
 void eval(const Options& o) {
     const Context ctx{Device::cpu, choose_threads(o.threads).n};
     set_up_threads(ctx);
-    const Terminal terminal = Terminal::of(stderr);
+    const std::vector<TypedRun> typed = typed_runs(o.runs);
+    std::set<std::filesystem::path> folders;
+    for (const TypedRun& run : typed) folders.insert(parse_checkpoint_name(run.text).run);
+    for (const auto& folder : folders) note_unfinished(folder);
+    WorkProgress progress(stderr, Terminal::of(stderr));
     std::vector<RunScore> runs;
-    {
-        ProgressLine line(stderr, terminal);
-        for (const std::string& text : o.runs)
-            runs.push_back(score(o, text, ctx, [&](double fraction) {
-                if (terminal.interactive)
-                    line.update((static_cast<double>(runs.size()) + fraction) /
-                                    static_cast<double>(o.runs.size()),
-                                text);
-            }));
-    }
+    const auto n = static_cast<double>(typed.size());
+    double begun = 0;
+    const auto left_out = for_each_run(typed, [&](const std::string& text) {
+        begun += 1;
+        runs.push_back(score(o, text, ctx, [&](double fraction) {
+            progress.update((begun - 1 + fraction) / n,
+                            fmt::format("run {} of {}: {}", begun, n, printable_line(text)));
+        }));
+    });
+    progress.finish();
+    print_notes(left_out);
     const std::vector<SeedGroup> groups = group_by_seed(runs);
     if (o.json) {
         nlohmann::ordered_json out{{"schema", 1}, {"split", o.split}, {"data", o.data}};
@@ -149,26 +156,37 @@ void add_eval_command(CLI::App& app) {
     auto o = std::make_shared<Options>();
     CLI::App* cmd = app.add_subcommand(
         "eval", "Loss of trained runs on a whole split, also with interventions");
-    cmd->add_option("RUN", o->runs, "Folders of runs: RUN, RUN@STEP or RUN@best")->required();
-    cmd->add_option("--data", o->data, "Other data, prepared with the same tokenizer");
+    cmd->add_option("RUN", o->runs,
+                    "Runs: RUN, RUN@STEP or RUN@best; or a folder that holds runs, with @best too")
+        ->required();
+    cmd->add_option("--data", o->data, "Other data, prepared with the same tokenizer")
+        ->type_name("DIR");
     cmd->add_option("--split", o->split, "The validation or the test split")
         ->check(CLI::IsMember({"val", "test"}))
+        ->type_name("val|test")
         ->capture_default_str();
     cmd->add_option("--sequences", o->sequences,
-                    "Score this many sequences, spread over the split (0: all of it)")
+                    "Score this many sequences, spread over the split; 0: all of it")
+        ->capture_default_str()
         ->check(CLI::NonNegativeNumber);
-    cmd->add_option("--drop", o->change.drop, "Sublayers without their output; all: one at a time");
-    cmd->add_option("--mask", o->change.mask, "Sources left out of the reads; all: one at a time");
-    cmd->add_option("--swap", o->change.swap,
-                    "Two sublayers or blocks that change places; all: every block with the next")
-        ->allow_extra_args(false);
-    cmd->add_option("--gain", o->change.gain, "A factor on the output of a sublayer: L=G")
-        ->allow_extra_args(false);
+    const auto change = [&](const char* name, std::vector<std::string>& values, const char* form,
+                            const char* text) {
+        cmd->add_option(name, values, text)->type_name(form)->allow_extra_args(false);
+    };
+    change("--drop", o->change.drop, "L", "Sublayers without their output; all: one at a time");
+    change("--mask", o->change.mask, "I", "Sources left out of the reads; all: one at a time");
+    change("--swap", o->change.swap, "A,B",
+           "Two sublayers or blocks that change places; all: every block with the next");
+    change("--gain", o->change.gain, "L=G", "A factor on the output of a sublayer");
     cmd->add_option("--controls", o->change.controls,
-                    "Random drops or masks of as many, in the same reads, beside each change");
-    cmd->add_option("--seed", o->change.seed, "Of the controls")->check(CLI::NonNegativeNumber);
-    cmd->add_option("--threads", o->threads, "Threads (0: OMP_NUM_THREADS, else all cores)")
-        ->check(CLI::NonNegativeNumber);
+                    "Random drops or masks of as many, in the same reads, beside each change")
+        ->capture_default_str();
+    cmd->add_option("--seed", o->change.seed, "Of the controls")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    cmd->add_option("--threads", o->threads,
+                    "Threads (default: OMP_NUM_THREADS, SLURM_CPUS_PER_TASK or all cores)")
+        ->check(CLI::Range(1, 1024));
     cmd->add_flag("--json", o->json, "Print everything as JSON");
     cmd->footer(kFooter);
     cmd->callback([o] { eval(*o); });

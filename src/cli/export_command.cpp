@@ -1,5 +1,6 @@
 #include "cli/export_command.h"
 
+#include "cli/run_folder.h"
 #include "cli/trained_run.h"
 #include "core/files.h"
 #include "experiment/export.h"
@@ -75,6 +76,7 @@ void run_export(const Options& o) {
         (!fs::is_directory(out, ignored) || !fs::is_empty(out, ignored)))
         throw UsageError(fmt::format("-o {}: exists already; choose a new or empty folder", o.out));
     const TrainedRun run = open_trained_run(o.run, "export");
+    note_unfinished(run.folder());
     if (o.to == "hf") check_hf(run.config);
     // Every weight there, of its shape and finite, or nothing is written.
     const auto model = make_model({run.config.model, run.config.mixer, run.vocab(), 1, 1}, "fp32");
@@ -98,8 +100,13 @@ void add_export_command(CLI::App& app) {
     auto o = std::make_shared<Options>();
     CLI::App* cmd = app.add_subcommand("export", "Write a checkpoint that other programs read");
     cmd->add_option("RUN", o->run, "Folder of a run: RUN, RUN@STEP or RUN@best")->required();
-    cmd->add_option("--to", o->to, "Form")->required()->check(CLI::IsMember({"hf", "npz"}));
-    cmd->add_option("-o,--out", o->out, "Folder to write, new or empty")->required();
+    cmd->add_option("--to", o->to, "Form")
+        ->required()
+        ->check(CLI::IsMember({"hf", "npz"}))
+        ->type_name("hf|npz");
+    cmd->add_option("-o,--out", o->out, "Folder to write, new or empty")
+        ->required()
+        ->type_name("DIR");
     cmd->footer(kFooter);
     cmd->callback([o] { run_export(*o); });
 }

@@ -1,5 +1,6 @@
 #include "cli/generate_command.h"
 
+#include "cli/run_folder.h"
 #include "cli/terminal.h"
 #include "cli/trained_run.h"
 #include "core/files.h"
@@ -10,6 +11,9 @@
 #include "model/decoder.h"
 #include "model/sampler.h"
 #include "train/run_text.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -39,8 +43,10 @@ using Clock = std::chrono::steady_clock;
 using Tokens = std::vector<std::int32_t>;
 
 struct Options {
-    std::string run, prompt = "\n", prompt_file;
+    std::string run, prompt = "\n", prompt_file, data;
     long tokens = 200, samples = 1, seed = 1;
+    int threads = 0;
+    bool unprompted = false;  // neither --prompt nor --prompt-file was typed
     Sampling sampling;
 };
 
@@ -56,6 +62,15 @@ void check(const Options& o) {
     if (o.samples < 1) throw UsageError("--samples: must be at least 1");
 }
 
+// Standard input is read when it is asked for, and never else: it may be that of a script around
+// us. Whoever piped a text must not take a continuation of the default for one of it.
+void note_unread_input() {
+    struct stat info {};
+    if (::fstat(STDIN_FILENO, &info) != 0) return;
+    if (S_ISFIFO(info.st_mode) || (S_ISREG(info.st_mode) && info.st_size > 0))
+        print_notes({"standard input is not read; with --prompt-file - it is the prompt"});
+}
+
 std::string prompt_of(const Options& o) {
     if (o.prompt_file.empty()) return o.prompt;
     if (o.prompt_file != "-") return read_file(o.prompt_file);
@@ -64,9 +79,12 @@ std::string prompt_of(const Options& o) {
 
 // What the run's tokens mean. A run of schema 1 keeps nothing of its data: they must be there, and
 // be those that it was trained on, or the text would be wrong without a word.
-std::unique_ptr<RunText> open_text(const TrainedRun& run) {
-    if (!keeps_text(run)) open_run_data(run);
-    auto text = open_run_text(run.folder(), run.config.data, run.config.model.resolved().context);
+std::unique_ptr<RunText> open_text(const TrainedRun& run, const std::string& data_folder) {
+    const bool own = keeps_text(run);
+    if (!own || !data_folder.empty()) open_run_data(run, data_folder);  // or it throws
+    DataConfig data = run.config.data;
+    if (!own && !data_folder.empty()) data.path = data_folder;
+    auto text = open_run_text(run.folder(), data, run.config.model.resolved().context);
     if (text->vocab() > run.vocab())
         throw IoError(
             fmt::format("{}/data/meta.json has {} tokens, the network {}: it belongs to "
@@ -144,9 +162,11 @@ void continue_text(Decoder<float>& decoder, const Context& ctx, const Options& o
 void generate(const Options& o) {
     check(o);
     const TrainedRun run = open_trained_run(o.run, "generate");
-    const auto text = open_text(run);
-    const Context ctx{Device::cpu, choose_threads(0).n};
+    note_unfinished(run.folder());
+    const auto text = open_text(run, o.data);
+    const Context ctx{Device::cpu, choose_threads(o.threads).n};
     set_up_threads(ctx);
+    if (o.unprompted) note_unread_input();
     const std::string typed = prompt_of(o);
     const Tokens prompt = text->encode(typed);
     if (prompt.empty())
@@ -183,18 +203,36 @@ void generate(const Options& o) {
 void add_generate_command(CLI::App& app) {
     auto o = std::make_shared<Options>();
     CLI::App* cmd = app.add_subcommand("generate", "continue a text with a trained run");
-    cmd->add_option("run", o->run, "folder of a run: RUN, RUN@STEP or RUN@best")->required();
+    cmd->add_option("RUN", o->run, "folder of a run: RUN, RUN@STEP or RUN@best")->required();
     auto* prompt = cmd->add_option("--prompt", o->prompt,
-                                   "text to continue (tasks: numbers separated by blanks)");
-    cmd->add_option("--prompt-file", o->prompt_file, "a file with the text to continue; - is stdin")
-        ->excludes(prompt);
-    cmd->add_option("--tokens", o->tokens, "how many tokens to add");
-    cmd->add_option("--temperature", o->sampling.temperature, "0 takes the likeliest token");
-    cmd->add_option("--top-k", o->sampling.top_k, "draw among the K likeliest tokens (0: all)");
-    cmd->add_option("--samples", o->samples, "continuations of the prompt, generated at once");
-    cmd->add_option("--seed", o->seed, "of the sampling");
+                                   "text to continue; tasks: numbers separated by blanks "
+                                   "(default: a line feed)");
+    auto* prompt_file =
+        cmd->add_option("--prompt-file", o->prompt_file,
+                        "a file with the text to continue; - is standard input, which is not "
+                        "read otherwise")
+            ->type_name("FILE")
+            ->excludes(prompt);
+    cmd->add_option("--tokens", o->tokens, "how many tokens to add")->capture_default_str();
+    cmd->add_option("--temperature", o->sampling.temperature, "0 takes the likeliest token")
+        ->capture_default_str();
+    cmd->add_option("--top-k", o->sampling.top_k, "draw among the K likeliest tokens; 0: all")
+        ->capture_default_str();
+    cmd->add_option("--samples", o->samples, "continuations of the prompt, generated at once")
+        ->capture_default_str();
+    cmd->add_option("--seed", o->seed, "of the sampling")->capture_default_str();
+    cmd->add_option("--data", o->data,
+                    "where the data of the run are now, for a run of an earlier version, which "
+                    "keeps no tokenizer")
+        ->type_name("DIR");
+    cmd->add_option("--threads", o->threads,
+                    "threads (default: OMP_NUM_THREADS, SLURM_CPUS_PER_TASK or all cores)")
+        ->check(CLI::Range(1, 1024));
     cmd->footer(kFooter);
-    cmd->callback([o] { generate(*o); });
+    cmd->callback([o, prompt, prompt_file] {
+        o->unprompted = prompt->empty() && prompt_file->empty();
+        generate(*o);
+    });
 }
 
 }  // namespace plumb

@@ -6,9 +6,14 @@
 #include "core/check.h"
 #include "core/text.h"
 #include "experiment/config.h"
+#include "experiment/toy_stack.h"
+#include "mixers/mixers.h"
+#include "mixers/parameter_kind.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <set>
 
 namespace plumb {
 namespace {
@@ -58,6 +63,35 @@ std::string entry_page(const ListItem& item, const std::string& kind, int width)
     return out;
 }
 
+// Kinds of parameters, and the mixers that learn them.
+std::map<std::string, std::set<std::string>> parameter_kinds() {
+    std::map<std::string, std::set<std::string>> kinds;
+    for (const MixerInfo& mixer : mixers())
+        for (const auto& settings : mixer.test_settings) {
+            Plan plan;
+            ParamStore<float> params;
+            make_mixer<float>(mixer_config(mixer.name, settings), {4, 1, 8, 1e-6})
+                ->declare(plan, params);
+            for (const ParamSpec& spec : params.specs())
+                kinds[parameter_kind(spec.name)].insert(mixer.name);
+        }
+    return kinds;
+}
+
+// "" if no mixer has parameters of this kind.
+std::string parameter_page(const std::string& kind, int width) {
+    const auto kinds = parameter_kinds();
+    const auto found = kinds.find(kind);
+    if (found == kinds.end()) return "";
+    std::string out = fmt::format("{} (parameters of a mixer)\n\n", kind);
+    out += paragraph(fmt::format("learned by {}", fmt::join(found->second, ", ")), "  ", width);
+    std::string setting = "mixer." + kind;
+    std::replace(setting.begin() + 6, setting.end(), '.', '_');
+    for (const FieldInfo& f : fields())
+        if (f.key == setting) out += paragraph(f.key + ": " + f.help, "  ", width);
+    return out + fmt::format("  mixer.freeze={} leaves them untrained\n", kind);
+}
+
 std::string overview(const CLI::App& app, int width) {
     std::string out = "plumb help TOPIC shows one page. Topics:\n\nSubcommands\n";
     const auto listed = [&](const std::vector<std::string>& names) {
@@ -71,7 +105,9 @@ std::string overview(const CLI::App& app, int width) {
         for (const ListItem& item : list_items(kind.name)) names.push_back(item.name);
         out += fmt::format("\n{}\n", kind.name) + listed(names);
     }
-    return out;
+    names.clear();
+    for (const auto& [kind, mixers] : parameter_kinds()) names.push_back(kind);
+    return out + "\nparameters of mixers\n" + listed(names);
 }
 
 }  // namespace
@@ -84,6 +120,7 @@ std::vector<std::string> help_topics(const CLI::App& app) {
     }
     for (const ListKind& kind : list_kinds())
         for (const ListItem& item : list_items(kind.name)) topics.push_back(item.name);
+    for (const auto& [kind, mixers] : parameter_kinds()) topics.push_back(kind);
     return topics;
 }
 
@@ -98,16 +135,22 @@ std::string help_topic(const CLI::App& app, const std::string& topic, const Term
                 if (exact ? item.name == topic
                           : kind.name == "settings" && last_part(item.name) == topic)
                     add(entry_page(item, kind.name, terminal.width));
-        if (!out.empty()) return out;
+        if (!out.empty()) break;
     }
+    if (const std::string page = parameter_page(topic, terminal.width); !page.empty()) add(page);
+    if (!out.empty()) return out;
     for (const ListKind& kind : list_kinds())
         if (kind.name == topic) return list_text(topic, terminal);
     std::vector<std::string> near = help_topics(app);
     for (const FieldInfo& f : fields()) near.push_back(last_part(f.key));
     const bool is_key = topic.find('.') != std::string::npos;
-    throw UsageError(fmt::format(
-        "no help on '{}'{} (`plumb help` lists every topic, `plumb list settings WORD` searches)",
-        topic, is_key ? suggest_key(topic) : did_you_mean(topic, near)));
+    std::string mentioned;
+    for (const std::string& kind : kinds_that_mention(topic))
+        mentioned += fmt::format("{} `plumb list {} {}`", mentioned.empty() ? "; see" : ",", kind,
+                                 shell_quoted(topic));
+    throw UsageError(fmt::format("no help on '{}'{}{} (`plumb help` lists every topic)", topic,
+                                 is_key ? suggest_key(topic) : did_you_mean(topic, near),
+                                 mentioned));
 }
 
 void add_help_command(CLI::App& app) {

@@ -2,7 +2,6 @@
 
 #include "cli/run_folder.h"
 #include "core/check.h"
-#include "core/files.h"
 #include "core/text.h"
 
 #include <algorithm>
@@ -20,16 +19,6 @@ constexpr const char* kExamples = R"(Examples:
   plumb inspect runs/standard runs/attnres --measure write_share
   plumb inspect runs/* --csv > depth.csv
 )";
-
-std::string read_status(const fs::path& run) {
-    std::error_code ignored;
-    if (!fs::exists(run / "STATUS", ignored)) return "unknown";
-    const std::string text = read_file(run / "STATUS");
-    const std::string word = text.substr(0, text.find_first_of(" \n"));
-    for (const char* known : {"done", "running", "interrupted", "diverged", "failed"})
-        if (word == known) return word;
-    return "unknown";
-}
 
 std::string cell(double x) { return std::isnan(x) ? "," : fmt::format(",{}", x); }
 
@@ -65,7 +54,8 @@ std::string csv_line(const InspectedRun& run, std::size_t i) {
 
 InspectedRun read_inspected_run(const fs::path& run, Index step) {
     require_run(run, "inspect");
-    return {run.string(), read_status(run), read_stored_probe(run, step)};
+    StoredProbe probe = read_stored_probe(run, step);
+    return {run.string(), run_condition(run), std::move(probe)};
 }
 
 std::vector<const Measure*> chosen_measures(const InspectChoice& choice, std::size_t n_runs) {
@@ -95,7 +85,7 @@ std::string inspect_json(const std::vector<InspectedRun>& runs) {
         for (const Measure* m : measures_of(MeasurePlace::summary))
             if (m->summarise) summary[m->key] = m->summarise(run.probe.numbers(m->of));
         out.push_back({{"run", run.name},
-                       {"status", run.status},
+                       {"status", run.condition.status},
                        {"step", run.probe.step},
                        {"summary", summary},
                        {"depths", run.probe.depths}});
@@ -127,13 +117,16 @@ void add_inspect_command(CLI::App& app) {
     auto args = std::make_shared<Arguments>();
     CLI::App* command = app.add_subcommand(
         "inspect", "Runs by depth: shares, norms and gradients, as numbers and bars");
-    command->add_option("RUN", args->runs, "Folders of runs; several are shown side by side")
+    command
+        ->add_option("RUN", args->runs,
+                     "Folders of runs, or a folder that holds runs; several are shown side by side")
         ->required();
     command->add_option("--step", args->step, "The probe of this step (default: the last)")
         ->check(CLI::NonNegativeNumber);
     command
         ->add_option("--measure", args->choice.keys,
                      "Show this one; may be repeated (`plumb list measures`)")
+        ->type_name("MEASURE")
         ->allow_extra_args(false);
     command->add_flag("--all", args->choice.all,
                       "Show every measure, of several runs also those that only mean something "
@@ -143,8 +136,11 @@ void add_inspect_command(CLI::App& app) {
     command->footer(kExamples);
     command->callback([args] {
         std::vector<InspectedRun> runs;
-        for (const std::string& run : args->runs)
+        print_notes(for_each_run(typed_runs(args->runs), [&](const std::string& run) {
             runs.push_back(read_inspected_run(run, args->step));
+        }));
+        if (args->csv)  // which has no room for it
+            for (const InspectedRun& run : runs) note_unfinished(run.name);
         const std::string text = args->json ? inspect_json(runs)
                                  : args->csv
                                      ? inspect_csv(runs)

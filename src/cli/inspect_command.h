@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/terminal.h"
+#include "experiment/run_condition.h"
 #include "record/measures.h"
 #include "record/stored_probe.h"
 
@@ -17,8 +18,8 @@ namespace plumb {
 void add_inspect_command(CLI::App& app);
 
 struct InspectedRun {
-    std::string name;    // as it was typed
-    std::string status;  // done | running | interrupted | diverged | failed | unknown
+    std::string name;  // as it was typed
+    RunCondition condition;
     StoredProbe probe;
 };
 // Throws IoError if it is no run, or has no such probe (read_stored_probe).

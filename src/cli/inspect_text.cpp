@@ -89,7 +89,7 @@ std::string table_text(const std::vector<Row>& rows, std::span<const Column> col
                 for (const Row& r : rows) largest = std::fmax(largest, std::abs(number_at(c, r)));
             const double x = number_at(c, row);
             cells.push_back(short_number(x));
-            cells.push_back(bar(std::abs(x) / largest, bar_width, terminal));
+            cells.push_back(signed_bar(x / largest, bar_width, terminal));
         }
         table.add(cells);
     }
@@ -183,10 +183,16 @@ std::string summaries(const std::vector<InspectedRun>& runs, bool all) {
 std::string heading(const std::vector<InspectedRun>& runs) {
     std::string out;
     for (const InspectedRun& run : runs) {
-        const std::string state = run.status == "done" ? "" : ", not finished: " + run.status;
-        out += fmt::format("{}: step {}{}\n", printable_line(run.name), run.probe.step, state);
+        const std::string state = unfinished_text(run.name, run.condition);
+        out += fmt::format("{}: step {}{}\n", printable_line(run.name), run.probe.step,
+                           state.empty() ? "" : "; not finished: " + state);
     }
     return out + "\n";
+}
+
+std::string bar_legend(const char* scope, const Terminal& terminal) {
+    return fmt::format("Full bar: largest size of its {}; {} is negative.\n\n", scope,
+                       signed_bar(-1, 2, terminal));
 }
 
 }  // namespace
@@ -196,11 +202,11 @@ std::string inspect_text(const std::vector<InspectedRun>& runs, const InspectCho
     const auto measures = chosen_measures(choice, runs.size());
     std::string out = heading(runs);
     if (runs.size() == 1) {
-        out += "A full bar is the largest size of its column.\n\n";
+        out += bar_legend("column", terminal);
         for (const bool comparable : {true, false})
             out += measures_side_by_side(runs[0], measures, comparable, terminal);
     } else {
-        out += "A full bar is the largest size of its table.\n\n";
+        out += bar_legend("table", terminal);
         for (const Measure* m : measures) out += runs_side_by_side(runs, *m, terminal);
     }
     out += summaries(runs, choice.all);

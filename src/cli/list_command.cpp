@@ -162,6 +162,13 @@ std::vector<ListItem> list_items(const std::string& kind) {
                                  did_you_mean(kind, names), fmt::join(names, ", ")));
 }
 
+std::vector<std::string> kinds_that_mention(const std::string& word) {
+    std::vector<std::string> out;
+    for (const ListKind& kind : list_kinds())
+        if (word.size() >= 3 && !chosen_items(kind.name, word).empty()) out.push_back(kind.name);
+    return out;
+}
+
 std::string list_text(const std::string& kind, const Terminal& terminal, const std::string& word) {
     if (kind.empty()) return kinds_text(terminal);
     const std::vector<ListItem> items = chosen_items(kind, word);

@@ -31,6 +31,9 @@ const std::vector<ListKind>& list_kinds();
 // Throws UsageError unless `kind` is one of list_kinds().
 std::vector<ListItem> list_items(const std::string& kind);
 
+// The kinds that have an entry which holds `word` (of three letters or more).
+std::vector<std::string> kinds_that_mention(const std::string& word);
+
 // Entries that hold `word` somewhere, or all for "". `kind` empty: the kinds themselves.
 std::string list_text(const std::string& kind, const Terminal& terminal,
                       const std::string& word = "");

@@ -31,6 +31,7 @@ struct Arguments {
 MatrixFile read(const Arguments& args) {
     const CheckpointName name = parse_checkpoint_name(args.run);
     require_run(name.run, "matrix");
+    note_unfinished(name.run);
     Index step = args.step;
     if (!name.which.empty()) {
         if (step >= 0) throw UsageError("--step: the step is given already, by " + args.run);
@@ -64,7 +65,8 @@ void add_matrix_command(CLI::App& app) {
     command->add_option("RUN", args->run, "Folder of a run: RUN, RUN@STEP or RUN@best")->required();
     command->add_option("--step", args->step, "Of this step (default: the newest)")
         ->check(CLI::NonNegativeNumber);
-    command->add_option("--row", args->row, "These reads in full: 1..L+1, layer.3.mlp, output");
+    command->add_option("--row", args->row, "These reads in full: 1..L+1, layer.3.mlp, output")
+        ->type_name("L");
     command->add_option("--top", args->top, "How many sources are named for a read (--row: all)")
         ->check(CLI::NonNegativeNumber);
     command->add_flag("--weights", args->view.weights, "The map shows M itself");

@@ -82,17 +82,33 @@ std::string most_from(const MatrixXd& m, Index row, int top, bool shares) {
     return out;
 }
 
+std::string wrapped(const std::string& text, const Terminal& terminal) {
+    std::string out;
+    for (const std::string& line : wrap(text, terminal.width)) out += line + "\n";
+    return out;
+}
+
+// What the shades of heat_cell say; not to be wrapped, as a coloured cell is a blank.
+std::string heat_legend(bool has_negative, bool shares, const Terminal& terminal) {
+    const char* what = shares ? "share" : "weight";
+    std::string out;
+    for (const double at : {0.0, 0.25, 0.5, 0.75, 1.0}) out += heat_cell(at, 1, 1, terminal);
+    out += fmt::format("  from none to the largest {} of the row\n", what);
+    if (!has_negative) return out;
+    return out + fmt::format("{}     a negative {}\n", heat_cell(-1, 1, 2, terminal), what);
+}
+
 // Rows of attention and of MLP apart, as in Fig. 8 of arXiv:2603.15031, then the output.
 std::string heat_map(const MatrixXd& m, bool shares, int top, const Terminal& terminal) {
     const Index n = m.rows();
     if (terminal.width < 60) top = std::min(top, 1);
     const int most = top * (shares ? 8 : 10);  // "12 -34%, ", "12 -0.345, "
     const Columns columns = fit_columns(n, terminal.width - kLabel - 2 - most);
-    std::string out = fmt::format("Row l: what sublayer l reads from sources 0..{}", n - 1);
-    if (columns.per_cell > 1) out += fmt::format(", {} to a cell", columns.per_cell);
-    out += fmt::format(";\na full cell is the largest {} of its row. Right: reads most from\n",
-                       shares ? "share" : "weight");
-    out += ruler(n, columns);
+    std::string about = fmt::format("Row l: what sublayer l reads from sources 0..{}", n - 1);
+    if (columns.per_cell > 1)
+        about += fmt::format(", {} to a cell (the largest shows)", columns.per_cell);
+    std::string out = wrapped(about + ". Right: what it reads most from.", terminal);
+    out += heat_legend(m.minCoeff() < 0, shares, terminal) + ruler(n, columns);
     const auto rows = [&](const char* title, Index first, Index last) {
         out += fmt::format("{}\n", title);
         for (Index r = first; r < last; r += 2) {
@@ -130,14 +146,18 @@ std::string matrix_text(const MatrixFile& file, const MatrixView& view, const Te
     const auto tokens = token_ranks(file, view.tolerance);
     const Index n = file.mean.rows();
     const bool shares = file.share && !view.weights;
-    std::string out = shares
-                          ? "Share of every source in every read, mean over validation tokens; "
-                            "rows sum to 100%\n\n"
-                          : "Depth-mixing matrix M, mean over validation tokens (its scale is of "
-                            "this mixer only)\n\n";
+    std::string out = wrapped(
+        shares ? "Share of every source in every read, mean over validation tokens; rows sum to "
+                 "100%"
+               : "Depth-mixing matrix M, mean over validation tokens (its scale is of this mixer "
+                 "only)",
+        terminal);
+    out += "\n";
     out += heat_map(shares ? *file.share : file.mean, shares, view.top, terminal);
     out += "\nCut r of M: what sublayers r.. read from sources 0..r-1\n" + cut_table(f, tokens);
-    out += "The mean over tokens can have a larger rank than any token's matrix.\n\n";
+    out +=
+        wrapped("The mean over tokens can have a larger rank than any token's matrix.", terminal);
+    out += "\n";
     out += fmt::format("mixer: {}\nstep: {}\nsublayers: {}\n", printable_line(file.mixer),
                        file.step, n - 1);
     out += fmt::format("cut_rank: {}\n", f.max_cut_rank);

@@ -72,6 +72,14 @@ std::string bar(double fraction, int width, const Terminal& terminal) {
     return repeat("█", n / 8) + part + repeat(" ", width - n / 8 - (part.empty() ? 0 : 1));
 }
 
+std::string signed_bar(double fraction, int width, const Terminal& terminal) {
+    if (!(fraction < 0)) return bar(fraction, width, terminal);
+    if (width <= 0) return "";
+    const double filled = std::min(-fraction, 1.0);
+    const int n = std::max(1, static_cast<int>(std::lround(filled * width)));
+    return repeat(terminal.unicode ? "░" : "-", n) + repeat(" ", width - n);
+}
+
 std::string heat_cell(double value, double largest, int width, const Terminal& terminal) {
     if (!std::isfinite(value)) return repeat("?", width);
     const double share = largest > 0 ? std::min(std::abs(value) / largest, 1.0) : 0;
@@ -155,6 +163,16 @@ void ProgressLine::note(std::string_view text) {
 void ProgressLine::finish() {
     if (!shown_.empty()) put("\n");
     shown_.clear();
+}
+
+void WorkProgress::update(double fraction, std::string_view text) {
+    constexpr double kLongestWait = 60;
+    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+    if (seconds < wait_) return;
+    if (!interactive_) wait_ = seconds + std::min(seconds, kLongestWait);
+    const std::string left =
+        fraction > 0 ? ", ETA " + human_seconds(seconds * (1 - fraction) / fraction) : "";
+    line_.update(fraction, fmt::format("{:.0f}%{} | {}", 100 * fraction, left, text));
 }
 
 }  // namespace plumb

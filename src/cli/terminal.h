@@ -4,6 +4,7 @@
 
 #include "core/text.h"
 
+#include <chrono>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -25,8 +26,9 @@ struct Terminal {
 std::string cut_to_width(std::string_view text, int width);
 
 // A bar of exactly `width` columns filled from the left; `fraction` is clamped to [0, 1], NaN is
-// empty.
+// empty. signed_bar takes [-1, 1]: a negative one is as long and pale (ASCII: of '-').
 std::string bar(double fraction, int width, const Terminal& terminal);
+std::string signed_bar(double fraction, int width, const Terminal& terminal);
 
 // One cell of a heat map, `width` columns: value / largest in [-1, 1]; signs differ by colour, or
 // by a leading '-'. NaN shows as '?'.
@@ -73,6 +75,26 @@ private:
     std::FILE* out_;
     Terminal terminal_;
     std::string shown_;
+};
+
+// The progress of work that may be over in a moment: nothing until `patience` seconds have passed,
+// then how much is done and how long the rest takes. On a terminal that is redrawn at every update;
+// elsewhere lines come ever more slowly, up to one a minute.
+class WorkProgress {
+public:
+    WorkProgress(std::FILE* out, Terminal terminal, double patience = 2)
+        : line_(out, terminal), interactive_(terminal.interactive), wait_(patience) {}
+
+    // Of all the work, and what is being done.
+    void update(double fraction, std::string_view text);
+    void finish() { line_.finish(); }
+
+private:
+    using Clock = std::chrono::steady_clock;
+    ProgressLine line_;
+    bool interactive_;
+    double wait_;  // seconds from start_ until the next line
+    Clock::time_point start_ = Clock::now();
 };
 
 }  // namespace plumb

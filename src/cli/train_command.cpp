@@ -226,9 +226,10 @@ void add_train_command(CLI::App& app) {
                     "how other processes are kept out; lease: on file systems without locks")
         ->type_name("flock|lease");
     cmd->add_option(
-        "--init-from", o->init_from,
-        "start from the weights of RUN, RUN@STEP or RUN@best, of any mixer, with a fresh "
-        "optimizer; mixer parameters that RUN has not keep their own start");
+           "--init-from", o->init_from,
+           "start from the weights of RUN, RUN@STEP or RUN@best, of any mixer, with a fresh "
+           "optimizer; mixer parameters that RUN has not keep their own start")
+        ->type_name("RUN");
     cmd->add_flag("--dry-run", o->dry_run,
                   "print settings, parameters, memory and time, then stop");
     cmd->add_flag("--plan", o->plan, "like --dry-run, with every tensor by name");

@@ -4,6 +4,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/text.h"
+#include "experiment/run_settings.h"
 
 #include <nlohmann/json.hpp>
 
@@ -36,7 +37,7 @@ Index TrainedRun::vocab() const {
 TrainedRun open_trained_run(const std::string& text, const std::string& command) {
     const CheckpointName name = parse_checkpoint_name(text);
     require_run(name.run, command);
-    return {name, load_run_config(name.run), load_model(name)};
+    return {name, load_run_config(name.run), load_model(name), command};
 }
 
 void restore_weights(const TrainedRun& run, ParamStore<float>& params) {
@@ -77,25 +78,33 @@ std::optional<Tokenizer> tokenizer_of(const TrainedRun& run) {
 
 std::unique_ptr<Dataset> open_run_data(const TrainedRun& run, const std::string& folder,
                                        EvalSplit split) {
+    const std::string name = run.folder().string();
+    const std::string with_data =
+        fmt::format("plumb {} {} --data DIR", run.command, shell_quoted(run.name.text()));
     DataConfig config = run.config.data;
-    if (!folder.empty()) {
+    if (folder.empty()) {
+        require_data_there(run.folder(), config, with_data);
+    } else {
+        std::error_code ignored;
         config = {};
-        config.path = folder;
+        config.path = folder;  // as its meta.json says, or as the run's own were read
+        if (!fs::exists(fs::path(folder) / "meta.json", ignored))
+            config.dtype = run.config.data.dtype;
     }
     auto data = open_dataset(config, run.config.model.resolved().context, split);
-    const std::string name = run.folder().string();
     if (folder.empty() ? data->vocab() != run.vocab() : data->vocab() > run.vocab())
         throw UsageError(fmt::format("{}: {} was trained with a vocabulary of {}", data->describe(),
                                      name, run.vocab()));
-    if (folder.empty()) {
-        const auto trained_on = run.checkpoint.state.find("data");
-        if (trained_on == run.checkpoint.state.end() || *trained_on != data->fingerprint())
-            throw UsageError(fmt::format(
-                "{} is not the data that {} was trained on; `plumb eval {} --data DIR` scores "
-                "other text",
-                data->describe(), name, shell_quoted(name)));
-        return data;
-    }
+    const auto trained_on = [&] {
+        const auto kept = run.checkpoint.state.find("data");
+        return kept != run.checkpoint.state.end() && *kept == data->fingerprint();
+    };
+    if (folder.empty() && !trained_on())
+        throw UsageError(
+            fmt::format("{} is not the data that {} was trained on; to use others with the same "
+                        "tokenizer: {}",
+                        data->describe(), name, with_data));
+    if (folder.empty() || (!keeps_text(run) && trained_on())) return data;
     check_same_tokenizer(*data, tokenizer_of(run), name);
     return data;
 }

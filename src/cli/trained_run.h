@@ -14,6 +14,7 @@ struct TrainedRun {
     CheckpointName name;
     Config config;
     ModelCheckpoint checkpoint;
+    std::string command;  // that uses it, for hints
 
     const std::filesystem::path& folder() const { return name.run; }
     Index step() const { return checkpoint.step(); }
@@ -21,7 +22,7 @@ struct TrainedRun {
 };
 
 // text: RUN, RUN@STEP or RUN@best. Throws IoError for what is missing or damaged, UsageError for
-// what cannot be meant; `command` is named in hints.
+// what cannot be meant.
 TrainedRun open_trained_run(const std::string& text, const std::string& command);
 
 // Copies the weights. Throws IoError if names or shapes differ or a number is not finite.
@@ -38,7 +39,8 @@ std::optional<TokenMeta> token_meta(const TrainedRun& run);
 std::optional<Tokenizer> tokenizer_of(const TrainedRun& run);
 
 // The data of the run, or those of `folder`, whose tokens must mean the same. Throws UsageError if
-// they do not, or if the run's own data are not those it was trained on.
+// they do not, or if the run's own data are not those it was trained on; IoError if those are not
+// there, and then never advises to prepare others in their place.
 std::unique_ptr<Dataset> open_run_data(const TrainedRun& run, const std::string& folder = "",
                                        EvalSplit split = EvalSplit::val);
 

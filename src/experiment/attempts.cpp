@@ -6,6 +6,7 @@
 #include "core/process.h"
 #include "experiment/manifest.h"
 #include "experiment/memory_use.h"
+#include "experiment/run_condition.h"
 #include "plumb/git_info.h"
 #include "record/jsonl.h"
 
@@ -45,17 +46,6 @@ void keep_until(Json& attempt, long step) {
     attempt["time_s"] = number_or_0(attempt, "time_s") * (end - from) / (to - from);
 }
 
-// The last step that the log reached: how far a killed attempt came.
-long last_logged_step(const fs::path& run) {
-    long step = -1;
-    std::error_code ignored;
-    if (fs::exists(run / "metrics.jsonl", ignored))
-        for (const auto& line : read_jsonl(run / "metrics.jsonl"))
-            if (const auto s = line.find("step"); s != line.end() && s->is_number_integer())
-                step = std::max(step, s->get<long>());
-    return step;
-}
-
 }  // namespace
 
 Attempt::Attempt(fs::path run, RunLock& lock, const AttemptFacts& facts, long from_step)
@@ -67,7 +57,7 @@ Attempt::Attempt(fs::path run, RunLock& lock, const AttemptFacts& facts, long fr
             if (key != "boot_id" && key != "start_ticks" && key != "since" && key != "plumb")
                 dead[key] = value;
         dead["end"] = nullptr;
-        dead["to_step"] = last_logged_step(run_);
+        dead["to_step"] = last_logged_step(run_);  // how far it came
         dead["exit"] = nullptr;
         dead["why"] = "killed: it did not come to write this line";
         file.write(dead);

@@ -3,6 +3,8 @@
 #include "core/text.h"
 #include "experiment/config_fields.h"
 
+#include <algorithm>
+
 namespace plumb {
 
 std::vector<std::pair<std::string, std::string>> values(const Config& config) {
@@ -49,14 +51,23 @@ std::vector<FieldInfo> fields() {
 }
 
 std::string suggest_key(const std::string& key) {
+    if (key == "data") return "; did you mean data.path=DIR or data.task=NAME?";
     const auto last = [](const std::string& k) { return k.substr(k.find('.') + 1); };
     std::vector<std::string> of_table, all;  // last parts: of the table typed, of any table
+    bool is_table = false;
+    std::string one_word = key;  // gate_bias, typed as gate.bias
+    std::replace(one_word.begin(), one_word.end(), '.', '_');
     for (const FieldInfo& f : fields()) {
-        if (last(f.key) == last(key)) return fmt::format("; did you mean '{}'?", f.key);
+        if (last(f.key) == last(key) || last(f.key) == one_word)
+            return fmt::format("; did you mean '{}'?", f.key);
+        is_table = is_table || f.key.starts_with(key + ".");
         all.push_back(last(f.key));
         if (f.key == key.substr(0, key.find('.') + 1) + last(f.key))
             of_table.push_back(last(f.key));
     }
+    if (is_table)
+        return fmt::format("; it is a group of settings, `plumb list settings {}.` shows them",
+                           key);
     std::string word = nearest(last(key), of_table);
     if (word.empty()) word = nearest(last(key), all);
     for (const FieldInfo& f : fields())

@@ -34,13 +34,14 @@ std::vector<Intervention> one_at_a_time(const std::string& kind, int sublayers) 
 
 Intervention combined(const InterventionOptions& o, int sublayers) {
     Intervention all{"", Interventions(sublayers), {}};
-    const auto add = [&](const char* kind, const std::string& typed, auto&& apply) {
-        if (typed.empty()) return;
-        apply(all.what, typed);
-        all.name += fmt::format("{}{} {}", all.name.empty() ? "" : "; ", kind, typed);
+    const auto add = [&](const char* kind, const std::vector<std::string>& list, auto&& apply) {
+        for (const std::string& typed : list) {
+            apply(all.what, typed);
+            all.name += fmt::format("{}{} {}", all.name.empty() ? "" : "; ", kind, typed);
+        }
     };
-    for (const std::string& swap : o.swap) add("swap", swap, add_swap);
-    for (const std::string& gain : o.gain) add("gain", gain, add_gain);
+    add("swap", o.swap, add_swap);
+    add("gain", o.gain, add_gain);
     add("drop", o.drop, add_drop);
     add("mask", o.mask, add_mask);
     return all;
@@ -94,11 +95,10 @@ nlohmann::ordered_json to_json(const Change& change, double loss) {
 
 std::vector<Intervention> interventions(const InterventionOptions& o, int sublayers) {
     std::vector<std::string> all;
-    if (o.drop == "all") all.emplace_back("drop");
-    if (o.mask == "all") all.emplace_back("mask");
-    for (const std::string& swap : o.swap)
-        if (swap == "all") all.emplace_back("swap");
-    const std::size_t asked = !o.drop.empty() + !o.mask.empty() + o.swap.size() + o.gain.size();
+    for (const auto& [kind, list] :
+         {std::pair{"drop", &o.drop}, {"mask", &o.mask}, {"swap", &o.swap}})
+        if (std::find(list->begin(), list->end(), "all") != list->end()) all.emplace_back(kind);
+    const std::size_t asked = o.drop.size() + o.mask.size() + o.swap.size() + o.gain.size();
     if (!all.empty() && asked > 1)
         throw UsageError(fmt::format(
             "--{} all is a list of interventions, one at a time; give nothing beside it",
@@ -130,8 +130,11 @@ void score_run(const Context& ctx, Model<float>& model, const Dataset& data,
     const auto score = [&](const Interventions* what) {
         model.intervene(what);
         const Evaluation e =
-            evaluate(ctx, model, data, n_sequences > 0 ? n_sequences : data.val_sequences());
-        if (progress) progress(++done / passes);
+            evaluate(ctx, model, data, n_sequences > 0 ? n_sequences : data.val_sequences(),
+                     nullptr, [&](double share) {
+                         if (progress) progress((done + share) / passes);
+                     });
+        done += 1;
         return e;
     };
     out.score = score(nullptr);

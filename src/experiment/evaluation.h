@@ -16,9 +16,9 @@ namespace plumb {
 // ---- what is changed ---------------------------------------------------------------------------
 
 struct InterventionOptions {
-    std::string drop, mask;  // of model/interventions.h; "all": one at a time
-    std::vector<std::string> swap,
-        gain;          // swap = {"all"}: every block with the next, one at a time
+    // Of model/interventions.h; {"all"}: drops or masks one at a time, or every block swapped with
+    // the next, one at a time.
+    std::vector<std::string> drop, mask, swap, gain;
     int controls = 0;  // random ones beside each change that has drops or masks
     long seed = 1;     // of the controls
 };
@@ -53,7 +53,7 @@ struct RunScore {
 };
 
 // Scores the model as it is and with each intervention, on the first n_sequences of the split (0:
-// all of it), and leaves it without any. progress: of the passes over the split, from 0 to 1.
+// all of it), and leaves it without any. progress: from 0 to 1.
 void score_run(const Context& ctx, Model<float>& model, const Dataset& data,
                const std::vector<Intervention>& changes, Index n_sequences,
                const std::function<void(double)>& progress, RunScore& out);

@@ -2,8 +2,11 @@
 
 #include "core/json.h"
 #include "core/size.h"
+#include "core/text.h"
 #include "experiment/run_lock.h"
 #include "experiment/run_session.h"
+#include "experiment/run_settings.h"
+#include "experiment/start_weights.h"
 
 namespace plumb {
 namespace fs = std::filesystem;
@@ -12,23 +15,6 @@ namespace {
 RunResult already_ended(const fs::path& run, const std::string& status) {
     return {status == "done" ? RunOutcome::already_done : RunOutcome::already_diverged,
             read_json_object(run / "summary.json")};
-}
-
-// --init-from RUN says the newest checkpoint; the run keeps which that was, so that it starts from
-// the same one however often it is started.
-Config with_settled_start(Config config, const fs::path& out) {
-    std::string& from = config.train.init_from;
-    if (from.empty()) return config;
-    const CheckpointName name = parse_checkpoint_name(from);
-    if (!name.which.empty()) return config;
-    std::error_code ignored;
-    if (fs::exists(out / "config.toml", ignored)) {
-        const std::string before = load_run_config(out).train.init_from;
-        if (!before.empty() && parse_checkpoint_name(before).run == name.run)
-            return from = before, config;
-    }
-    from = CheckpointName{name.run, std::to_string(load_model(name).step())}.text();
-    return config;
 }
 
 // Before the lock, so that what is refused leaves no trace. A process at work in the folder
@@ -50,7 +36,13 @@ RunResult run_training(const RunOptions& asked, const RunObserver& observer, con
     options.config = with_settled_start(asked.config, asked.out);
     RunStart start = inspect_unless_busy(options);
     if (!start.ended.empty()) return already_ended(options.out, start.ended);
+    if (start.continues)
+        require_data_there(options.out, options.config.data,
+                           fmt::format("plumb train --out {} --resume auto data.path=DIR",
+                                       shell_quoted(options.out.string())));
     RunPlan plan = plan_run(options.config, options.context);
+    if (!options.config.train.init_from.empty() && !start.checkpoint)
+        require_fitting_weights(options.config, plan.trainer->model());
     check_memory(plan.trainer->planned_bytes());
     RunLock lock(options.out, options.lock);
     // Again: another process may have been here before the lock was ours.

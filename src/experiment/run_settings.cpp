@@ -4,6 +4,7 @@
 #include "core/json.h"
 #include "train/dataset.h"
 #include "train/schedule.h"
+#include "train/token_files.h"
 #include "train/token_meta.h"
 
 #include <algorithm>
@@ -53,7 +54,17 @@ LoadedConfig load_run_settings(const fs::path& dir, Resume resume, const fs::pat
     std::error_code ignored;
     const fs::path own = dir / "config.toml";
     const bool goes_on = resume != Resume::never && !dir.empty() && fs::exists(own, ignored);
-    if (!goes_on || !toml_path.empty()) return load_config(toml_path, overrides);
+    if (!goes_on || !toml_path.empty()) {
+        LoadedConfig loaded = load_config(toml_path, overrides);
+        const DataConfig& data = loaded.config.data;
+        if (resume == Resume::automatic && !dir.empty() && !goes_on && data.path.empty() &&
+            data.task.empty())
+            throw UsageError(fmt::format(
+                "--out {}: {}. To go on with a run, check its name; to begin one there, say what "
+                "it trains on: data.path=DIR or data.task=NAME",
+                dir.string(), fs::exists(dir, ignored) ? "holds no run" : "no such folder"));
+        return loaded;
+    }
     try {
         return load_run_config(dir, overrides);
     } catch (const UsageError& e) {
@@ -98,12 +109,24 @@ void require_same_settings(const fs::path& dir, const Config& there, const Confi
                         where, differing));
     if (there.train.steps == here.train.steps || same_steps(there.train, here.train, completed))
         return;
+    if (here.train.steps < completed)
+        throw UsageError(fmt::format(
+            "--out {}: train.steps={} is less than the {} steps that the run has made; steps are "
+            "not taken back. Give train.steps={} or more, or leave it out",
+            where, here.train.steps, completed, completed));
     throw UsageError(fmt::format(
         "--out {}: train.steps cannot change from {} to {} after step {}: with train.schedule={} "
         "the steps already taken would have had other learning rates. A new run can start from its "
         "weights: plumb train --init-from {}@{} --out DIR",
         where, there.train.steps, here.train.steps, completed, here.train.schedule, where,
         completed));
+}
+
+void require_data_there(const fs::path& dir, const DataConfig& data, const std::string& next) {
+    if (data.path.empty() || holds_token_files(data.path)) return;
+    throw IoError(fmt::format(
+        "the data of {} are not in data.path={}{}. If they are elsewhere now: {}", dir.string(),
+        data.path, fs::path(data.path).is_relative() ? ", seen from this folder" : "", next));
 }
 
 void require_same_data(const fs::path& dir, const Config& there, const Config& here) {

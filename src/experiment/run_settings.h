@@ -33,6 +33,12 @@ std::string setting_differences(const NumberSettings& there, const NumberSetting
 void require_same_settings(const std::filesystem::path& dir, const Config& there,
                            const Config& here, long completed);
 
+// Throws IoError where the token files of the run in `dir` are not in data.path, as for a run that
+// was copied or moved. Preparing a text there would make them other data: the advice is `next`, a
+// command that is told where they are now. Built-in tasks are always there.
+void require_data_there(const std::filesystem::path& dir, const DataConfig& data,
+                        const std::string& next);
+
 // Throws UsageError if data.path names other data than the run in `dir` was made with. A run that
 // has ended needs no data: where they are gone and nobody names others, nothing is compared.
 void require_same_data(const std::filesystem::path& dir, const Config& there, const Config& here);

@@ -38,6 +38,11 @@ void warn_of_schedule(const TrainConfig& t, std::vector<std::string>& out) {
             "never gets beyond {:.3g} of train.lr={}; usual is train.warmup={}",
             t.warmup, t.steps, learning_rate(t, t.steps - 1) / t.lr, t.lr,
             std::max(1L, t.steps / 10)));
+    else if (t.warmup > 1 && 2 * t.warmup > t.steps)
+        out.push_back(fmt::format(
+            "train.warmup={} is more than half of the {} steps: most of the run has a smaller "
+            "learning rate than train.lr={}; usual is train.warmup={}",
+            t.warmup, t.steps, t.lr, std::max(1L, t.steps / 10)));
     else if (t.schedule == "wsd" &&
              static_cast<double>(t.warmup) + t.decay_fraction * static_cast<double>(t.steps) >
                  static_cast<double>(t.steps))

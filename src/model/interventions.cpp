@@ -115,13 +115,20 @@ void add_drop(Interventions& what, const std::string& text) {
 }
 
 void add_gain(Interventions& what, const std::string& text) {
-    const auto equals = text.find('=');
-    double gain = 0;
-    if (equals == text.npos || !read_number(text.substr(equals + 1), gain) || !std::isfinite(gain))
+    std::string sublayers;  // up to the next number
+    for (const std::string& item : split(text, ',')) {
+        const auto equals = item.find('=');
+        sublayers += (sublayers.empty() ? "" : ",") + item.substr(0, equals);
+        if (equals == item.npos) continue;
+        double gain = 0;
+        if (!read_number(item.substr(equals + 1), gain) || !std::isfinite(gain)) break;
+        for (const int l : parse_depths(sublayers, what.sublayers(), "--gain", true))
+            what.gain[at(l)] *= gain;
+        sublayers.clear();
+    }
+    if (!sublayers.empty())
         throw UsageError(
             fmt::format("--gain {}: use SUBLAYER=NUMBER, for example --gain 5=0.5", text));
-    for (const int l : parse_depths(text.substr(0, equals), what.sublayers(), "--gain", true))
-        what.gain[at(l)] *= gain;
 }
 
 void add_swap(Interventions& what, const std::string& text) {

@@ -48,7 +48,7 @@ std::vector<int> parse_depths(const std::string& text, int sublayers, const std:
 std::vector<int> parse_reads(const std::string& text, int sublayers, const std::string& option);
 // "5,layer.3": v := 0.
 void add_drop(Interventions& what, const std::string& text);
-// "5=0.5" or "layer.3=0": v := G v. Gains of one sublayer multiply.
+// "5=0.5", "layer.3=0" or "1,2=0.5,3=2": v := G v. Gains of one sublayer multiply.
 void add_gain(Interventions& what, const std::string& text);
 // "4,7" or "layer.1,layer.2": what runs at the two places is exchanged; one after the other if
 // there are several.

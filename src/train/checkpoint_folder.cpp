@@ -201,6 +201,10 @@ fs::path find_checkpoint(const CheckpointName& name) {
     fs::path best = folder_of(name.run) / kBest;
     const bool has_best = fs::exists(best / "DONE", ignored);
     if (name.which == kBest && has_best) return best;
+    if (!fs::is_directory(name.run, ignored))
+        throw IoError(fmt::format("{}: no such folder; check the name of the run", run));
+    if (all.empty() && !fs::exists(name.run / "config.toml", ignored))
+        throw IoError(fmt::format("{} is not a run: it has no config.toml", run));
     if (all.empty())
         throw IoError(
             fmt::format("{} has no checkpoint yet; train it to the end, or lower "

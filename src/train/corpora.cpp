@@ -71,8 +71,8 @@ SourceText load_source(const std::string& name) {
                         "--out DIR",
                         name, shell_quoted(name)));
     if (!fs::exists(name))
-        throw UsageError(fmt::format("'{}' is neither a corpus ({}) nor a file{}", name,
-                                     fmt::join(names, ", "), did_you_mean(name, names)));
+        throw IoError(fmt::format("'{}' is neither a corpus ({}) nor a file{}", name,
+                                  fmt::join(names, ", "), did_you_mean(name, names)));
     SourceText source{name, read_file(name), ""};
     if (source.text.empty())
         throw UsageError(fmt::format("{} is empty; name a file with text", name));

@@ -25,7 +25,8 @@ struct SourceText {
 };
 
 // The text of a corpus of the table, or of a file. Throws IoError if it cannot be had (and says how
-// to get it) and UsageError if `name` is neither a corpus nor a file, or names an empty file.
+// to get it), also if `name` is neither a corpus nor a file; UsageError for a folder or an empty
+// file.
 SourceText load_source(const std::string& name);
 
 }  // namespace plumb

@@ -19,7 +19,7 @@ Index load_validation(Model<float>& model, const Dataset& data, Index pass, Inde
 }
 
 Evaluation evaluate(const Context& ctx, Model<float>& model, const Dataset& data, Index n_sequences,
-                    const StopFlag* stop) {
+                    const StopFlag* stop, const std::function<void(double)>& progress) {
     Evaluation e;
     const Index wanted = std::min(n_sequences, data.val_sequences());
     double total = 0;
@@ -32,6 +32,7 @@ Evaluation evaluate(const Context& ctx, Model<float>& model, const Dataset& data
         total += static_cast<double>(scored) * model.forward(ctx);
         if (model.overflowed_read() > 0) total = std::numeric_limits<double>::quiet_NaN();
         e.tokens += scored;
+        if (progress) progress(static_cast<double>(e.sequences) / static_cast<double>(wanted));
         if (!std::isfinite(total)) break;  // with the batch that did it still loaded
     }
     if (e.tokens > 0) e.loss = total / static_cast<double>(e.tokens);

@@ -6,6 +6,8 @@
 #include "train/dataset.h"
 #include "train/stop.h"
 
+#include <functional>
+
 namespace plumb {
 
 struct Evaluation {
@@ -17,8 +19,10 @@ struct Evaluation {
 
 // Of the first n_sequences sequences of Dataset::val_batch, at most val_sequences(). Without
 // dropout; parameters and gradients stay. Throws Stopped between passes once `stop` is set.
+// progress: called after each pass, with the share of the sequences that is done.
 Evaluation evaluate(const Context& ctx, Model<float>& model, const Dataset& data, Index n_sequences,
-                    const StopFlag* stop = nullptr);
+                    const StopFlag* stop = nullptr,
+                    const std::function<void(double)>& progress = {});
 
 // Of the whole validation split, every token once.
 inline Evaluation evaluate_split(const Context& ctx, Model<float>& model, const Dataset& data,

@@ -83,14 +83,8 @@ std::unique_ptr<RunText> open_run_text(const fs::path& run, const DataConfig& co
                                        Index context) {
     const fs::path file = folder_of(run) / "meta.json";
     std::error_code ignored;
-    if (!fs::exists(file, ignored)) {
-        if (!config.path.empty() && !fs::is_directory(config.path, ignored))
-            throw IoError(fmt::format(
-                "{} keeps no tokenizer, as runs of earlier versions do not, and the data it was "
-                "trained on are not at {}; put them there again, seen from this folder",
-                run.string(), config.path));
+    if (!fs::exists(file, ignored))
         return std::make_unique<OfDataset>(open_dataset(config, context));
-    }
     if (const auto vocab = vocab_without_tokenizer(file)) return std::make_unique<Numbers>(*vocab);
     try {
         return std::make_unique<Text>(read_token_meta(folder_of(run))->tokenizer);

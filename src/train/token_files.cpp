@@ -272,14 +272,29 @@ private:
 
 }  // namespace
 
+bool holds_token_files(const fs::path& folder) {
+    std::error_code ignored;
+    return fs::exists(folder / "train.bin", ignored) && fs::exists(folder / "val.bin", ignored);
+}
+
 std::unique_ptr<Dataset> open_token_files(const DataConfig& config, Index context,
                                           EvalSplit split) {
     const std::string& folder = config.path;
+    if (fs::exists(folder) && !fs::is_directory(folder)) {
+        const fs::path parent = fs::path(folder).parent_path();
+        throw IoError(
+            holds_token_files(parent)
+                ? fmt::format("data.path={}: is a file; name the folder it is in: data.path={}",
+                              folder, shell_quoted(parent.empty() ? "." : parent.string()))
+                : fmt::format("data.path={}: is a file, not a folder of tokens. Make one from it, "
+                              "then train on that: plumb data prepare {} --out DIR",
+                              folder, shell_quoted(folder)));
+    }
     if (!fs::is_directory(folder))
         throw IoError(
             fmt::format("data.path={}: no such folder. Make it from the text it is to hold: plumb "
                         "data prepare TEXT --out {} (TEXT: austen, kjv or files)",
-                        folder, folder));
+                        folder, shell_quoted(folder)));
     if (is_unfinished(folder))
         throw IoError(fmt::format(
             "data.path={}: `plumb data prepare` was interrupted before this folder was whole; type "

@@ -18,6 +18,9 @@ Index val_window(std::uint64_t sequence, Index n_tokens, Index context);
 // Sequences that score every token but the first once.
 Index n_val_windows(Index n_tokens, Index context);
 
+// A folder with train.bin and val.bin in it, whatever they are worth.
+bool holds_token_files(const std::filesystem::path& folder);
+
 // Opens the folder config.path. The type of the numbers is config.dtype, else what the files or
 // meta.json say. The vocabulary is config.vocab, else that of meta.json or meta.pkl, else the
 // largest token + 1. Without a tokenizer (a meta.json, or a meta.pkl with single characters) there

@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include "core/flush_to_zero.h"
+#include "mixers/parameter_kind.h"
 #include "ops/reduce.h"
 #include "train/divergence.h"
 #include "train/schedule.h"
@@ -19,7 +20,7 @@ std::vector<UpdateRange> update_ranges(const ParamStore<float>& params, const Mi
     for (const ParamSpec& s : params.specs()) {
         UpdateRange& range = ranges.emplace_back(UpdateRange{s.offset + s.shape.count(), s.decay});
         if (s.group != Group::mixer) continue;
-        const std::string kind = mixer_kind(s.name);
+        const std::string kind = parameter_kind(s.name);
         range.trained =
             std::find(mixer.freeze.begin(), mixer.freeze.end(), kind) == mixer.freeze.end();
         range.lr_scale = mixer.lr_scale;

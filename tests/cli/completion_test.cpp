@@ -65,6 +65,12 @@ TEST_CASE("completion offers commands, options, settings, values and topics", "[
     CHECK(offered({"help", "attnres_"}) == std::set<std::string>{"attnres_block"});
     CHECK(offered({"check", "hyp"}) == std::set<std::string>{"hyper"});
     CHECK(offered({"inspect", ""}) == std::set<std::string>{":folders"});
+    CHECK(offered({"inspect", "a", "--measure", "write_s"}) ==
+          std::set<std::string>{"write_share"});
+    CHECK(offered({"eval", "--split", ""}) == std::set<std::string>{"val", "test"});
+    CHECK(offered({"train", "--init-from", ""}) == std::set<std::string>{":folders"});
+    CHECK(offered({"data", "prepare", "au"}) == std::set<std::string>{"austen", ":files"});
+    CHECK(offered({"train", "--label", ""}).empty());  // any text, and no name of a corpus
     CHECK(offered({"nonsense", "x"}).empty());
 }
 

@@ -92,6 +92,16 @@ TEST_CASE("eval shows what a sublayer, a source and an order are worth", "[cli][
                                "--swap", "3,4", "--sequences", "8"})["runs"][0]["changes"];
     REQUIRE(several.size() == 1);
     CHECK(several[0]["name"] == "swap 3,4; gain 2=0.5; drop 1; mask output:0");
+    // Any of them several times is all of them, as is a list.
+    const auto loss = [&](std::vector<std::string> args) {
+        args.insert(args.begin(), {run, "--sequences", "8"});
+        return eval(args)["runs"][0]["changes"][0]["loss"];
+    };
+    CHECK(loss({"--drop", "1", "--drop", "3"}) == loss({"--drop", "1,3"}));
+    CHECK(loss({"--mask", "1", "--mask", "output:2"}) == loss({"--mask", "1,output:2"}));
+    CHECK(loss({"--gain", "1,2=0.5", "--gain", "4=2"}) == loss({"--gain", "1,2=0.5,4=2"}));
+    CHECK(loss({"--gain", "1,2=0.5,4=2"}) != loss({"--gain", "1,2=0.5"}));
+    check_answer({"eval", run, "--gain", "1=0.5,2"}, 2, "--gain 5=0.5");
 }
 
 TEST_CASE("eval averages over seeds, and over nothing else", "[cli][eval]") {

@@ -124,7 +124,7 @@ TEST_CASE("generate says what is wrong with a folder", "[cli]") {
     const TempFolder temp;
     check_answer({"generate", temp / "none"}, 4, "does not exist");
     check_answer({"generate", temp.path()}, 4, "is not a run");
-    check_answer({"generate"}, 2, "run");
+    check_answer({"generate"}, 2, "RUN");
 }
 
 TEST_CASE("generate names a character that the tokenizer does not know", "[cli]") {
@@ -178,6 +178,17 @@ TEST_CASE("generate takes any checkpoint, and a prompt from a file", "[cli]") {
     check_answer({"generate", run, "--prompt-file", temp / "none"}, 4, "none");
     check_answer({"generate", run, "--prompt-file", "-"}, 2, "--prompt-file is empty");  // no stdin
     check_answer({"generate", run, "--prompt", "1", "--prompt-file", "-"}, 2, "--prompt");
+    // What is piped is the prompt if it is asked for, and else not silently another one.
+    const Launch piped{.stdin_from = temp / "prompt"};
+    CHECK(text_of(run_plumb({"generate", run, "--tokens", "30", "--prompt-file", "-"}, piped)) ==
+          newest);
+    CHECK_THAT(run_plumb({"generate", run}, piped).out,
+               contains_text("standard input is not read; with --prompt-file -"));
+    for (const Outcome& quiet :
+         {run_plumb({"generate", run, "--prompt", "1"}, piped), run_plumb({"generate", run})})
+        CHECK_THAT(quiet.out, !contains_text("standard input"));
+    check_answer({"generate", run, "--prompt", "1", "--threads", "1"}, 0, "1 | ");
+    check_answer({"generate", run, "--prompt", "1", "--threads", "0"}, 2, "--threads");
     check_answer({"generate", run + "@7", "--prompt", "1"}, 4, "@");
 }
 

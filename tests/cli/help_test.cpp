@@ -125,6 +125,36 @@ TEST_CASE("a topic that is none names one only if it is near", "[cli][help]") {
     CHECK_THAT(far.out, contains_text("plumb help"));
 }
 
+TEST_CASE("help knows kinds of parameters, and who mentions a word", "[cli][help]") {
+    const Outcome kind = run_plumb({"help", "gate.bias"});
+    CHECK(kind.code == 0);
+    for (const char* text :
+         {"learned by highway", "mixer.gate_bias: where the gates start", "mixer.freeze=gate.bias"})
+        CHECK_THAT(kind.out, contains_text(text));
+    const Outcome both = run_plumb({"help", "key_gain"});  // a setting too
+    for (const char* text : {"mixer.key_gain (from", "key_gain (parameters", "attnres_block"})
+        CHECK_THAT(both.out, contains_text(text));
+    const Outcome word = run_plumb({"help", "probe"});
+    CHECK(word.code == 2);
+    CHECK_THAT(word.out, contains_text("`plumb list settings probe`") &&
+                             contains_text("`plumb list measures probe`"));
+    CHECK_THAT(run_plumb({"help", "chocolate"}).out, !contains_text("plumb list"));
+}
+
+TEST_CASE("help says what kind of value every option takes", "[cli][help]") {
+    for (const std::string& name : subcommands())
+        for (const std::string& line : lines_of(run_plumb({name, "--help"}).out)) {
+            INFO(name << ": " << line);
+            const bool any_text = line.find("--label") != line.npos ||
+                                  line.find("--prompt TEXT") != line.npos ||
+                                  line.find("--separator") != line.npos;
+            CHECK((any_text || line.find(" TEXT ") == line.npos));
+        }
+    const std::string generate = run_plumb({"generate", "--help"}).out;
+    for (const char* text : {"--threads N", "--prompt-file FILE", "(default: 200)", "--data DIR"})
+        CHECK_THAT(generate, contains_text(text));
+}
+
 TEST_CASE("lists can be searched, and name their kinds", "[cli][help]") {
     const auto found = nlohmann::json::parse(run_plumb({"list", "settings", "WARM", "--json"}).out);
     REQUIRE(!found.empty());

@@ -121,6 +121,22 @@ TEST_CASE("the table holds the numbers, leaves out what does not exist, and has 
     CHECK(has(text, "dout_log_slope: -\n"));  // of one sublayer
 }
 
+TEST_CASE("a negative number has another bar than a positive one of its size") {
+    const Run run(
+        "{\"step\":1,\"depth\":1,\"site\":\"layer.0.attn\",\"ablation\":0.5}\n"
+        "{\"step\":1,\"depth\":2,\"site\":\"layer.0.mlp\",\"ablation\":-0.25}\n");
+    Terminal unicode = wide(80);
+    unicode.unicode = true;
+    for (const auto& [terminal, full, pale] :
+         {std::tuple{wide(80), "0.5  ################\n", "-0.25  --------\n"},
+          {unicode, "0.5  ████████████████\n", "-0.25  ░░░░░░░░\n"}}) {
+        const std::string text = inspect_text({run.read()}, {{"ablation"}, false}, terminal);
+        INFO(text);
+        CHECK((has(text, full) && has(text, pale)));
+        CHECK(has(text, terminal.unicode ? "; ░░ is negative" : "; -- is negative"));
+    }
+}
+
 TEST_CASE("tables fit the terminal and together show every measure") {
     for (const int width : {60, 80, 100, 132, 200, 400})
         for (const std::size_t n_runs : {1u, 5u}) {
@@ -140,7 +156,9 @@ TEST_CASE("tables fit the terminal and together show every measure") {
 TEST_CASE("runs stand side by side, unfinished ones named, without what cannot be compared") {
     const InspectedRun a = Run().read(), b = Run(kLines, "running\n").read(0, "elsewhere/b/");
     const std::string text = inspect_text({a, b}, {}, wide(80));
-    CHECK(has(text, "elsewhere/b/: step 0, not finished: running\n"));
+    CHECK(has(text,
+              "elsewhere/b/: step 0; not finished: interrupted, before its first step; go on "
+              "with: plumb train --out elsewhere/b/ --resume auto\n"));
     CHECK(has(text, "depth  site          "));
     CHECK(has(text, "\nout_rms\n"));
     CHECK(has(text, "dout_cv: - -\n"));
@@ -170,7 +188,7 @@ TEST_CASE("JSON and CSV hold the probes") {
     const auto two = nlohmann::json::parse(inspect_json({run, run}));
     CHECK(two["runs"][1] == json);
     InspectedRun odd = Run(kLines, "tired\n").read(-1, "runs/a,\"b\"");
-    CHECK(odd.status == "unknown");
+    CHECK(odd.condition.status == "unknown");
     const auto lines = lines_of(inspect_csv({run, odd}));
     REQUIRE(lines.size() == 7);
     CHECK(lines[0].starts_with("run,step,depth,site,kind,write_share,"));

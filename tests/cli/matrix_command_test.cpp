@@ -155,6 +155,17 @@ TEST_CASE("shares, where a file has them, are what the map shows") {
     CHECK(contains(text, "\n      0         5         10\nread by attention\n"));
     CHECK(contains(text, "   1  @@" + std::string(26, ' ') + "0 100%\n"));
     CHECK(contains(text, "  2 62%, 1 -50%\n"));
+    CHECK(contains(text, "\n.;+#@  from none to the largest share of the row\n"));
+    CHECK(contains(text, "\n-@     a negative share\n"));
+    CHECK(!contains(matrix_text(file, {.weights = true}, Terminal{}), "a negative"));
+    Terminal narrow;
+    narrow.width = 60;
+    narrow.unicode = true;
+    const std::string shades = matrix_text(file, {}, narrow);
+    CHECK(contains(shades, "\n·░▒▓█  from none"));
+    const std::string top = shades.substr(0, shades.find("read by attention"));
+    for (std::size_t at = 0, end = 0; (end = top.find('\n', at)) != top.npos; at = end + 1)
+        CHECK(display_width(top.substr(at, end - at)) <= 60);
     CHECK(contains(text, "  12 62%, 0 38%\n"));
     MatrixView weights;
     weights.weights = true;

@@ -2,9 +2,13 @@
 
 #include "catch.h"
 #include "core/check.h"
+#include "core/files.h"
 #include "support/environment.h"
+#include "support/temp_folder.h"
 
+#include <chrono>
 #include <cmath>
+#include <thread>
 
 using namespace plumb;
 using plumb::test::Environment;
@@ -103,6 +107,23 @@ TEST_CASE("the terminal follows the environment, a file is no terminal") {
     const Environment all("LC_ALL", "de_DE.utf8");
     CHECK(Terminal::of(file).unicode);
     std::fclose(file);
+}
+
+TEST_CASE("work that takes a while says how far it is, ever more slowly in a log") {
+    const TempFolder temp;
+    const std::string path = temp / "log";
+    std::FILE* file = std::fopen(path.c_str(), "w");
+    {
+        WorkProgress never(file, Terminal{}, 1000), soon(file, Terminal{}, 0.001);
+        never.update(0.5, "never");
+        std::this_thread::sleep_for(std::chrono::milliseconds(300));
+        soon.update(0.999, "a");
+        soon.update(0.999, "too soon for a log");
+        std::this_thread::sleep_for(std::chrono::milliseconds(1000));
+        soon.update(1, "b");
+    }
+    std::fclose(file);
+    CHECK(read_file(path) == "100%, ETA 0s | a\n100%, ETA 0s | b\n");
 }
 
 TEST_CASE("progress: lines in a log, one redrawn line on a terminal") {

@@ -111,7 +111,42 @@ TEST_CASE("train names what is missing: --out, data, a data folder", "[cli]") {
     check_message(run_plumb({"train", "--out", out}), kUsage, {"data.path=DIR", "data.task=NAME"});
     check_message(run_plumb({"train", "--out", out, "data.path=" + (temp / "none").string()}),
                   kInputOutput, {"none", "no such folder", "plumb data prepare"});
+    // A file in place of a folder of tokens: text, or one of the tokens.
+    const std::string text = temp / "a b.txt";
+    spill(text, "a man in want of a wife");
+    check_message(run_plumb({"train", "--out", out, "data.path=" + text}), kInputOutput,
+                  {"is a file", "plumb data prepare '" + text + "' --out DIR"});
+    spill(temp / "train.bin", ""), spill(temp / "val.bin", "");
+    const Outcome bin =
+        run_plumb({"train", "--out", out, "data.path=" + (temp / "val.bin").string()});
+    check_message(bin, kInputOutput, {"data.path=" + temp.path().string() + "\n"});
+    // Nothing to go on with, and nothing to begin with.
+    check_message(run_plumb({"train", "--out", out, "--resume", "auto"}), kUsage,
+                  {out + ": no such folder", "check its name", "data.path=DIR or data.task=NAME"});
+    for (const auto& [typed, meant] : {std::pair{"data=x", "data.path=DIR or data.task=NAME"},
+                                       {"train=3", "`plumb list settings train.`"},
+                                       {"gate.bias=1", "did you mean 'mixer.gate_bias'?"}})
+        check_message(run_plumb({"train", typed, "--out", out}), kUsage, {meant});
     CHECK_FALSE(fs::exists(out));
+}
+
+TEST_CASE("a dry run of what cannot be trained prints no page before it says so", "[cli]") {
+    const Outcome o = run_plumb(
+        {"train", "data.task=markov", "mixer=attnres", "mixer.freeze=quary", "--dry-run"});
+    check_message(o, kUsage, {"has no parameters 'quary'; it has query, key_gain"});
+    CHECK(o.out.starts_with("plumb: "));
+}
+
+TEST_CASE("a text that is missing is an error of input, wherever it is named", "[cli]") {
+    const TempFolder temp;
+    spill(temp / "text", "a man in want of a wife");
+    const std::string text = temp / "text", none = temp / "none", out = temp / "data";
+    for (const std::vector<std::string>& sources : std::vector<std::vector<std::string>>{
+             {none}, {text, "--val", none}, {text, "--test", none}}) {
+        std::vector<std::string> args{"data", "prepare", "--out", out};
+        args.insert(args.end(), sources.begin(), sources.end());
+        check_message(run_plumb(args), kInputOutput, {none, "neither a corpus"});
+    }
 }
 
 TEST_CASE("train refuses a corpus that is empty or shorter than the context", "[cli]") {

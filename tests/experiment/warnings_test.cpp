@@ -30,6 +30,7 @@ TEST_CASE("a config that is meant is not warned of") {
     CHECK(warned({"train.schedule=wsd", "train.decay_fraction=0.9"}).empty());
     CHECK(warned({"train.eval_sequences=1024"}).empty());
     CHECK(warned({"train.steps=1", "train.warmup=1"}).empty());
+    CHECK(warned({"train.warmup=50"}).empty());
 }
 
 TEST_CASE("what is legal and surely not meant is said once, with its values") {
@@ -37,6 +38,7 @@ TEST_CASE("what is legal and surely not meant is said once, with its values") {
     check_warned({"mixer=hyper", "mixer.lr_scale=5000"}, "mixer.lr_scale=5000");
     check_warned({"train.lr=0.05", "train.weight_decay=30"}, "train.weight_decay=30");
     check_warned({"train.warmup=200"}, "never gets beyond 0.5 of train.lr=0.001");
+    check_warned({"train.warmup=51"}, "train.warmup=51 is more than half of the 100 steps");
     check_warned({"train.schedule=wsd", "train.decay_fraction=1"}, "reaches into the 10 steps");
     check_warned({"train.eval_sequences=1025"}, "has 1,024 sequences of 16 tokens");
     check_warned({"record.probe_sequences=1025"}, "all of them are measured");

@@ -37,6 +37,7 @@ struct Launch {
     rlim_t largest_file = RLIM_INFINITY;  // bytes; writes beyond it fail as on a full disk
     bool closed_output = false;           // stdout is a pipe that nobody reads
     std::string stdout_to{};              // a file or device instead of Outcome::out
+    std::string stdin_from = "/dev/null";
 };
 
 // The built program.
@@ -58,7 +59,7 @@ inline void spill(const std::filesystem::path& path, const std::string& text) {
     const std::string& stdout_path = launch.stdout_to.empty() ? out : launch.stdout_to;
     const int out_fd = ::open(stdout_path.c_str(), O_WRONLY | O_CREAT, 0600);
     const int err_fd = ::open(err.c_str(), O_WRONLY | O_CREAT, 0600);
-    ::dup2(::open("/dev/null", O_RDONLY), 0);
+    ::dup2(::open(launch.stdin_from.c_str(), O_RDONLY), 0);
     ::dup2(out_fd, 1);
     if (int ends[2]; launch.closed_output && ::pipe(ends) == 0) {
         ::close(ends[0]);

@@ -159,6 +159,7 @@ TEST_CASE("sources: files are read whole, wrong names are answered with the righ
     CHECK(load_source((folder.path() / "t.txt").string()).text == bytes);
     REQUIRE_THROWS_AS(load_source((folder.path() / "empty.txt").string()), UsageError);
     REQUIRE_THROWS_AS(load_source(folder.path().string()), UsageError);
+    REQUIRE_THROWS_AS(load_source("austn"), IoError);
     REQUIRE_THROWS_WITH(load_source("austn"), contains_text("austen") && contains_text("kjv"));
     for (const CorpusInfo& info : corpora()) CHECK(info.sha256.size() == 64);
 }
