@@ -5,6 +5,7 @@
 #include "core/text.h"
 #include "experiment/manifest.h"
 #include "experiment/warnings.h"
+#include "mixers/parameter_kind.h"
 #include "record/parameters.h"
 #include "record/probes.h"
 #include "train/checkpoint.h"
@@ -29,7 +30,7 @@ double seconds_since(Clock::time_point start) {
 // "25 mixer parameters (key_gain, query)" of their names.
 std::string counted_by_kind(const std::vector<std::string>& mixer_parameters) {
     std::set<std::string> kinds;
-    for (const std::string& name : mixer_parameters) kinds.insert(mixer_kind(name));
+    for (const std::string& name : mixer_parameters) kinds.insert(parameter_kind(name));
     return fmt::format("{} mixer parameters ({})", mixer_parameters.size(), fmt::join(kinds, ", "));
 }
 

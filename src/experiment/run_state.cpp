@@ -3,6 +3,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "experiment/run_settings.h"
+#include "mixers/parameter_kind.h"
 
 #include <cmath>
 
@@ -160,7 +161,7 @@ RunState load_run_state(const fs::path& checkpoint, Trainer& trainer, const RunI
 LoadedWeights load_weights(const ModelCheckpoint& checkpoint, Trainer& trainer) {
     const auto weights = weights_of(trainer);
     restore_tensors(checkpoint.model, as_targets(weights),
-                    [](const std::string& name) { return !mixer_kind(name).empty(); });
+                    [](const std::string& name) { return !parameter_kind(name).empty(); });
     if (const std::string wrong = wrong_number(weights); !wrong.empty())
         throw IoError(fmt::format("{} is damaged: {}", checkpoint.model.path().string(), wrong));
     LoadedWeights loaded{file_sha256(checkpoint.model.path()), {}, checkpoint.model.names()};

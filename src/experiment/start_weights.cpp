@@ -20,7 +20,7 @@ ModelCheckpoint load_start(const CheckpointName& name) {
     }
 }
 
-bool of_mixer(const std::string& tensor) { return tensor.find(kMixerPart) != tensor.npos; }
+bool of_mixer(const std::string& tensor) { return !parameter_kind(tensor).empty(); }
 
 Shapes shapes_of(Model<float>& model) {
     Shapes shapes;

@@ -6,12 +6,12 @@
 
 namespace plumb {
 
-inline constexpr std::string_view kMixerPart = ".mixer.";
-
-// "query" of "layer.3.mlp.mixer.query", "gate.bias" of "layer.0.attn.mixer.gate.bias".
+// "query" of "layer.3.mlp.mixer.query", "gate.bias" of "layer.0.attn.mixer.gate.bias"; empty for a
+// parameter that is not the mixer's.
 inline std::string parameter_kind(const std::string& name) {
-    const auto at = name.find(kMixerPart);
-    return at == name.npos ? name : name.substr(at + kMixerPart.size());
+    constexpr std::string_view kMixer = ".mixer.";
+    const auto at = name.find(kMixer);
+    return at == name.npos ? "" : name.substr(at + kMixer.size());
 }
 
 }  // namespace plumb

@@ -37,12 +37,6 @@ std::vector<UpdateRange> update_ranges(const ParamStore<float>& params, const Mi
 
 }  // namespace
 
-std::string mixer_kind(const std::string& parameter) {
-    constexpr std::string_view kMixer = ".mixer.";
-    const auto at = parameter.find(kMixer);
-    return at == std::string::npos ? "" : parameter.substr(at + kMixer.size());
-}
-
 Trainer::Trainer(const TransformerShape& shape, const TrainConfig& train, const Dataset& data)
     : model_(make_model(shape, train.precision)),
       train_(train),

@@ -17,10 +17,6 @@ struct StepResult {
     double lr;
 };
 
-// The kind that mixer.freeze names: "query" of "layer.3.mlp.mixer.query", "gate.bias" of
-// "layer.0.attn.mixer.gate.bias". Empty for a parameter that is not the mixer's.
-std::string mixer_kind(const std::string& parameter);
-
 class Trainer {
 public:
     // Refers to data, which must outlive it. Declares; allocate() allocates. Throws UsageError for
