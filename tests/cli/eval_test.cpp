@@ -14,10 +14,7 @@ namespace {
 nlohmann::json eval(std::vector<std::string> args) {
     args.insert(args.begin(), "eval");
     args.insert(args.end(), {"--json", "--threads", "1"});
-    const Outcome o = run_plumb(args);
-    INFO(o.out);
-    REQUIRE(o.code == 0);
-    return nlohmann::json::parse(o.out);
+    return json_of(args);
 }
 
 void check_answer(const std::vector<std::string>& args, int code, const std::string& mentions) {

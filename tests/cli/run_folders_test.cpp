@@ -13,10 +13,7 @@ TEST_CASE("eval and inspect take a folder for the runs that are in it", "[cli]")
     fs::create_directories(runs / "notes");
     const auto eval = [&](std::vector<std::string> typed) {
         typed.insert(typed.begin(), {"eval", "--sequences", "2", "--json"});
-        const Outcome o = run_plumb(typed);
-        INFO(o.out);
-        REQUIRE(o.code == 0);
-        return nlohmann::json::parse(o.out);
+        return json_of(typed);
     };
     const auto folder = eval({runs});
     CHECK(folder == eval({runs / "s1", runs / "s2"}));

@@ -19,6 +19,7 @@
 #include <fstream>
 #include <functional>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -94,6 +95,16 @@ inline Outcome run_plumb(const std::vector<std::string>& args, const Launch& lau
     o.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     o.out = slurp(out) + slurp(err);
     return o;
+}
+
+// What a command that must succeed prints on stdout, alone: stderr may show progress.
+inline nlohmann::json json_of(const std::vector<std::string>& args) {
+    const TempFolder temp;
+    Launch launch;
+    launch.stdout_to = temp / "json";
+    const Outcome o = run_plumb(args, launch);
+    if (o.code != 0) throw std::runtime_error(o.out);
+    return nlohmann::json::parse(slurp(launch.stdout_to));
 }
 
 // Sends `signal` once `path` exists, or after a minute.
