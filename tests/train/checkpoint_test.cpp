@@ -287,7 +287,8 @@ TEST_CASE("weights and state are of one checkpoint, also while the best is repla
     bool same = true;
     std::string error;
     while (same && error.empty() && saved.load() < 400 &&
-           std::chrono::steady_clock::now() - start < std::chrono::seconds(20)) try {
+           std::chrono::steady_clock::now() - start < std::chrono::seconds(20))
+        try {
             const ModelCheckpoint best = load_model({run.path(), "best"});
             same = best.model.values<float>("w")[0] == static_cast<float>(best.step());
         } catch (const std::exception& e) {
