@@ -162,6 +162,26 @@ TEST_CASE("eval of other text, and of text that means something else", "[cli][ev
     check_answer({"eval", run}, 4, data);
 }
 
+TEST_CASE("eval refuses tokens that the run has no place for", "[cli][eval]") {
+    const TempFolder temp;
+    const auto write = [&](const std::string& name, int vocab) {  // uint16, no tokenizer
+        std::string tokens;
+        for (int i = 0; i < 200; ++i) tokens += {static_cast<char>(i % vocab), '\0'};
+        fs::create_directory(temp / name);
+        for (const char* split : {"train.bin", "val.bin"}) spill(temp / name / split, tokens);
+        return std::string(temp / name);
+    };
+    const std::string run = temp / "run", data = write("data", 10), fewer = write("fewer", 9),
+                      more = write("more", 11);
+    REQUIRE(run_plumb({"train", "data.path=" + data, "model.layers=1", "model.width=16",
+                       "model.heads=2", "model.context=16", "train.steps=2", "--threads", "1",
+                       "--out", run})
+                .code == 0);
+    CHECK(eval({run})["runs"][0]["tokens"] == 199);
+    CHECK(eval({run, "--data", fewer})["runs"][0]["tokens"] == 199);
+    check_answer({"eval", run, "--data", more}, 2, "with a vocabulary of 10");
+}
+
 TEST_CASE("eval names what is missing, damaged or not meant", "[cli][eval]") {
     const TempFolder temp;
     const std::string run = temp / "run";

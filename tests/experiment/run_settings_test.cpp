@@ -132,6 +132,36 @@ TEST_CASE("a finished run refuses other data", "[run]") {
     CHECK(content(run) == before);
 }
 
+TEST_CASE("a run on files of another program refuses changed ones, finished or not", "[run]") {
+    const TempFolder temp;
+    const fs::path data = temp / "data", run = temp / "run";
+    fs::create_directory(data);
+    const auto write = [&](int stride) {  // uint16 tokens 0 to 9, no meta.json
+        std::string tokens;
+        for (int i = 0; i < 200; ++i) tokens += {static_cast<char>(i * stride % 10), '\0'};
+        for (const char* name : {"train.bin", "val.bin"}) spill(data / name, tokens);
+    };
+    write(1);
+    REQUIRE(
+        run_plumb({"train", "data.path=" + data.string(), "model.layers=1", "model.width=16",
+                   "model.heads=2", "model.context=16", "train.steps=4", "train.checkpoint_every=2",
+                   "train.warmup=1", "--threads", "1", "--out", run})
+            .code == 0);
+    check_run(resume(run), 0, "is done already");
+    write(3);
+    check_run(resume(run), 2, "trained on other data");
+    fs::remove_all(checkpoint_of(run, 4));
+    fs::remove(run / "summary.json");
+    spill(run / "STATUS", "running\n");
+    const auto before = content(run);
+    check_run(resume(run), 2, "trained on other data");
+    CHECK(content(run) == before);
+    write(1);
+    check_run(resume(run), 0, "status: done");
+    fs::remove_all(data);
+    check_run(resume(run), 0, "is done already");
+}
+
 TEST_CASE("a run starts from the weights of another and then stands alone", "[run]") {
     const TempFolder temp;
     const fs::path from = temp / "from", run = temp / "run";

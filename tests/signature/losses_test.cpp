@@ -16,8 +16,9 @@ std::vector<SignatureCase> all_cases() {
 }
 
 // Nats. Rounding alone moves a loss, through 20 steps, by 6e-6 in float (hyper; others 6e-7) and by
-// 7e-3 in bf16 at most (measured with AVX-512 and oneDNN). The bounds are three, and two, times
-// that: room for what rounds otherwise, not yet measured on another processor or library.
+// 7e-3 in bf16 at most, with oneDNN's products in AVX-512 (and no more in AVX2 or SSE4.1, by its
+// ONEDNN_MAX_CPU_ISA: 4e-6 and 7e-3). The bounds are three, and two, times that: room for what
+// rounds otherwise. Eigen's products and a build for another processor are not measured.
 constexpr double kFloatBound = 2e-5, kBf16Bound = 1.5e-2;
 
 // The largest distance of the trainer's losses from those written down.

@@ -2,17 +2,12 @@
 
 #include "catch.h"
 #include "core/check.h"
+#include "support/hex.h"
 
 using namespace plumb;
+using namespace plumb::test;
 
 namespace {
-
-std::string from_hex(const std::string& digits) {
-    std::string bytes;
-    for (std::size_t i = 0; i < digits.size(); i += 2)
-        bytes.push_back(static_cast<char>(std::stoi(digits.substr(i, 2), nullptr, 16)));
-    return bytes;
-}
 
 // What ncompress 4.2.4.6 wrote for cubes(90), without its three first bytes: 308 codes, of which
 // those past the 256th have ten bits.

@@ -102,7 +102,8 @@ TEST_CASE("what is not whole does not count and is cleaned by the next save") {
     fs::create_directory(folder / "step_best");
     write_file(folder / "step_best/DONE", "");
     CHECK(newest_checkpoint(run.path())->filename() == "step_00000010");
-    CHECK_THROWS_WITH(load_checkpoint(folder / "step_00000020"), contains_text("DONE"));
+    CHECK_THROWS_WITH(load_checkpoint(folder / "step_00000020"),
+                      contains_text("not a whole checkpoint"));
     CHECK_THROWS_AS(checkpoint_step(folder / "step_best"), IoError);
     toy.save(run.path(), 20);
     CHECK(newest_checkpoint(run.path())->filename() == "step_00000020");
@@ -268,6 +269,36 @@ TEST_CASE("a reader takes the next checkpoint when one vanishes") {
     writer.join();
     CHECK(error == "");
     CHECK(last >= 30);
+}
+
+TEST_CASE("weights and state are of one checkpoint, also while the best is replaced") {
+    TempFolder run;
+    std::atomic<bool> stop{false};
+    std::atomic<Index> saved{0};
+    std::thread writer([&] {
+        Toy toy;
+        for (Index step = 1; !stop.load(); ++step) {
+            toy.weight[0] = static_cast<float>(step);
+            toy.save_best(run.path(), step);
+            saved = step;
+        }
+    });
+    while (saved.load() == 0) std::this_thread::yield();
+    const auto start = std::chrono::steady_clock::now();
+    bool same = true;
+    std::string error;
+    while (same && error.empty() && saved.load() < 400 &&
+           std::chrono::steady_clock::now() - start < std::chrono::seconds(20))
+        try {
+            const ModelCheckpoint best = load_model({run.path(), "best"});
+            same = best.model.values<float>("w")[0] == static_cast<float>(best.step());
+        } catch (const std::exception& e) {
+            error = e.what();
+        }
+    stop = true;
+    writer.join();
+    CHECK(error == "");
+    CHECK(same);
 }
 
 TEST_CASE("tensors must agree both ways, nothing is written otherwise") {

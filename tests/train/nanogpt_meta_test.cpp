@@ -3,18 +3,13 @@
 #include "catch.h"
 #include "core/check.h"
 #include "core/files.h"
+#include "support/hex.h"
 #include "support/temp_folder.h"
 
 using namespace plumb;
+using namespace plumb::test;
 
 namespace {
-
-std::string from_hex(const std::string& digits) {
-    std::string bytes;
-    for (std::size_t i = 0; i < digits.size(); i += 2)
-        bytes.push_back(static_cast<char>(std::stoi(digits.substr(i, 2), nullptr, 16)));
-    return bytes;
-}
 
 // What Python 3.11 pickles of nanoGPT's dictionary for the characters of "hello\n" and a pound
 // sign.
