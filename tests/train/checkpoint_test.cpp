@@ -177,6 +177,10 @@ TEST_CASE("DONE is what sha256sum reads") {
 TEST_CASE("a checkpoint is found by what is typed") {
     TempFolder temp;
     const fs::path run = temp / "run";
+    CHECK_THROWS_WITH(find_checkpoint({run, ""}), contains_text("no such folder"));
+    fs::create_directory(run);
+    CHECK_THROWS_WITH(find_checkpoint({run, ""}), contains_text("is not a run"));
+    write_file(run / "config.toml", "");
     CHECK_THROWS_WITH(find_checkpoint({run, ""}), contains_text("no checkpoint yet"));
     const Toy toy;
     for (const Index step : {5, 10}) toy.save(run, step);
