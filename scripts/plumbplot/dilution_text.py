@@ -33,7 +33,7 @@ class Page:
         self.secondary = tuple(k for k in SECONDARY if k in here)
         self.compared = PRIMARY + self.secondary
         self.e0 = E0(self.study.folder)
-        self.tests = families(self.study, (PRIMARY, self.secondary))
+        self.tests = families(self.study, (PRIMARY, SECONDARY))
         self.n = int(self.study.result(STANDARD)["n_seeds"])
         self.params = float(self.study.result(STANDARD)["params"])
 

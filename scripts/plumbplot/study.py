@@ -71,7 +71,9 @@ class Study:
 
 
 def families(study, groups):
-    """{label: (mean, half, n, p, p after Holm over its own family)}; groups: lists of labels."""
+    """{label: (mean, half, n, p, p after Holm over its own family)}; groups: lists of labels, as they
+    were declared: a test that could not be made counts, as one with p = 1.
+    """
     found = {}
     for labels in groups:
         tests = []
@@ -79,8 +81,9 @@ def families(study, groups):
             values = list(study.differences(label).values())
             p = scipy_stats.ttest_1samp(values, 0).pvalue if len(values) > 1 else math.nan
             tests.append((*stats.interval(values), len(values), float(p)))
-        for label, test, p in zip(labels, tests, stats.holm([t[-1] for t in tests])):
-            found[label] = (*test, p)
+        adjusted = stats.holm([1.0 if math.isnan(t[-1]) else t[-1] for t in tests])
+        for label, test, p in zip(labels, tests, adjusted):
+            found[label] = (*test, test[-1] if math.isnan(test[-1]) else p)
     return found
 
 
