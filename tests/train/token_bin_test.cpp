@@ -208,7 +208,7 @@ TEST_CASE("a file that changes while it is in use is an error, not a signal", "[
     }
 }
 
-TEST_CASE("training ends with an I/O error when its tokens shrink or change", "[data]") {
+TEST_CASE("training ends with an I/O error when its tokens shrink or change", "[data][run]") {
     for (const bool shrink : {true, false}) {
         const Folder folder(bytes_of(tokens<std::uint16_t>(300'000, 90)));
         const fs::path out = folder.temp / "run", train = folder.temp / "train.bin";
