@@ -75,7 +75,12 @@ fs::path mark_of(const fs::path& run, const std::string& token) {
 void retire(const fs::path& run, const std::string& token, milliseconds dead) {
     const fs::path owner = run / RunLease::kName, mark = mark_of(run, token);
     if (make_exclusively(mark, "?")) {
-        if (token_of(read_owner(owner)) == token) ::unlink(owner.c_str());
+        // Its age once more: an owner that is being written has no token yet either.
+        const auto touched = modified(owner);
+        if (touched && server_time(run) - *touched >= dead && token_of(read_owner(owner)) == token)
+            ::unlink(owner.c_str());
+        else
+            ::unlink(mark.c_str());
     } else if (const auto made = modified(mark); made && server_time(run) - *made >= dead) {
         ::unlink(mark.c_str());  // its maker died here; the next one who tries comes through
     }
@@ -94,8 +99,8 @@ void RunLease::take(Times times) {
     const fs::path file = run_ / kName;
     const std::string text = owner_.dump() + "\n";
     if (make_exclusively(file, text)) return;
+    previous_ = read_owner(file);  // first: the next owner must not pass for the dead one
     refuse_if_busy(run_, times);
-    previous_ = read_owner(file);
     retire(run_, token_of(previous_), times.dead);
     if (!make_exclusively(file, text)) throw_run_busy(run_, read_owner(file));
     ::unlink(mark_of(run_, token_of(previous_)).c_str());

@@ -79,7 +79,7 @@ Index ModelCheckpoint::step() const {
 }
 
 ModelCheckpoint load_model(const CheckpointName& name) {
-    constexpr int kAttempts = 50;  // of a run that saves as fast as this reads, most fail
+    constexpr int kAttempts = 50;  // ten failed in a row on a busy machine
     for (int attempt = 1;; ++attempt) {
         fs::path path;
         std::string done;
