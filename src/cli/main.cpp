@@ -14,6 +14,7 @@
 #include "cli/inspect_command.h"
 #include "cli/list_command.h"
 #include "cli/matrix_command.h"
+#include "cli/sweep_command.h"
 #include "cli/train_command.h"
 
 #include "core/check.h"
@@ -49,6 +50,7 @@ void add_commands(CLI::App& app) {
     plumb::add_help_command(app);
     plumb::add_data_command(app);
     plumb::add_train_command(app);
+    plumb::add_sweep_command(app);
     plumb::add_check_command(app);
     plumb::add_inspect_command(app);
     plumb::add_matrix_command(app);

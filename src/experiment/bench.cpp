@@ -106,6 +106,23 @@ private:
     long step_ = 0;
 };
 
+// Baseline, other, between(round), baseline, ...: a step of the other against the mean of the
+// baseline's before and after it, so that a drift of the machine cancels. `own`: its seconds.
+template <class Between>
+std::vector<double> alternate(Racer& baseline, Racer& other, const BenchOptions& options,
+                              std::vector<double>& own, Between&& between) {
+    std::vector<double> ratios;
+    double before = baseline.median_step(options.steps);
+    for (int r = 0; r < options.rounds; ++r) {
+        own.push_back(other.median_step(options.steps));
+        between(r);
+        const double after = baseline.median_step(options.steps);
+        ratios.push_back(2 * own.back() / (before + after));
+        before = after;
+    }
+    return ratios;
+}
+
 // ---- one mixer against the baseline ------------------------------------------------------------
 
 void count_bytes(Racer& racer, MixerBench& row, const Config& config, double item) {
@@ -130,24 +147,17 @@ struct Race {
     void progress(double fraction, const std::string& what) const {
         if (options.progress) options.progress(done + share * fraction, what);
     }
-    // Baseline, mixer, matrix products, baseline, ...: a step against the mean of the baseline's
-    // before and after it, so that a drift of the machine cancels.
     void rounds(Racer& racer, MixerBench& row) const {
         constexpr int kGemmRepeats = 3;
         const ModelConfig& model = racer.trainer().model().config();
         std::vector<double> own, rates;
-        double before = baseline.median_step(options.steps);
-        for (int r = 0; r < options.rounds; ++r) {
+        row.ratios = alternate(baseline, racer, options, own, [&](int r) {
             progress(0.1 + 0.8 * r / options.rounds,
                      fmt::format("{} {}: {}, round {} of {}", shape.shape.name, shape.precision,
                                  row.mixer.label, r + 1, options.rounds));
-            own.push_back(racer.median_step(options.steps));
             rates.push_back(gemm_rate(measure_gemms(options.context, model, shape.vocab,
                                                     gemm_tokens, shape.precision, kGemmRepeats)));
-            const double after = baseline.median_step(options.steps);
-            row.ratios.push_back(2 * own.back() / (before + after));
-            before = after;
-        }
+        });
         row.step = spread(own);
         row.gemm_rate = spread(rates).median;
         row.overhead = spread(row.ratios);
@@ -177,6 +187,19 @@ MixerBench Race::run(const BenchMixer& mixer, const Config& config) const {
 }
 
 }  // namespace
+
+StepRace race_steps(const Config& baseline, const Config& other, const Dataset& data,
+                    const BenchOptions& options) {
+    set_up_threads(options.context);
+    Racer base(baseline, data, options.context), own(other, data, options.context);
+    StepRace out;
+    std::vector<double> seconds;
+    out.ratios = alternate(base, own, options, seconds, [&](int r) {
+        if (options.progress) options.progress(static_cast<double>(r) / options.rounds, "");
+    });
+    out.step = spread(seconds);
+    return out;
+}
 
 ShapeBench bench_shape(const BenchShape& shape, const std::vector<BenchMixer>& mixers,
                        const std::vector<std::string>& overrides, const BenchOptions& options) {

@@ -68,4 +68,12 @@ struct ShapeBench {
 ShapeBench bench_shape(const BenchShape& shape, const std::vector<BenchMixer>& mixers,
                        const std::vector<std::string>& overrides, const BenchOptions& options);
 
+// Two configs on the same data, in turn: steps of `other` as multiples of the baseline's.
+struct StepRace {
+    std::vector<double> ratios;  // by round
+    Spread step;                 // seconds of the other's
+};
+StepRace race_steps(const Config& baseline, const Config& other, const Dataset& data,
+                    const BenchOptions& options);
+
 }  // namespace plumb

@@ -4,10 +4,8 @@
 #include "core/files.h"
 #include "core/text.h"
 #include "experiment/config_fields.h"
-#include "experiment/toml_guard.h"
+#include "experiment/config_toml.h"
 #include "mixers/mixers.h"
-
-#include <toml++/toml.h>
 
 #include <algorithm>
 #include <charconv>
@@ -31,6 +29,7 @@ struct Loader {
     void set(const std::string& key, const toml::node& node, const std::string& where);
     void read(const fs::path& path, std::vector<fs::path>& chain);
     void override_value(const std::string& text);
+    void check() const;
 };
 
 FieldRef& Loader::find(const std::string& key, const std::string& where) {
@@ -61,56 +60,14 @@ void Loader::set(const std::string& key, std::string_view typed, std::string_vie
 
 // ---- TOML files --------------------------------------------------------------------------------
 
-std::string place(const fs::path& path, const toml::node& node) {
-    return fmt::format("{}:{}", path.string(), node.source().begin.line);
-}
-
-// A TOML value must have the field's own type; but an integer is also a number, a whole number is
-// an integer (1e3), and a highway bias may be written as a number.
 void Loader::set(const std::string& key, const toml::node& node, const std::string& where) {
     if (of_a_run && key == "train.eval_batches" && node.is_integer()) {
         eval_batches = node.as_integer()->get();
         return;
     }
-    const std::string type = find(key, where).type();
-    std::string shown = "an array, table or date";
-    std::string typed;
-    bool fits = false;
-    if (const auto* i = node.as_integer()) {
-        typed = shown = fmt::format("{}", i->get());
-        fits = type == "integer" || type == "number" || key == "mixer.gate_bias";
-    } else if (const auto* x = node.as_floating_point()) {
-        typed = shown = fmt::format("{}", x->get());
-        fits = type == "number" || type == "integer" || key == "mixer.gate_bias";
-    } else if (const auto* b = node.as_boolean()) {
-        typed = shown = b->get() ? "true" : "false";
-        fits = type == "boolean";
-    } else if (const auto* s = node.as_string()) {
-        typed = s->get();
-        shown = fmt::format("\"{}\"", typed);
-        fits = type == "text" || type == "list";
-    } else if (const auto* list = node.as_array(); list && type == "list") {
-        fits = list->empty() || list->is_homogeneous(toml::node_type::string);
-        for (const auto& word : *list)
-            if (fits) typed += (typed.empty() ? "" : ",") + word.as_string()->get();
-        shown = "an array of other things than text";
-    }
-    if (!fits) {
-        throw UsageError(fmt::format("{}: {} = {} has the wrong type; it takes {} {}", where, key,
-                                     shown, type == "integer" ? "an" : "a", type));
-    }
-    set(key, typed, shown, where);
-}
-
-toml::table parse_file(const fs::path& path) {
-    const std::string text = read_file(path);
-    check_toml(text, path.string());
-    try {
-        return toml::parse(text, path.string());
-    } catch (const toml::parse_error& e) {
-        throw UsageError(fmt::format("{}:{}: not valid TOML: {}", path.string(),
-                                     e.source().begin.line, e.description()));
-    }
+    const FieldRef& field = find(key, where);
+    const TypedValue value = typed_value(field, node, where);
+    set(key, value.typed, value.shown, where);
 }
 
 void Loader::read(const fs::path& path, std::vector<fs::path>& chain) {
@@ -121,21 +78,21 @@ void Loader::read(const fs::path& path, std::vector<fs::path>& chain) {
         for (const fs::path& p : chain) text += (text.empty() ? "" : " -> ") + p.string();
         throw UsageError("'extends' goes in a circle: " + text);
     }
-    const toml::table root = parse_file(path);
+    const toml::table root = parse_toml_file(path);
     if (const toml::node* base = root.get("extends")) {
         if (!base->is_string())
-            throw UsageError(place(path, *base) + ": extends takes one file name in quotes");
+            throw UsageError(toml_place(path, *base) + ": extends takes one file name in quotes");
         read(path.parent_path() / base->as_string()->get(), chain);
     }
     for (const auto& [name, node] : root) {
         const std::string table(name.str());
         if (table == "extends") continue;
         if (!node.is_table()) {
-            set(table, node, place(path, node));
+            set(table, node, toml_place(path, node));
             continue;
         }
         for (const auto& [key, value] : *node.as_table())
-            set(table + "." + std::string(key.str()), value, place(path, value));
+            set(table + "." + std::string(key.str()), value, toml_place(path, value));
     }
 }
 
@@ -192,6 +149,12 @@ void check_length(const Config& config) {
         t.steps, t.batch, t.accumulate, config.model.context, tokens));
 }
 
+void Loader::check() const {
+    check_mixer(result.config.mixer);
+    check_placed(result);
+    validate(result.config);
+}
+
 }  // namespace
 
 LoadedConfig load_config(const fs::path& toml_path, const std::vector<std::string>& overrides) {
@@ -200,10 +163,34 @@ LoadedConfig load_config(const fs::path& toml_path, const std::vector<std::strin
     std::vector<fs::path> chain;
     if (!toml_path.empty()) loader.read(toml_path, chain);
     for (const std::string& text : overrides) loader.override_value(text);
-    check_mixer(loader.result.config.mixer);
-    check_placed(loader.result);
-    validate(loader.result.config);
+    loader.check();
     return std::move(loader.result);
+}
+
+LoadedConfig with_settings(const LoadedConfig& base, const std::vector<PlacedSetting>& settings) {
+    Loader loader;
+    loader.result = base;  // in place: the fields refer into it
+    for (const PlacedSetting& s : settings)
+        loader.set(s.key, s.value, "'" + s.value + "'", s.where);
+    loader.check();
+    return std::move(loader.result);
+}
+
+SettingValue setting_value(const std::string& key, std::string_view typed,
+                           const std::string& where) {
+    Loader loader;
+    loader.set(key, typed, fmt::format("'{}'", typed), where);
+    const FieldRef& field = loader.find(key, where);
+    return {field.key, std::string(typed), field.text()};
+}
+
+SettingValue setting_value(const std::string& key, const toml::node& node,
+                           const std::string& where) {
+    Loader loader;
+    const FieldRef& field = loader.find(key, where);
+    const TypedValue value = typed_value(field, node, where);
+    loader.set(key, value.typed, value.shown, where);
+    return {field.key, value.typed, field.text()};
 }
 
 // What earlier versions wrote: validation was eval_batches batches, and probes ran on one batch.
@@ -223,9 +210,7 @@ LoadedConfig load_run_config(const fs::path& run, const std::vector<std::string>
     }
     loader.of_a_run = false;
     for (const std::string& text : overrides) loader.override_value(text);
-    check_mixer(config.mixer);
-    check_placed(loader.result);
-    validate(config);
+    loader.check();
     return std::move(loader.result);
 }
 

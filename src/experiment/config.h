@@ -45,6 +45,14 @@ struct LoadedConfig {
 LoadedConfig load_config(const std::filesystem::path& toml_path,
                          const std::vector<std::string>& overrides);
 
+// A setting as typed on a command line, and where it was said: "sweep.toml:12".
+struct PlacedSetting {
+    std::string key, value, where;
+};
+// `base` with the settings over it, later ones over earlier ones; checked as a whole. Throws
+// UsageError as load_config.
+LoadedConfig with_settings(const LoadedConfig& base, const std::vector<PlacedSetting>& settings);
+
 // The config.toml of a run's folder, those of earlier versions too: what they counted in batches is
 // turned into the same sequences. Throws as load_config.
 Config load_run_config(const std::filesystem::path& run);

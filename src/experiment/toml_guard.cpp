@@ -106,12 +106,12 @@ private:
                  here());
     }
 
-    void assignment() {
+    void assignment(int depth = 0) {
         key();
         expect('=', "a key");
         skip_blanks();
         if (at_line_end()) fail("a value should follow '='; texts stand in quotes");
-        value(0);
+        value(depth);
     }
 
     void value(int depth) {
@@ -119,6 +119,8 @@ private:
             string(true);
         else if (peek() == '[')
             array(depth);
+        else if (peek() == '{')
+            inline_table(depth);
         else
             bare_value();
     }
@@ -144,7 +146,23 @@ private:
         ++at_;
     }
 
-    // A number, true, false, inf or nan: toml++ says which. No setting is a date or a table.
+    // { key = value, ... } on one line.
+    void inline_table(int depth) {
+        if (depth >= kDeepest) fail(fmt::format("nested deeper than {}", kDeepest));
+        ++at_;
+        skip_blanks();
+        for (bool more = peek() != '}'; more;) {
+            skip_blanks();
+            assignment(depth + 1);
+            skip_blanks();
+            if (peek() != ',' && peek() != '}') fail("',' or '}' should follow, but " + here());
+            more = peek() == ',';
+            if (more) ++at_;
+        }
+        ++at_;
+    }
+
+    // A number, true, false, inf or nan: toml++ says which. No setting is a date.
     void bare_value() {
         const std::size_t begin = at_;
         for (; !ended(); ++at_) {

@@ -1,0 +1,31 @@
+#include "sweep/outcome.h"
+
+#include "core/check.h"
+#include "core/files.h"
+#include "core/json.h"
+
+#include <cmath>
+
+namespace plumb {
+
+std::optional<RunEnd> run_end(const std::filesystem::path& run, const std::string& metric) {
+    std::error_code ignored;
+    if (std::filesystem::exists(run / "CULLED", ignored)) return RunEnd{};
+    std::string status;
+    try {
+        status = read_file(run / "STATUS");
+    } catch (const IoError&) {
+        return std::nullopt;
+    }
+    status = status.substr(0, status.find_first_of(" \n"));
+    if (status == "diverged") return RunEnd{};
+    if (status != "done") return std::nullopt;
+    RunEnd end{true, {}};
+    const auto path = run / "summary.json";
+    const auto summary = read_json_object(path);
+    const double value = json_or<double>(summary, metric.c_str(), std::nan(""), path.string());
+    if (std::isfinite(value)) end.metric = value;
+    return end;
+}
+
+}  // namespace plumb

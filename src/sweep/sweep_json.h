@@ -1,0 +1,20 @@
+// sweep.json: what a sweep file says, resolved, for programs that read a sweep's folder.
+#pragma once
+
+#include "sweep/sweep_plan.h"
+
+#include <nlohmann/json.hpp>
+
+namespace plumb {
+
+// {"schema": 1, "name", "hypothesis", "seeds", "looks", "baseline", "metric", "margin", "match",
+//  "match_by", "keys": of grid and zip, "variants", "tune", "cull", "numerics", "current": ids that
+//  the file stands for now, "pending", "notes", "warnings"}
+nlohmann::ordered_json sweep_json(const SweepPlan& plan);
+
+// TOML text of a value as JSON: what is plain text, a number, a truth value or a list of texts in
+// one is so in the other.
+nlohmann::ordered_json json_value(const std::string& toml_text);
+nlohmann::ordered_json json_point(const SweepPoint& point);
+
+}  // namespace plumb
