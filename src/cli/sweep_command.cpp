@@ -2,6 +2,7 @@
 
 #include "cli/exit_code.h"
 #include "cli/sweep_plan_text.h"
+#include "cli/sweep_run_command.h"
 #include "cli/sweep_typed.h"
 #include "cli/terminal.h"
 #include "core/check.h"
@@ -9,6 +10,7 @@
 #include "core/text.h"
 #include "sweep/calibrate.h"
 #include "sweep/merge.h"
+#include "sweep/noise.h"
 #include "sweep/outcome.h"
 #include "sweep/sbatch.h"
 
@@ -96,7 +98,7 @@ Examples:
     command->callback([o] {
         const SweepPlan plan = write_plan(o->typed.read());
         for (const PlannedRun& run : plan.runs)
-            if (!o->todo || !run_end(run.dir, plan.file.metric))
+            if (!o->todo || !ended_run(run.dir, plan.file.metric))
                 fmt::print("{}{} {} --threads {} # {}\n", own_path(),
                            o->typed.command("run-index").substr(5), run.index, o->threads,
                            run.dir.filename().string());
@@ -219,6 +221,45 @@ Examples:
     });
 }
 
+void add_noise(CLI::App& sweep) {
+    struct Options {
+        TypedSweep typed;
+        TypedSweepRun run;
+    };
+    auto o = std::make_shared<Options>();
+    CLI::App* command = add(
+        sweep, "noise", "Runs the baseline with ten seeds: how much does the seed alone move it?",
+        R"(Makes and runs the sweep OUT-noise, and keeps the deviation in noise.json beside it, where
+`plumb sweep plan` finds it.
+Examples:
+  plumb sweep noise blocks.toml -j 2
+  plumb sweep noise blocks.toml --seeds 1..5
+  plumb sweep noise -c base.toml mixer=standard --out runs/standard -j 2
+)",
+        o);
+    o->run.add_to(*command);
+    command->callback([o] {
+        const SweepFile file = o->typed.read();
+        const fs::path out = file.out.string() + "-noise";
+        make_folder(out);
+        const NoiseSweep sweep = noise_sweep(file);
+        write_file(out / "base.toml", to_toml(sweep.base));
+        write_file(out / "sweep.toml", sweep.text);
+        SweepOptions options;
+        options.seeds = o->typed.options.seeds;
+        options.out = out;
+        const SweepFile noise = read_sweep_file(out / "sweep.toml", options);
+        TypedSweep typed;
+        typed.words = {(out / "sweep.toml").string()};
+        const int code = run_and_show(noise, typed, o->run);
+        const Noise found = record_noise(make_plan(noise));
+        fmt::print("{} of {}: mean {:.4f}, sd {:.2g} over {} seeds (in {})\n", noise.metric,
+                   printable_line(noise.baseline), found.mean, found.sd, found.n,
+                   (out.parent_path() / "noise.json").string());
+        if (code != 0) throw ExitWith{code};
+    });
+}
+
 }  // namespace
 
 void add_sweep_command(CLI::App& app) {
@@ -227,9 +268,11 @@ void add_sweep_command(CLI::App& app) {
     sweep->footer(kFooter);
     sweep->require_subcommand(1);
     add_plan(*sweep);
+    add_sweep_run(*sweep);
     add_commands(*sweep);
     add_sbatch(*sweep);
     add_calibrate(*sweep);
+    add_noise(*sweep);
     add_merge(*sweep);
 }
 

@@ -43,7 +43,7 @@ std::vector<Row> rows_of(const SweepPlan& plan) {
         if (fresh) rows.push_back({&run});
         Row& row = rows[found->second];
         ++row.runs;
-        if (!run_end(run.dir, plan.file.metric)) continue;
+        if (!ended_run(run.dir, plan.file.metric)) continue;
         ++row.ended;
         if (const RunTimes times = run_times(run.dir); times.seconds > 0) {
             row.seconds += times.seconds;
@@ -196,7 +196,7 @@ void print_total(const SweepPlan& plan, const std::vector<Row>& rows) {
 }
 
 Json run_json(const PlannedRun& run, const std::string& metric) {
-    const auto end = run_end(run.dir, metric);
+    const auto end = ended_run(run.dir, metric);
     return {{"index", run.index >= 0 ? Json(run.index) : Json()},
             {"id", run.id},
             {"variant", run.variant},
@@ -235,7 +235,11 @@ void print_plan(const SweepPlan& plan, const TypedSweep& typed) {
     for (const std::string& text : plan.warnings) print_wrapped("warning", printable_line(text));
     print_power(plan);
     print_total(plan, rows);
-    print_wrapped("next", typed.command("run") + fmt::format(" -j {}", choose_threads(0).n));
+    const bool over =
+        plan.pending.empty() &&
+        std::all_of(rows.begin(), rows.end(), [](const Row& row) { return row.ended == row.runs; });
+    print_wrapped("next", over ? "plumb compare " + shell_quoted(plan.file.out.string())
+                               : typed.command("run") + fmt::format(" -j {}", choose_threads(0).n));
 }
 
 void print_plan_json(const SweepPlan& plan, bool lines) {

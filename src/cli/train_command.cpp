@@ -2,6 +2,7 @@
 
 #include "cli/dry_run.h"
 #include "cli/exit_code.h"
+#include "cli/stop_signals.h"
 #include "cli/terminal.h"
 #include "core/text.h"
 #include "core/threads.h"
@@ -9,17 +10,12 @@
 #include "experiment/run.h"
 #include "experiment/run_settings.h"
 
-#include <signal.h>
-
 #include <cerrno>
-#include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <memory>
 #include <optional>
 #include <system_error>
-#include <thread>
 
 namespace plumb {
 namespace {
@@ -43,35 +39,7 @@ struct Options {
     bool dry_run = false, plan = false, quiet = false;
 };
 
-std::atomic<bool> stop_requested{false};
-
-// Waits on a thread of its own for what asks a run to end: Ctrl-C, SIGTERM, a closed terminal
-// (SIGHUP, unless nohup ignores it) and what batch systems send ahead of the end (SIGUSR1). The
-// first: finish the micro-batch and write a checkpoint. The second: end at once; but one that comes
-// within a second is the first again (timeout(1) and batch systems signal a process and its group).
-// Compute threads never run a handler: with one, an interrupt amid oneDNN 2.6's generated code
-// corrupted memory about every second time (measured, AVX-512). Call before the first parallel
-// region, whose threads inherit the blocked signals.
-void watch_signals() {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    for (const int ends : {SIGTERM, SIGUSR1}) sigaddset(&signals, ends);
-    struct sigaction hang_up {};
-    if (sigaction(SIGHUP, nullptr, &hang_up) == 0 && hang_up.sa_handler != SIG_IGN)
-        sigaddset(&signals, SIGHUP);
-    std::signal(SIGPIPE, SIG_IGN);  // an error of the write that meets it
-    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-    std::thread([signals] {
-        int received = 0;
-        sigwait(&signals, &received);
-        stop_requested = true;
-        const auto first = std::chrono::steady_clock::now();
-        do sigwait(&signals, &received);
-        while (std::chrono::steady_clock::now() - first < std::chrono::seconds(1));
-        std::_Exit(kInterrupted);
-    }).detach();
-}
+StopFlag stop_requested{false};
 
 std::string progress_text(const RunProgress& p) {
     std::string text = fmt::format("step {}/{} | loss {:.4f} | ", p.step, p.steps, p.loss);
@@ -178,7 +146,7 @@ void train(const Options& o, const std::vector<std::string>& command_line) {
         throw UsageError("where should the run go? Add --out DIR, for example --out runs/first");
     const RunOptions options{loaded.config,           o.out,   resume,
                              parse_lock_kind(o.lock), context, command_line};
-    watch_signals();
+    watch_signals(stop_requested);
     ProgressLine line(stdout, Terminal::of(stdout));
     const RunResult result = run_training(options, make_observer(o, line), stop_requested);
     show([&] {

@@ -17,9 +17,9 @@ std::string boot_id() {
     return id;
 }
 
-// Field 22 of /proc/PID/stat; the second, the name in parentheses, may hold blanks. 0: no such
-// process, or not Linux.
-long long start_ticks(long pid) {
+// Field `n` of /proc/PID/stat, from the fourth on; the second, the name in parentheses, may hold
+// blanks. 0: no such process, or not Linux.
+long long stat_field(long pid, int n) {
     std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
     std::string text;
     std::getline(file, text);
@@ -27,10 +27,12 @@ long long start_ticks(long pid) {
     if (name_end == std::string::npos) return 0;
     std::istringstream fields(text.substr(name_end + 1));
     std::string skipped;
-    for (int i = 3; i < 22; ++i) fields >> skipped;
-    long long ticks = 0;
-    return fields >> ticks ? ticks : 0;
+    for (int i = 3; i < n; ++i) fields >> skipped;
+    long long value = 0;
+    return fields >> value ? value : 0;
 }
+
+long long start_ticks(long pid) { return stat_field(pid, 22); }
 
 }  // namespace
 
@@ -66,5 +68,7 @@ std::optional<bool> is_running(const ProcessId& process) {
         return std::nullopt;
     return process.boot_id == boot_id() && process.start_ticks == start_ticks(process.pid);
 }
+
+long parent_of(long pid) { return static_cast<long>(stat_field(pid, 4)); }
 
 }  // namespace plumb

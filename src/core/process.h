@@ -27,4 +27,7 @@ bool is_process_tag(std::string_view text);
 // Whether it runs; nothing for another machine, and where the system does not say.
 std::optional<bool> is_running(const ProcessId& process);
 
+// The process that started it, or that took it over; 0 if it is gone or the system does not say.
+long parent_of(long pid);
+
 }  // namespace plumb

@@ -2,7 +2,6 @@
 
 #include "core/files.h"
 #include "core/json.h"
-#include "core/process.h"
 #include "plumb/build_info.h"
 
 #include <fcntl.h>
@@ -51,11 +50,15 @@ T field(const Json& json, const char* key, T otherwise) {
     }
 }
 
+ProcessId holder_of(const std::optional<Json>& owner) {
+    if (!owner) return {"?", "", 0, 0};
+    return {field(*owner, "host", std::string("?")), field(*owner, "boot_id", std::string()),
+            field(*owner, "pid", 0L), field(*owner, "start_ticks", 0LL)};
+}
+
 std::string holder_text(const std::optional<Json>& owner) {
     if (!owner) return "another process that is just starting";
-    const ProcessId p{field(*owner, "host", std::string("?")),
-                      field(*owner, "boot_id", std::string()), field(*owner, "pid", 0L),
-                      field(*owner, "start_ticks", 0LL)};
+    const ProcessId p = holder_of(owner);
     const std::optional<bool> alive = is_running(p);
     return fmt::format("pid {} on {} since {}{}", p.pid, p.host,
                        field(*owner, "since", std::string("?")), alive && *alive ? " (alive)" : "");
@@ -91,7 +94,8 @@ void write_owner(int fd, const fs::path& path, const std::string& text) {
 void throw_run_busy(const fs::path& run, const std::optional<Json>& owner) {
     throw RunBusy(
         fmt::format("{} is being written by {}; wait, or choose another --out. Nothing was written",
-                    run.string(), holder_text(owner)));
+                    run.string(), holder_text(owner)),
+        holder_of(owner));
 }
 
 LockKind parse_lock_kind(const std::string& text) {

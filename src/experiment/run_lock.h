@@ -7,6 +7,7 @@
 // holder left is found by the next (previous()).
 #pragma once
 
+#include "core/process.h"
 #include "experiment/run_lease.h"
 
 #include <nlohmann/json.hpp>
@@ -20,7 +21,9 @@ namespace plumb {
 
 // Another process writes the run. Nothing was written. Exit code 75.
 struct RunBusy : std::runtime_error {
-    using std::runtime_error::runtime_error;
+    RunBusy(const std::string& text, ProcessId who)
+        : std::runtime_error(text), holder(std::move(who)) {}
+    ProcessId holder;  // host "?" and pid 0 if it has not said yet
 };
 
 // "runs/a is being written by pid 4711 on node3 since ...": owner as the holder's file says it.

@@ -17,7 +17,7 @@ constexpr const char* kMetric = "final_val_loss";
 // How far a run came: ended above all, else its last step.
 long progress_of(const fs::path& run) {
     constexpr long kEnded = 1L << 62;
-    return run_end(run, kMetric) ? kEnded : run_condition(run).step;
+    return ended_run(run, kMetric) ? kEnded : run_condition(run).step;
 }
 
 // Whole or not at all.
@@ -56,7 +56,7 @@ void merge_run(const std::string& id, const fs::path& theirs, const fs::path& ou
         return;
     }
     RunLock::refuse_if_busy(ours);
-    const auto a = run_end(ours, kMetric), b = run_end(theirs, kMetric);
+    const auto a = ended_run(ours, kMetric), b = ended_run(theirs, kMetric);
     if (a && b) {
         if (a->metric == b->metric)
             ++report.equal;

@@ -3,10 +3,11 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/json.h"
-#include "experiment/config_toml.h"
+#include "sweep/expand.h"
 #include "sweep/identity.h"
 #include "sweep/outcome.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace plumb {
@@ -33,22 +34,21 @@ const PlannedRun* first_of_baseline(const SweepPlan& plan) {
 
 }  // namespace
 
-std::string noise_sweep_text(const SweepFile& file) {
-    std::string settings;
-    for (const SweepVariant& v : file.variants)
-        if (v.name == file.baseline)
-            for (const PlacedSetting& s : v.settings)
-                settings +=
-                    fmt::format("{} = {}\n", s.key, setting_value(s.key, s.value, s.where).text);
-    for (const auto* axes : {&file.grid, &file.zip})
-        for (const SweepAxis& axis : *axes)
-            settings += fmt::format("{} = {}\n", axis.key, axis.values.front().text);
-    return fmt::format(
-        "# How much does the seed alone move {} of {}, the baseline of {}?\n"
-        "[sweep]\nbase = \"base.toml\"\nseeds = \"1..{}\"\nmetric = \"{}\"\nbaseline = {}\n\n"
-        "[[variant]]\nname = {}\n{}",
-        file.metric, file.baseline, file.name, kNoiseSeeds, file.metric, Json(file.baseline).dump(),
-        Json(file.baseline).dump(), settings);
+NoiseSweep noise_sweep(const SweepFile& file) {
+    std::vector<std::string> ignored;
+    const std::vector<SweepCell> cells = expand(file, ignored);
+    const auto cell = std::find_if(cells.begin(), cells.end(),
+                                   [&](const SweepCell& c) { return c.variant == file.baseline; });
+    if (cell == cells.end())
+        throw UsageError(fmt::format("{}: the baseline {} is excluded everywhere",
+                                     file.path.string(), file.baseline));
+    const std::string name = Json(file.baseline).dump();
+    return {
+        cell->config.config,
+        fmt::format("# How much does the seed alone move {} of {}, the baseline of {}?\n"
+                    "[sweep]\nbase = \"base.toml\"\nseeds = \"1..{}\"\nmetric = \"{}\"\n"
+                    "baseline = {}\n\n[[variant]]\nname = {}\n",
+                    file.metric, file.baseline, file.name, kNoiseSeeds, file.metric, name, name)};
 }
 
 std::optional<Noise> find_noise(const SweepPlan& plan) {
@@ -67,7 +67,7 @@ std::optional<Noise> find_noise(const SweepPlan& plan) {
 Noise record_noise(const SweepPlan& plan) {
     std::vector<double> losses;
     for (const PlannedRun& run : plan.runs)
-        if (const auto end = run_end(run.dir, plan.file.metric); end && end->metric)
+        if (const auto end = ended_run(run.dir, plan.file.metric); end && end->metric)
             losses.push_back(*end->metric);
     if (losses.size() < 3)
         throw UsageError(fmt::format("{}: {} of {} runs completed; the noise needs 3 at least",

@@ -18,8 +18,12 @@ struct Noise {
     std::string where;  // folder of the runs
 };
 
-// The sweep file of `plumb sweep noise`: the baseline of `file` with seeds 1..10, its first cell.
-std::string noise_sweep_text(const SweepFile& file);
+// The sweep of `plumb sweep noise`: the first cell of the baseline of `file`, with ten seeds.
+struct NoiseSweep {
+    Config base;
+    std::string text;  // the sweep file over base.toml
+};
+NoiseSweep noise_sweep(const SweepFile& file);
 
 // Of the plan's baseline, metric and training, whatever the learning rate; from noise.json in the
 // folder that holds the sweep's. Nothing if it was not measured.

@@ -8,9 +8,9 @@
 
 namespace plumb {
 
-std::optional<RunEnd> run_end(const std::filesystem::path& run, const std::string& metric) {
+std::optional<EndedRun> ended_run(const std::filesystem::path& run, const std::string& metric) {
     std::error_code ignored;
-    if (std::filesystem::exists(run / "CULLED", ignored)) return RunEnd{};
+    if (std::filesystem::exists(run / "CULLED", ignored)) return EndedRun{};
     std::string status;
     try {
         status = read_file(run / "STATUS");
@@ -18,9 +18,9 @@ std::optional<RunEnd> run_end(const std::filesystem::path& run, const std::strin
         return std::nullopt;
     }
     status = status.substr(0, status.find_first_of(" \n"));
-    if (status == "diverged") return RunEnd{};
+    if (status == "diverged") return EndedRun{};
     if (status != "done") return std::nullopt;
-    RunEnd end{true, {}};
+    EndedRun end{true, {}};
     const auto path = run / "summary.json";
     const auto summary = read_json_object(path);
     const double value = json_or<double>(summary, metric.c_str(), std::nan(""), path.string());

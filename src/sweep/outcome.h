@@ -7,12 +7,12 @@
 
 namespace plumb {
 
-struct RunEnd {
+struct EndedRun {
     bool completed = false;        // done; false: diverged or culled
     std::optional<double> metric;  // of summary.json; nothing unless completed and finite
 };
 
 // Nothing while the run has not ended: not begun, at work, stopped or failed.
-std::optional<RunEnd> run_end(const std::filesystem::path& run, const std::string& metric);
+std::optional<EndedRun> ended_run(const std::filesystem::path& run, const std::string& metric);
 
 }  // namespace plumb

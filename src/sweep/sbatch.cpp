@@ -25,7 +25,7 @@ std::string sbatch_script(const SweepPlan& plan, const SbatchOptions& o) {
     std::vector<long> todo;
     double memory = 0;
     for (const PlannedRun& run : plan.runs) {
-        if (run_end(run.dir, plan.file.metric)) continue;
+        if (ended_run(run.dir, plan.file.metric)) continue;
         todo.push_back(run.index);
         memory = std::max(memory, run.memory);
     }

@@ -97,7 +97,7 @@ std::vector<std::vector<double>> score(const SweepFile& file, const Group& group
             number_runs(runs, lines, file.out);
             for (PlannedRun& run : runs) {
                 ++pending.tune_runs;
-                if (const auto end = run_end(run.dir, file.metric)) {
+                if (const auto end = ended_run(run.dir, file.metric)) {
                     ++pending.tune_ended;
                     scores.back().push_back(
                         end->metric.value_or(std::numeric_limits<double>::infinity()));

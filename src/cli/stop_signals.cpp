@@ -1,0 +1,37 @@
+#include "cli/stop_signals.h"
+
+#include "core/exit_code.h"
+
+#include <signal.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <thread>
+
+namespace plumb {
+
+// Waits on a thread of its own. Compute threads never run a handler: with one, an interrupt amid
+// oneDNN 2.6's generated code corrupted memory about every second time (measured, AVX-512).
+void watch_signals(StopFlag& stop) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    for (const int ends : {SIGTERM, SIGUSR1}) sigaddset(&signals, ends);
+    struct sigaction hang_up {};
+    if (sigaction(SIGHUP, nullptr, &hang_up) == 0 && hang_up.sa_handler != SIG_IGN)
+        sigaddset(&signals, SIGHUP);
+    std::signal(SIGPIPE, SIG_IGN);  // an error of the write that meets it
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    std::thread([signals, &stop] {
+        int received = 0;
+        sigwait(&signals, &received);
+        stop = true;
+        const auto first = std::chrono::steady_clock::now();
+        do sigwait(&signals, &received);
+        while (std::chrono::steady_clock::now() - first < std::chrono::seconds(1));
+        std::_Exit(kInterrupted);
+    }).detach();
+}
+
+}  // namespace plumb

@@ -1,0 +1,15 @@
+// What asks a long command to end: Ctrl-C, SIGTERM, a closed terminal, a batch system.
+#pragma once
+
+#include "train/stop.h"
+
+namespace plumb {
+
+// Sets `stop` at the first: finish what is at hand and save it. The second ends the program at once
+// with exit code 130; but one that comes within a second is the first again (timeout(1) and batch
+// systems signal a process and its group). SIGHUP counts unless nohup ignores it, SIGUSR1 is what
+// batch systems send ahead of the end. Call once, before the first parallel region and before any
+// other thread, which then inherit the blocked signals.
+void watch_signals(StopFlag& stop);
+
+}  // namespace plumb

@@ -1,0 +1,80 @@
+// `plumb sweep run`: trains the runs of a sweep, several at a time, each in a process of its own.
+// Nothing that matters is kept here: whatever ends this process, another finds in the folders what
+// is done, and goes on. Any number of such processes may work on one sweep: the lock of a run
+// (experiment/run_lock.h) keeps it from being trained twice.
+#pragma once
+
+#include "sweep/failure_policy.h"
+#include "sweep/sweep_plan.h"
+#include "train/stop.h"
+
+#include <functional>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace plumb {
+
+struct SweepRunOptions {
+    int jobs = 0;     // runs at a time; 0: as many as there are cores for `threads` each
+    int threads = 1;  // of a run
+    std::vector<std::string> gpus;  // CUDA_VISIBLE_DEVICES of each place; empty: not set
+    RetryPolicy retry;
+    bool fail_fast = false;
+    std::optional<double> memory;  // bytes that all may plan with; nothing: what is free
+    std::string program = "/proc/self/exe";
+};
+
+struct SweepCounts {
+    long total = 0, done = 0, diverged = 0, culled = 0, failed = 0, running = 0, elsewhere = 0,
+         queued = 0;
+};
+
+// The state of a sweep at work, for a board.
+struct SweepSnapshot {
+    struct Running {
+        std::string name;
+        long step = -1, steps = 0;  // step -1: before its first line
+        std::optional<double> loss{};
+        double tokens_per_s = 0;  // 0: not known
+        std::string where;        // "cores 0-3"
+    };
+    struct Failed {
+        std::string name, why, log;  // why: the last line of the log
+        int attempt = 0, attempts = 0;
+        bool final = false;  // not tried again
+    };
+    std::string name;  // of the sweep
+    SweepCounts counts;
+    double fraction = 0;                                      // of all the work
+    double eta_s = std::numeric_limits<double>::quiet_NaN();  // not known yet
+    std::string best;                                         // "1.3967 attnres s1"
+    std::vector<Running> running;
+    std::vector<Failed> failed;
+};
+
+struct SweepObserver {
+    // One line on what happens. important: also for people who see the board.
+    std::function<void(const std::string& text, bool important)> event;
+    // Is it time for another board? Asked often.
+    std::function<bool()> board_due;
+    std::function<void(const SweepSnapshot&)> board;
+};
+
+enum class SweepOutcome : std::uint8_t { all_done, some_failed, interrupted };
+struct SweepResult {
+    SweepOutcome outcome = SweepOutcome::all_done;
+    SweepSnapshot last;
+    long pending = 0;           // runs that await tuning which has failed
+    std::string stopped_for{};  // why the sweep gave up early; "": it did not
+};
+
+// replan: the plan as the folders are now, once the first stage of a group has ended; its new runs
+// join the queue. Throws UsageError before anything starts if a run can never have its memory, or
+// the options make no sense.
+SweepResult run_sweep(SweepPlan plan, const std::function<SweepPlan()>& replan,
+                      const SweepRunOptions& options, const SweepObserver& observer,
+                      const StopFlag& stop);
+
+}  // namespace plumb
