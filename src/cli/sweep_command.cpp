@@ -242,9 +242,9 @@ Examples:
         const SweepFile file = o->typed.read();
         const fs::path out = file.out.string() + "-noise";
         make_folder(out);
-        const NoiseSweep sweep = noise_sweep(file);
-        write_file(out / "base.toml", to_toml(sweep.base));
-        write_file(out / "sweep.toml", sweep.text);
+        const NoiseSweep baseline = noise_sweep(file);
+        write_file(out / "base.toml", to_toml(baseline.base));
+        write_file(out / "sweep.toml", baseline.text);
         SweepOptions options;
         options.seeds = o->typed.options.seeds;
         options.out = out;

@@ -87,7 +87,10 @@ void estimate(std::vector<Row>& rows) {
 
 std::string value_cell(const Row& row, const std::string& key) {
     const auto at = row.first->point.find(key);
-    return at == row.first->point.end() ? "-" : printable_line(at->second);
+    if (at == row.first->point.end()) return "-";
+    std::string text = printable_line(at->second);
+    std::erase(text, '"');
+    return text;
 }
 
 void print_rows(const SweepPlan& plan, const std::vector<Row>& rows) {
@@ -238,8 +241,9 @@ void print_plan(const SweepPlan& plan, const TypedSweep& typed) {
     const bool over =
         plan.pending.empty() &&
         std::all_of(rows.begin(), rows.end(), [](const Row& row) { return row.ended == row.runs; });
-    print_wrapped("next", over ? "plumb compare " + shell_quoted(plan.file.out.string())
-                               : typed.command("run") + fmt::format(" -j {}", choose_threads(0).n));
+    fmt::print("{:<9}{}\n", "next",  // on one line, so that it can be pasted
+               over ? "plumb compare " + shell_quoted(plan.file.out.string())
+                    : typed.command("run") + fmt::format(" -j {}", choose_threads(0).n));
 }
 
 void print_plan_json(const SweepPlan& plan, bool lines) {

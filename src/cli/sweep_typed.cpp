@@ -74,6 +74,8 @@ void TypedSweep::add_to(CLI::App& command) {
     command.add_option("--set", options.set, "setting over those of the base file")
         ->type_name("KEY=VALUE")
         ->allow_extra_args(false);
+    command.add_option("--scale", options.scale, "[scale.NAME] of the file, for example gpu")
+        ->type_name("NAME");
     command.add_option("--only", options.only, "variants whose name matches, with * and ?")
         ->type_name("GLOB");
     command.add_option("--seeds", options.seeds, "these seeds only: 1,2 or 1..3")
@@ -147,6 +149,7 @@ std::string TypedSweep::command(const std::string& what) const {
     const fs::path path = inline_form() ? options.out / "sweep.toml" : fs::path(words.front());
     out += " " + shell_quoted(path.string());
     for (const std::string& s : options.set) out += " --set " + shell_quoted(s);
+    if (!options.scale.empty()) out += " --scale " + shell_quoted(options.scale);
     if (!inline_form() && !options.out.empty())
         out += " --out " + shell_quoted(options.out.string());
     return out;

@@ -38,7 +38,8 @@ CalibratedCell measure(const SweepCell& cell, const SweepCell& base, const Bench
 
 Calibration calibrate(const SweepFile& file, const CalibrateOptions& options) {
     std::vector<std::string> notes;
-    const std::vector<SweepCell> cells = expand(file, notes);
+    SweepCosts costs;
+    const std::vector<SweepCell> cells = expand(file, costs, notes);
     Calibration out{
         device_name(), fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))), {}};
     for (std::size_t i = 0; i < cells.size(); ++i) {

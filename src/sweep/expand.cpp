@@ -67,15 +67,25 @@ Config selectors(const SweepFile& file, const SweepVariant& variant, const Choic
     return config;
 }
 
+// Told once of a key, whoever does not read it.
+std::string not_read(const std::string& key) {
+    const std::vector<std::string> owners = option_owners(key);
+    return owners.empty() ? fmt::format(
+                                "{} moves nothing in a mixer without parameters: there its "
+                                "values are one run",
+                                key)
+                          : fmt::format("{} is read by {} alone: elsewhere its values are one run",
+                                        key, fmt::join(owners, ", "));
+}
+
 SweepCell make_cell(const SweepFile& file, const SweepVariant& variant, const Choice& choice,
-                    std::set<std::string>& notes) {
+                    SweepCosts& costs, std::set<std::string>& notes) {
     SweepCell cell{variant.name, {}, {}};
     std::vector<PlacedSetting> settings;
     const Config chosen = selectors(file, variant, choice);
     for (const auto& [axis, value] : choice) {
-        if (misplaced(chosen, axis->key)) {
-            notes.insert(fmt::format("{} does not read {}: its runs are the same for every value",
-                                     variant.name, axis->key));
+        if (!reads(chosen, axis->key, costs)) {
+            notes.insert(not_read(axis->key));
             continue;
         }
         settings.push_back({axis->key, value->typed, axis->where});
@@ -124,7 +134,13 @@ std::string folder_name(const PlannedRun& run) {
     return fmt::format("{}-s{}-{}", name, run.seed, run.id);
 }
 
-std::vector<SweepCell> expand(const SweepFile& file, std::vector<std::string>& notes) {
+bool reads(const Config& config, const std::string& key, SweepCosts& costs) {
+    if (misplaced(config, key)) return false;
+    return key != "mixer.lr_scale" || costs.of(config).mixer_params > 0;
+}
+
+std::vector<SweepCell> expand(const SweepFile& file, SweepCosts& costs,
+                              std::vector<std::string>& notes) {
     std::vector<SweepCell> cells;
     std::set<std::string> seen_notes;
     Faults faults;
@@ -132,7 +148,7 @@ std::vector<SweepCell> expand(const SweepFile& file, std::vector<std::string>& n
     for (const SweepVariant& variant : file.variants) {
         std::set<SweepPoint> points;
         for (const Choice& choice : all) try {
-                SweepCell cell = make_cell(file, variant, choice, seen_notes);
+                SweepCell cell = make_cell(file, variant, choice, costs, seen_notes);
                 const auto excluded = [&](const SweepCondition& c) {
                     return matches(cell.config.config, c);
                 };
@@ -150,10 +166,14 @@ std::vector<SweepCell> expand(const SweepFile& file, std::vector<std::string>& n
     return cells;
 }
 
-SweepCell with_tuned(const SweepCell& cell, const std::vector<PlacedSetting>& tuned) {
+SweepCell with_tuned(const SweepCell& cell, const std::vector<PlacedSetting>& tuned,
+                     SweepCosts& costs) {
+    std::vector<PlacedSetting> read;
+    for (const PlacedSetting& s : tuned)
+        if (reads(cell.config.config, s.key, costs)) read.push_back(s);
     SweepCell out = cell;
-    out.config = with_settings(cell.config, tuned);
-    for (const PlacedSetting& s : tuned) out.point[s.key] = value_of(out.config.config, s.key);
+    out.config = with_settings(cell.config, read);
+    for (const PlacedSetting& s : read) out.point[s.key] = value_of(out.config.config, s.key);
     return out;
 }
 

@@ -18,14 +18,20 @@ struct SweepCell {
 
 // In the order of the file. Keys that a variant does not read leave its points (a note says so);
 // equal points are one. Throws UsageError with every fault.
-std::vector<SweepCell> expand(const SweepFile& file, std::vector<std::string>& notes);
+std::vector<SweepCell> expand(const SweepFile& file, SweepCosts& costs,
+                              std::vector<std::string>& notes);
+
+// Whether the losses of `config` can depend on `key`: options of other mixers and tasks are not
+// read, and mixer.lr_scale moves nothing in a mixer without parameters.
+bool reads(const Config& config, const std::string& key, SweepCosts& costs);
 
 // Runs of a cell with these seeds, costed, without index and folder.
 std::vector<PlannedRun> runs_of(const SweepCell& cell, const std::string& stage,
                                 const std::vector<long>& seeds, SweepCosts& costs);
 
-// The cell with values of tuned keys: chosen, added to its point.
-SweepCell with_tuned(const SweepCell& cell, const std::vector<PlacedSetting>& tuned);
+// The cell with values of tuned keys, those it reads: set, and added to its point.
+SweepCell with_tuned(const SweepCell& cell, const std::vector<PlacedSetting>& tuned,
+                     SweepCosts& costs);
 
 // "block4-layers12-s3-1f0c9e2b7a": a folder's name from what the run is.
 std::string folder_name(const PlannedRun& run);

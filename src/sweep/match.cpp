@@ -61,9 +61,9 @@ SweepCell match_params(const SweepCell& cell, const std::string& key, double wan
     };
     long low = 0, high = 0;
     for (long reach = 1; params(high).value_or(wanted) < wanted; reach *= 2) high += reach;
-    for (long reach = 1; params(low).value_or(0) > wanted && start + (low - reach) * unit > 0;
-         reach *= 2)
-        low -= reach;
+    const long lowest = -((start - 1) / unit);
+    for (long reach = 1; low > lowest && params(low).value_or(0) > wanted; reach *= 2)
+        low = std::max(lowest, low - reach);
     while (high - low > 1) {
         const long middle = low + (high - low) / 2;
         (params(middle).value_or(0) < wanted ? low : high) = middle;
@@ -102,7 +102,8 @@ void tell(const SweepFile& file, const Rest& rest, std::vector<std::string>& not
             others += fmt::format("{} ({}), ", name, percent(off));
             continue;
         }
-        matched += fmt::format(" within {:.2f} %", 100 * std::abs(off));
+        matched += off == 0 ? std::string(" exactly")
+                            : fmt::format(" within {:.2f} %", 100 * std::abs(off));
         if (std::abs(off) > kNear)
             warnings.push_back(fmt::format("{} differ by up to {} after matching by {}", name,
                                            percent(off), file.match_by));

@@ -11,6 +11,7 @@
 #include <array>
 #include <charconv>
 #include <set>
+#include <sstream>
 
 namespace plumb {
 namespace fs = std::filesystem;
@@ -48,7 +49,7 @@ bool parse_long(std::string_view text, long& out) {
 
 void read_sweep_table(SweepReader& r, SweepFile& file) {
     r.words("sweep", {"base", "seeds", "looks", "baseline", "metric", "margin", "match", "match_by",
-                      "out", "lock", "reuse"});
+                      "out", "lock", "reuse", "scale"});
     file.seeds = r.integers("sweep", "seeds", {1, 2, 3, 4, 5});
     file.looks = r.integers("sweep", "looks", {static_cast<long>(file.seeds.size())});
     file.baseline = r.text("sweep", "baseline", "");
@@ -110,18 +111,6 @@ void read_conditions(SweepReader& r, SweepFile& file) {
             file.when.push_back({r.axes(*condition, {}), r.settings(*set, {})});
     }
     for (const toml::table* table : r.tables("exclude")) file.exclude.push_back(r.axes(*table, {}));
-}
-
-void read_zip(SweepReader& r, SweepFile& file) {
-    const toml::table* zip = r.table("zip");
-    if (zip == nullptr) return;
-    file.zip = r.axes(*zip, {});
-    for (const SweepAxis& axis : file.zip)
-        if (axis.values.size() != file.zip.front().values.size())
-            r.fault(axis.where,
-                    fmt::format("[zip] lists move together: {} has {} values, {} has {}", axis.key,
-                                axis.values.size(), file.zip.front().key,
-                                file.zip.front().values.size()));
 }
 
 void read_tune(SweepReader& r, SweepFile& file) {
@@ -230,13 +219,84 @@ bool is_own_copy(const fs::path& path) {
            fs::exists(path.parent_path() / "plan.jsonl", ignored);
 }
 
-void read_base(SweepReader& r, SweepFile& file, const SweepOptions& options) {
+// The table of [scale.NAME], nullptr if none was asked for.
+const toml::table* scale_table(SweepReader& r, const SweepFile& file) {
+    if (file.scale.empty()) return nullptr;
+    const toml::table* scales = r.table("scale");
+    const toml::table* own = scales != nullptr ? scales->get_as<toml::table>(file.scale) : nullptr;
+    if (own == nullptr) {
+        std::vector<std::string> known;
+        if (scales != nullptr)
+            for (const auto& [name, ignored] : *scales) known.emplace_back(name.str());
+        r.fault("sweep", "scale",
+                fmt::format("there is no [scale.{}]{}; there are: {}", file.scale,
+                            did_you_mean(file.scale, known),
+                            known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", "))));
+    }
+    return own;
+}
+
+// Settings of the scale over the base, those of the command line over both.
+void read_base(SweepReader& r, SweepFile& file, const toml::table* scale,
+               const std::vector<std::string>& set) {
     std::string base = r.text("sweep", "base", "");
-    if (is_own_copy(file.path)) base = "base.toml";
+    const bool own_copy = is_own_copy(file.path);  // its base.toml has the scale
+    if (own_copy) base = "base.toml";
+    std::vector<PlacedSetting> settings;
+    if (scale != nullptr && !own_copy) {
+        toml::table plain = *scale;
+        for (const char* lists : {"grid", "zip"}) plain.erase(lists);
+        settings = r.settings(plain, {});
+    }
     r.attempt([&] {
-        file.base =
-            load_config(base.empty() ? fs::path() : file.path.parent_path() / base, options.set);
+        for (const std::string& word : set) {
+            const std::size_t equals = word.find('=');
+            if (equals == std::string::npos || equals == 0)
+                throw UsageError(fmt::format("--set: expected key=value, not '{}'", word));
+            settings.push_back({word.substr(0, equals), word.substr(equals + 1), "--set"});
+        }
+        file.base = with_settings(
+            load_config(base.empty() ? fs::path() : file.path.parent_path() / base, {}), settings);
     });
+}
+
+// The file's text with its scale said: what a sweep's folder keeps.
+std::string with_scale(SweepReader& r, const SweepFile& file) {
+    const std::string line = fmt::format("scale = {}", nlohmann::json(file.scale).dump());
+    const bool there = r.has("sweep", "scale");
+    const long at = there ? r.line("sweep", "scale") : r.line("sweep", "");
+    std::string out;
+    std::istringstream lines(file.text);
+    long n = 1;
+    for (std::string text; std::getline(lines, text); ++n) {
+        if (n != at || !there) out += text + "\n";
+        if (n == at) out += line + "\n";
+    }
+    return out;
+}
+
+// Lists of the scale stand for those of the same keys.
+void read_axes(SweepReader& r, SweepFile& file, const toml::table* scale) {
+    for (const auto& [name, axes] : {std::pair{"grid", &file.grid}, {"zip", &file.zip}}) {
+        if (const toml::table* table = r.table(name)) *axes = r.axes(*table, {});
+        const toml::table* own = scale == nullptr ? nullptr : scale->get_as<toml::table>(name);
+        if (own == nullptr) continue;
+        for (SweepAxis& axis : r.axes(*own, {})) {
+            const auto at = std::find_if(axes->begin(), axes->end(),
+                                         [&](const SweepAxis& a) { return a.key == axis.key; });
+            if (at == axes->end())
+                r.fault(axis.where,
+                        fmt::format("[{}] has no {} for the scale to replace", name, axis.key));
+            else
+                *at = std::move(axis);
+        }
+    }
+    for (const SweepAxis& axis : file.zip)
+        if (axis.values.size() != file.zip.front().values.size())
+            r.fault(axis.where,
+                    fmt::format("[zip] lists move together: {} has {} values, {} has {}", axis.key,
+                                axis.values.size(), file.zip.front().key,
+                                file.zip.front().values.size()));
 }
 
 }  // namespace
@@ -275,11 +335,17 @@ SweepFile read_sweep_file(const fs::path& path, const SweepOptions& options) {
     file.text = read_file(path);
     file.hypothesis = first_comment(file.text);
     SweepReader r(path);
-    read_base(r, file, options);
+    const std::string default_scale = r.text("sweep", "scale", "");
+    file.scale = options.scale.empty() ? default_scale : options.scale;
+    const toml::table* scale = scale_table(r, file);
+    read_base(r, file, scale, options.set);
     read_sweep_table(r, file);
+    if (file.scale != default_scale) {
+        file.out += "-" + file.scale;
+        file.text = with_scale(r, file);
+    }
     read_variants(r, file);
-    if (const toml::table* grid = r.table("grid")) file.grid = r.axes(*grid, {});
-    read_zip(r, file);
+    read_axes(r, file, scale);
     read_conditions(r, file);
     name_variants(r, file);
     read_tune(r, file);

@@ -70,6 +70,7 @@ const char* name_of(SweepMatch match);
 struct SweepFile {
     std::filesystem::path path;
     std::string name;        // of the file, without .toml
+    std::string scale;       // which [scale.NAME]: settings over the base, lists for grid and zip
     std::string hypothesis;  // its first comment, on one line
     std::string text;        // the file itself
     LoadedConfig base;       // with --set over it
@@ -96,6 +97,7 @@ struct SweepFile {
 
 struct SweepOptions {              // of the command line
     std::vector<std::string> set;  // key=value over the base
+    std::string scale;             // instead of the file's
     std::string only, seeds;       // as `only`; "1,2" or "1..3"
     std::filesystem::path out;     // another folder; empty: the file's
 };

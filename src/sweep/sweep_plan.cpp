@@ -68,27 +68,24 @@ int most_comparisons(const SweepFile& file, const std::vector<SweepCell>& cells)
     return most;
 }
 
-struct Whole {
+SweepPlan plan_all(const SweepFile& file) {
     SweepPlan plan;
-    std::vector<PlanLine> lines;
-};
-
-Whole plan_all(const SweepFile& file) {
-    Whole out{{file, {}, {}, {}, file.notes, {}, 0, 0}, read_plan_file(file.out)};
-    SweepPlan& plan = out.plan;
+    plan.file = file;
+    plan.notes = file.notes;
+    const std::vector<PlanLine> lines = read_plan_file(file.out);
     SweepCosts costs;
-    std::vector<SweepCell> cells = expand(file, plan.notes);
+    std::vector<SweepCell> cells = expand(file, costs, plan.notes);
     match_cells(file, cells, costs, plan.notes, plan.warnings);
     plan.comparisons = most_comparisons(file, cells);
-    Staged staged = stage_runs(file, cells, costs, out.lines);
+    Staged staged = stage_runs(file, cells, costs, lines);
     plan.runs = std::move(staged.runs);
     plan.pending = std::move(staged.pending);
     plan.winners = std::move(staged.winners);
     plan.warnings.insert(plan.warnings.end(), staged.warnings.begin(), staged.warnings.end());
     drop_doubles(plan.runs, plan.warnings);
-    number_runs(plan.runs, out.lines, file.out);
-    plan.orphans = count_orphans(out.lines, plan.runs);
-    return out;
+    number_runs(plan.runs, lines, file.out);
+    plan.orphans = count_orphans(lines, plan.runs);
+    return plan;
 }
 
 void write_if_other(const std::filesystem::path& path, const std::string& text) {
@@ -100,13 +97,13 @@ void write_if_other(const std::filesystem::path& path, const std::string& text) 
 }  // namespace
 
 SweepPlan make_plan(const SweepFile& file) {
-    SweepPlan plan = plan_all(file).plan;
+    SweepPlan plan = plan_all(file);
     restrict(plan);
     return plan;
 }
 
 SweepPlan write_plan(const SweepFile& file) {
-    SweepPlan plan = plan_all(file).plan;
+    SweepPlan plan = plan_all(file);
     append_to_plan_file(plan.runs, file.out);
     std::error_code ignored;
     const bool own = std::filesystem::equivalent(file.path, file.out / "sweep.toml", ignored);

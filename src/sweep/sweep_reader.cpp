@@ -8,7 +8,7 @@
 namespace plumb {
 namespace {
 
-const std::vector<std::string> kTables{"sweep", "grid", "zip", "tune", "cull"};
+const std::vector<std::string> kTables{"sweep", "scale", "grid", "zip", "tune", "cull"};
 const std::vector<std::string> kLists{"variant", "when", "exclude"};
 
 bool contains(const std::vector<std::string>& list, std::string_view word) {
@@ -85,6 +85,11 @@ void SweepReader::attempt(const std::function<void()>& work) {
     } catch (const UsageError& e) {
         faults_.emplace_back(e.what());
     }
+}
+
+long SweepReader::line(const std::string& table_name, const std::string& key) {
+    const toml::node* node = key.empty() ? root_.get(table_name) : find(table_name, key);
+    return node == nullptr ? 0 : static_cast<long>(node->source().begin.line);
 }
 
 std::string SweepReader::place(const toml::node& node) const { return toml_place(path_, node); }

@@ -26,6 +26,8 @@ public:
     // What `work` throws as UsageError becomes a fault.
     void attempt(const std::function<void()>& work);
 
+    // Line of [table] key, or of [table] for no key; 0: it is not there.
+    long line(const std::string& table, const std::string& key);
     std::string place(const toml::node& node) const;
     std::string place_of_file() const { return path_.string(); }
 

@@ -12,18 +12,25 @@ namespace {
 
 using Candidate = std::vector<PlacedSetting>;
 
-// Every combination of tuned values, numbers ascending, so that of equals the smaller wins.
-std::vector<Candidate> candidates(const SweepTune& tune) {
+bool less(const SweepValue& a, const SweepValue& b) {
+    char *end_a = nullptr, *end_b = nullptr;
+    const double x = std::strtod(a.text.c_str(), &end_a);
+    const double y = std::strtod(b.text.c_str(), &end_b);
+    return *end_a == '\0' && *end_b == '\0' && x < y;
+}
+
+// Every combination of tuned values, numbers ascending, so that of equals the smaller wins; keys
+// that no cell of the group reads are left out.
+std::vector<Candidate> candidates(const SweepTune& tune, const std::vector<const SweepCell*>& cells,
+                                  SweepCosts& costs) {
     std::vector<Candidate> out{{}};
     for (const SweepAxis& axis : tune.axes) {
+        const bool read = std::any_of(cells.begin(), cells.end(), [&](const SweepCell* cell) {
+            return reads(cell->config.config, axis.key, costs);
+        });
+        if (!read) continue;
         std::vector<SweepValue> values = axis.values;
-        std::stable_sort(values.begin(), values.end(),
-                         [](const SweepValue& a, const SweepValue& b) {
-                             char *end_a = nullptr, *end_b = nullptr;
-                             const double x = std::strtod(a.text.c_str(), &end_a);
-                             const double y = std::strtod(b.text.c_str(), &end_b);
-                             return *end_a == '\0' && *end_b == '\0' && x < y;
-                         });
+        std::stable_sort(values.begin(), values.end(), less);
         std::vector<Candidate> next;
         for (const Candidate& c : out)
             for (const SweepValue& v : values) {
@@ -53,8 +60,8 @@ std::vector<Group> groups_of(const SweepTune& tune, const std::vector<SweepCell>
         const auto at = std::find_if(groups.begin(), groups.end(), [&](const Group& g) {
             return g.variant == own.variant && g.point == own.point;
         });
-        if (at == groups.end()) groups.push_back(own);
-        (at == groups.end() ? groups.back() : *at).cells.push_back(&cell);
+        Group& group = at == groups.end() ? groups.emplace_back(own) : *at;
+        group.cells.push_back(&cell);
     }
     return groups;
 }
@@ -69,6 +76,7 @@ std::string name_of(const Group& group) {
 void note_edge(const SweepTune& tune, TuneWinner& winner, const std::string& group,
                std::vector<std::string>& warnings) {
     for (const SweepAxis& axis : tune.axes) {
+        if (!winner.chosen.contains(axis.key)) continue;
         std::vector<double> tried;
         for (const SweepValue& v : axis.values)
             tried.push_back(std::strtod(v.text.c_str(), nullptr));
@@ -93,7 +101,7 @@ std::vector<std::vector<double>> score(const SweepFile& file, const Group& group
         scores.emplace_back();
         for (const SweepCell* cell : group.cells) {
             std::vector<PlannedRun> runs =
-                runs_of(with_tuned(*cell, candidate), "tune", file.tune->seeds, costs);
+                runs_of(with_tuned(*cell, candidate, costs), "tune", file.tune->seeds, costs);
             number_runs(runs, lines, file.out);
             for (PlannedRun& run : runs) {
                 ++pending.tune_runs;
@@ -139,8 +147,8 @@ Staged stage_runs(const SweepFile& file, const std::vector<SweepCell>& cells, Sw
         out.runs = std::move(main_runs);
         return out;
     }
-    const std::vector<Candidate> all = candidates(*file.tune);
     for (const Group& group : groups_of(*file.tune, cells)) {
+        const std::vector<Candidate> all = candidates(*file.tune, group.cells, costs);
         PendingRuns pending{group.variant, group.point,
                             static_cast<long>(group.cells.size() * file.seeds.size()), 0, 0};
         const auto scores = score(file, group, all, costs, lines, out, pending);
@@ -156,9 +164,10 @@ Staged stage_runs(const SweepFile& file, const std::vector<SweepCell>& cells, Sw
         }
         TuneWinner winner{group.variant, group.point, {}, "", ""};
         for (const SweepCell* cell : group.cells) {
-            const SweepCell tuned = with_tuned(*cell, all[*best]);
-            for (const SweepAxis& axis : file.tune->axes)
-                winner.chosen[axis.key] = tuned.point.at(axis.key);
+            const SweepCell tuned = with_tuned(*cell, all[*best], costs);
+            for (const PlacedSetting& s : all[*best])
+                if (const auto at = tuned.point.find(s.key); at != tuned.point.end())
+                    winner.chosen[s.key] = at->second;
             append(main_runs, runs_of(tuned, "main", file.seeds, costs));
         }
         note_edge(*file.tune, winner, name_of(group), out.warnings);

@@ -1,10 +1,14 @@
 #include "signature/golden.h"
 
 #include "catch.h"
+#include "experiment/manifest.h"
 #include "support/run_program.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
+#include <optional>
 
 namespace plumb::test {
 namespace {
@@ -61,7 +65,44 @@ bool same(const std::string& got, const std::string& want, double tolerance) {
     return std::abs(a - b) <= tolerance * std::abs(b);
 }
 
+// Sections that a run's losses follow from: what changes in them makes other runs of the same
+// settings, which kNumerics says (experiment/manifest.h).
+bool is_of_numbers(const std::string& section) {
+    constexpr std::array sections{"defaults", "initial values", "losses", "streams"};
+    return std::find(sections.begin(), sections.end(), section) != sections.end();
+}
+
+bool all_same(const std::string& got, const std::string& want, double tolerance) {
+    const auto a = words(got), b = words(want);
+    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
+                                              [&](const std::string& x, const std::string& y) {
+                                                  return same(x, y, tolerance);
+                                              });
+}
+
+// The numerics with which a section was written; nothing: none was.
+std::optional<long> written_numerics(Sections& sections, const std::string& section) {
+    for (const auto& [name, value] : section_of(sections, "numerics"))
+        if (name == section) return std::stol(value);
+    return std::nullopt;
+}
+
+void note_numerics(Sections& sections, const std::string& section) {
+    Lines& lines = section_of(sections, "numerics");
+    std::erase_if(lines, [&](const auto& line) { return line.first == section; });
+    lines.emplace_back(section, std::to_string(kNumerics));
+    std::sort(lines.begin(), lines.end());
+}
+
 }  // namespace
+
+bool Golden::changes(const std::vector<std::pair<std::string, std::string>>& before,
+                     double tolerance) const {
+    for (const auto& [name, text] : before)
+        for (const auto& [own, now] : lines_)
+            if (own == name && !all_same(now, text, tolerance)) return true;
+    return false;
+}
 
 void Golden::add(const std::string& name, const std::vector<double>& values) {
     std::string text;
@@ -78,10 +119,17 @@ void Golden::check(const std::string& section, double tolerance) const {
     const char* mode = std::getenv("PLUMB_SIGNATURE");
     Lines& golden = section_of(sections, section);
     if (mode && std::string_view(mode) == "write") {
-        golden = lines_;
+        if (is_of_numbers(section)) {
+            if (changes(golden, tolerance) && written_numerics(sections, section) == kNumerics)
+                FAIL("[" << section << "] changes: the same settings would make other runs under "
+                         << "the old ids. Mend it, or raise kNumerics (experiment/manifest.h)");
+            note_numerics(sections, section);
+        }
+        section_of(sections, section) = lines_;
         write_file(sections);
         return;
     }
+    if (is_of_numbers(section)) CHECK(written_numerics(sections, section) == kNumerics);
     REQUIRE(golden.size() == lines_.size());
     for (std::size_t i = 0; i < golden.size(); ++i) {
         INFO("[" << section << "] " << golden[i].first << ": " << golden[i].second << "\nnow "

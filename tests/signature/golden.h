@@ -3,6 +3,9 @@
 //
 //     PLUMB_SIGNATURE=write build/release/plumb_tests '[signature]'      writes it anew
 //
+// Where settings that were there before get other numbers (losses, initial values, random streams,
+// defaults), writing fails until kNumerics is raised: runs are known by their settings and by it.
+//
 // A section a test; a line `name: value value ...`. Values in hexadecimal are compared as they are,
 // others as numbers.
 #pragma once
@@ -24,6 +27,11 @@ public:
     // Whether the section of that name holds these lines, numbers within `tolerance` of themselves
     // relative; checks every line. Or writes the section.
     void check(const std::string& section, double tolerance) const;
+
+    // Whether a line of `before` has another value here; new lines and lines that are gone do not
+    // count.
+    bool changes(const std::vector<std::pair<std::string, std::string>>& before,
+                 double tolerance) const;
 
 private:
     std::vector<std::pair<std::string, std::string>> lines_;

@@ -1,0 +1,69 @@
+// A run's id: every setting that changes numbers is in it, and nothing else.
+#include "sweep/identity.h"
+#include "catch.h"
+#include "experiment/config_fields.h"
+#include "support/run_program.h"
+#include "support/temp_folder.h"
+
+using namespace plumb;
+using namespace plumb::test;
+
+namespace {
+
+Config loaded(const std::vector<std::string>& settings) { return load_config("", settings).config; }
+
+// A config of a mixer and task that read `key`.
+Config home_of(const std::string& key) {
+    Config config;
+    config.data.task = "copy";
+    const std::vector<std::string> owners = option_owners(key);
+    if (owners.empty()) return config;
+    (key.starts_with("mixer.") ? config.mixer.name : config.data.task) = owners.front();
+    return config;
+}
+
+// Moves the field to another value that it may have.
+void change(FieldRef& field) {
+    struct Change {
+        const FieldRef& field;
+        void operator()(long* v) const { *v = field.rule.range.holds(*v + 1.0) ? *v + 1 : *v - 1; }
+        void operator()(double* v) const {
+            const double more = *v * 1.5 + 1e-3;
+            *v = field.rule.range.holds(more) ? more : *v / 2;
+        }
+        void operator()(bool* v) const { *v = !*v; }
+        void operator()(std::string* v) const {
+            *v = field.rule.choices.empty()         ? *v + "x"
+                 : field.rule.choices.front() == *v ? field.rule.choices.back()
+                                                    : field.rule.choices.front();
+        }
+        void operator()(Words* v) const { v->push_back("query"); }
+    };
+    std::visit(Change{field}, field.value);
+}
+
+}  // namespace
+
+TEST_CASE("the id holds each setting that changes numbers, and no other", "[sweep]") {
+    for (const FieldInfo& info : fields()) {
+        INFO(info.key);
+        Config config = home_of(info.key);
+        const std::string before = run_id(config, "data");
+        for (FieldRef& field : field_refs(config))
+            if (field.key == info.key) change(field);
+        const bool moves = info.changes_numbers && info.key != "data.path";
+        CHECK((run_id(config, "data") != before) == moves);
+    }
+}
+
+TEST_CASE("the id is of the data, not of where they lie, nor of how a file says it", "[sweep]") {
+    const Config here = loaded({"data.path=here", "model.layers=3", "train.lr=1e-3"});
+    CHECK(run_id(here, "a") ==
+          run_id(loaded({"train.lr=0.001", "data.path=there", "record.label=x", "model.layers=3"}),
+                 "a"));
+    CHECK(run_id(here, "a") != run_id(here, "b"));
+    const TempFolder temp;
+    spill(temp / "a.toml", "# why\n[train]\nlr = 1e-3\n[model]\nlayers = 3\n");
+    CHECK(run_id(load_config(temp / "a.toml", {}).config, "a") == run_id(here, "a"));
+    CHECK(run_id(here, "a").size() == 10);
+}
