@@ -98,8 +98,9 @@ std::vector<std::string> board_lines(const SweepSnapshot& s, const std::string& 
                      [](const auto& a, const auto& b) { return a.final > b.final; });
     for (std::size_t i = 0; i < std::min(failed.size(), kMostFailed); ++i) {
         const auto& f = failed[i];
-        const std::string text =
-            fmt::format("failed: {} (attempt {} of {}): {}", f.name, f.attempt, f.attempts, f.why);
+        const std::string attempt =
+            f.attempts > 0 ? fmt::format(" (attempt {} of {})", f.attempt, f.attempts) : "";
+        const std::string text = fmt::format("failed: {}{}: {}", f.name, attempt, f.why);
         for (const std::string& line : wrap(printable_line(text), width - 2))
             lines.push_back(cut_to_width("  " + line, width));
     }
@@ -109,24 +110,15 @@ std::vector<std::string> board_lines(const SweepSnapshot& s, const std::string& 
     return lines;
 }
 
-// A full disk under the log ends no training; main() says at the end that output was lost.
-void SweepBoard::put(const std::string& text) {
-    std::fputs(text.c_str(), out_);
-    std::fflush(out_);
-}
-
 void SweepBoard::event(const std::string& text, bool important) {
     if ((quiet_ || terminal_.interactive) && !important) return;
-    std::string out = shown_ > 0 ? fmt::format("\x1b[{}A\r\x1b[J", shown_) : "";
-    out += time_of_day() + "  " + printable_line(text) + "\n";
-    for (int i = 0; i < shown_; ++i) out += lines_[static_cast<std::size_t>(i)] + "\n";
-    put(out);
+    block_.above(time_of_day() + "  " + printable_line(text));
 }
 
 bool SweepBoard::due() {
     if (quiet_) return false;
     const auto now = Clock::now();
-    if (now < next_ && !(terminal_.interactive && shown_ == 0)) return false;
+    if (now < next_ && !(terminal_.interactive && block_.empty())) return false;
     constexpr auto kLongest = std::chrono::minutes(10);
     next_ = now + (terminal_.interactive ? Clock::duration(std::chrono::milliseconds(500))
                                          : std::min<Clock::duration>(now - start_, kLongest));
@@ -134,14 +126,8 @@ bool SweepBoard::due() {
 }
 
 void SweepBoard::show(const SweepSnapshot& snapshot) {
-    if (!terminal_.interactive)
-        return put(time_of_day() + "  " + printable_line(board_line(snapshot)) + "\n");
-    std::string out = shown_ > 0 ? fmt::format("\x1b[{}A\r", shown_) : "";
-    lines_ = board_lines(snapshot, file_, terminal_);
-    for (const std::string& line : lines_) out += line + "\x1b[K\n";
-    out += "\x1b[J";
-    shown_ = static_cast<int>(lines_.size());
-    put(out);
+    if (terminal_.interactive) return block_.show(board_lines(snapshot, file_, terminal_));
+    block_.above(time_of_day() + "  " + printable_line(board_line(snapshot)));
 }
 
 }  // namespace plumb

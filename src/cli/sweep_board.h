@@ -2,6 +2,7 @@
 // redrawn, elsewhere lines.
 #pragma once
 
+#include "cli/redrawn_block.h"
 #include "cli/terminal.h"
 #include "sweep/sweep_runner.h"
 
@@ -22,10 +23,7 @@ class SweepBoard {
 public:
     // quiet: only what is important is shown.
     SweepBoard(std::FILE* out, Terminal terminal, std::string file, bool quiet)
-        : out_(out), terminal_(terminal), file_(std::move(file)), quiet_(quiet) {}
-    SweepBoard(const SweepBoard&) = delete;
-    SweepBoard& operator=(const SweepBoard&) = delete;
-    ~SweepBoard() { finish(); }
+        : block_(out), terminal_(terminal), file_(std::move(file)), quiet_(quiet) {}
 
     // A line that stays, with the time.
     void event(const std::string& text, bool important);
@@ -33,18 +31,15 @@ public:
     bool due();
     void show(const SweepSnapshot& snapshot);
     // Leaves the last board on the screen.
-    void finish() { shown_ = 0; }
+    void finish() { block_.finish(); }
 
 private:
     using Clock = std::chrono::steady_clock;
-    void put(const std::string& text);
 
-    std::FILE* out_;
+    RedrawnBlock block_;
     Terminal terminal_;
     std::string file_;
     bool quiet_;
-    int shown_ = 0;  // lines of the block on the screen
-    std::vector<std::string> lines_;
     Clock::time_point start_ = Clock::now(), next_ = start_ + std::chrono::seconds(15);
 };
 

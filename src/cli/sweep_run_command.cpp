@@ -3,12 +3,14 @@
 #include "cli/exit_code.h"
 #include "cli/stop_signals.h"
 #include "cli/sweep_board.h"
+#include "cli/sweep_index_command.h"
+#include "cli/sweep_status_command.h"
 #include "core/check.h"
+#include "sweep/set_aside.h"
 #include "sweep/sweep_places.h"
 #include "sweep/sweep_runner.h"
 
 #include <memory>
-#include <thread>
 
 namespace plumb {
 namespace {
@@ -66,6 +68,14 @@ void TypedSweepRun::add_to(CLI::App& command) {
         .add_option("--wait", waits, "seconds before the first and later retries (default: 60,240)")
         ->type_name("S,...")
         ->delimiter(',');
+    command
+        .add_option(
+            "--rerun", rerun,
+            "make again: an id or folder of a run, failed, diverged, culled or outdated; the "
+            "old ones go to SWEEP/.old")
+        ->type_name("WHICH")
+        ->delimiter(',')
+        ->allow_extra_args(false);
     command.add_flag("--fail-fast", run.fail_fast,
                      "stop everything when a run has failed for good");
     command.add_flag("--quiet", quiet, "show failures and the end only");
@@ -78,6 +88,11 @@ int run_and_show(const SweepFile& file, const TypedSweep& typed, const TypedSwee
     for (const double s : o.waits) options.retry.waits.emplace_back(static_cast<long>(1000 * s));
     watch_signals(stop_requested);
     SweepPlan plan = write_plan(file);
+    if (const long moved = set_aside(plan, o.rerun); moved > 0) {
+        fmt::print("{} run{} set aside in {}\n", moved, moved == 1 ? "" : "s",
+                   printable_line((file.out / ".old").string()));
+        plan = write_plan(file);  // a first stage may have to be made again
+    }
     const auto cores = static_cast<long>(allowed_cpus().size());
     if (static_cast<long>(options.jobs) * options.threads > cores)
         fmt::print("warning: {} runs of {} threads share {} cores, and slow each other down\n",
@@ -118,6 +133,8 @@ void add_sweep_run(CLI::App& sweep) {
         if (const int code = run_and_show(o->typed.read(), o->typed, o->run); code != 0)
             throw ExitWith{code};
     });
+    add_sweep_run_index(sweep);
+    add_sweep_status(sweep);
 }
 
 }  // namespace plumb

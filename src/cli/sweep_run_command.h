@@ -15,7 +15,8 @@ namespace plumb {
 struct TypedSweepRun {
     SweepRunOptions run;
     std::string gpus;
-    std::vector<double> waits;  // seconds
+    std::vector<double> waits;       // seconds
+    std::vector<std::string> rerun;  // what is made again
     bool quiet = false;
 
     void add_to(CLI::App& command);

@@ -60,7 +60,9 @@ struct RunPlan {
 };
 RunPlan plan_run(const Config& config, const Context& context);
 
-// FLOP/s of a matrix product of this model's size in the run's precision, measured for `seconds`.
+// FLOP/s of a matrix product of this model's size in the run's precision, measured for `seconds`;
+// or what this variable of the environment says. No number of a run depends on it.
+inline constexpr const char* kGemmRateVariable = "PLUMB_GEMM_RATE";
 double training_gemm_rate(const Context& ctx, const Config& config, double seconds);
 
 }  // namespace plumb

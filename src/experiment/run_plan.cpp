@@ -2,9 +2,29 @@
 #include "experiment/run.h"
 #include "ops/gemm_rate.h"
 
+#include <charconv>
+#include <cstdlib>
+#include <string_view>
+
 namespace plumb {
+namespace {
+
+// PLUMB_GEMM_RATE, in FLOP/s: what `plumb sweep` knows from an earlier run of this shape on these
+// cores, so that not every start measures it again. 0: not set, or no rate.
+double known_gemm_rate() {
+    const char* value = std::getenv(kGemmRateVariable);
+    if (!value) return 0;
+    const std::string_view text(value);
+    double rate = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), rate);
+    const bool whole = error == std::errc{} && end == text.data() + text.size();
+    return whole && rate > 0 && rate < 1e18 ? rate : 0;
+}
+
+}  // namespace
 
 double training_gemm_rate(const Context& ctx, const Config& config, double seconds) {
+    if (const double known = known_gemm_rate(); known > 0) return known;
     const ModelConfig m = config.model.resolved();
     const Index n = config.train.batch * m.context;
     return config.train.precision == "bf16"

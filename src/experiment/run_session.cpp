@@ -10,6 +10,7 @@
 #include "record/probes.h"
 #include "train/checkpoint.h"
 #include "train/run_text.h"
+#include "train/token_files.h"
 
 #include <chrono>
 #include <cmath>
@@ -71,23 +72,33 @@ void Session::keep_best() {
     save_best_weights(options_.out, state(), trainer_, {config_, fingerprint_});
 }
 
-// The finished run's loss on the whole validation split; false if a stop came first: the checkpoint
-// of the last step is there, and a resume does only this.
-bool Session::score_split(const StopFlag& stop) {
+// The loss on the whole of a split; nothing if a stop came first.
+std::optional<Evaluation> Session::score(const Dataset& data, const std::string& name,
+                                         const StopFlag& stop) {
     if (observer_.note)
-        observer_.note(fmt::format("scoring the whole validation split: {} sequences",
-                                   thousands(plan_.data->val_sequences())));
-    Evaluation e;
+        observer_.note(fmt::format("scoring the whole {} split: {} sequences", name,
+                                   thousands(data.val_sequences())));
     try {
-        e = trainer_.evaluate_split(options_.context, &stop);
+        const Evaluation e = trainer_.evaluate_split(options_.context, &stop, &data);
+        if (!std::isfinite(e.loss))
+            trainer_.diverged(options_.context, step_,
+                              fmt::format("the loss on the whole {} split", name), e.loss);
+        return e;
     } catch (const Stopped&) {
-        return false;
+        return std::nullopt;
     }
-    if (!std::isfinite(e.loss))
-        trainer_.diverged(options_.context, step_, "the loss on the whole validation split",
-                          e.loss);
-    split_ = e;
-    return true;
+}
+
+// The finished run's losses on the whole validation split, and on the test split where the data
+// have one; false if a stop came first: the checkpoint of the last step is there, and a resume does
+// only this.
+bool Session::score_splits(const StopFlag& stop) {
+    split_ = score(*plan_.data, "validation", stop);
+    if (!split_) return false;
+    if (!has_test_split(config_.data)) return true;
+    const auto test = open_dataset(config_.data, config_.model.resolved().context, EvalSplit::test);
+    test_split_ = score(*test, "test", stop);
+    return test_split_.has_value();
 }
 
 double Session::validation_loss() {
@@ -216,6 +227,10 @@ nlohmann::ordered_json Session::summary(const std::string& status) const {
         json["whole_split"] = true;
         json["final_val_tokens"] = split_->tokens;
     }
+    if (test_split_) {
+        json["final_test_loss"] = test_split_->loss;
+        json["final_test_tokens"] = test_split_->tokens;
+    }
     if (last_eval_ >= 0 && status != "diverged") {
         json["last_val_loss"] = last_loss_;
         json["best_val_loss"] = best_loss_;
@@ -312,7 +327,7 @@ RunResult Session::run(const StopFlag& stop) {
     bool done = false;
     try {
         train_loop(stop);
-        done = ended() && score_split(stop);
+        done = ended() && score_splits(stop);
     } catch (const Diverged& e) {
         finish("diverged");
         attempt_->end(step_, kDiverged, e.what());

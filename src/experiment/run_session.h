@@ -31,7 +31,9 @@ private:
     bool ended() const;
     void train_loop(const StopFlag& stop);
     double validation_loss();
-    bool score_split(const StopFlag& stop);
+    std::optional<Evaluation> score(const Dataset& data, const std::string& name,
+                                    const StopFlag& stop);
+    bool score_splits(const StopFlag& stop);
     double seconds_left(double tokens_per_s) const;
     void evaluate_and_log(std::optional<StepResult> result, bool evaluate);
     void remember_parameters();
@@ -61,8 +63,8 @@ private:
     long step_ = 0;  // completed
     double best_loss_ = 0, last_loss_ = 0;
     long best_step_ = -1, last_eval_ = -1;
-    std::optional<Evaluation> split_;  // of the finished run
-    long saved_step_ = -1;             // of the newest checkpoint
+    std::optional<Evaluation> split_, test_split_;  // of the finished run
+    long saved_step_ = -1;                          // of the newest checkpoint
     MeanTime validation_time_, probe_time_;
     double time_s_ = 0;       // in training steps, of this session
     double logged_time_ = 0;  // time_s_ and step_ at the last line of metrics.jsonl

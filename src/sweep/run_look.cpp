@@ -2,45 +2,18 @@
 
 #include "core/check.h"
 #include "experiment/run_lock.h"
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "sweep/file_end.h"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstring>
 
 namespace plumb {
 namespace fs = std::filesystem;
 namespace {
 
-struct Open {
-    int fd;
-    explicit Open(const fs::path& path)
-        : fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
-    Open(const Open&) = delete;
-    Open& operator=(const Open&) = delete;
-    ~Open() {
-        if (fd >= 0) ::close(fd);
-    }
-};
-
-// The last `most` bytes; "" if there is no such file.
-std::string end_of(const fs::path& path, off_t most) {
-    const Open file(path);
-    struct stat info {};
-    if (file.fd < 0 || ::fstat(file.fd, &info) != 0 || !S_ISREG(info.st_mode)) return "";
-    const off_t from = std::max<off_t>(0, info.st_size - most);
-    std::string text(static_cast<std::size_t>(info.st_size - from), '\0');
-    const ssize_t n = ::pread(file.fd, text.data(), text.size(), from);
-    text.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
-    return text;
-}
-
 std::string status_of(const fs::path& dir) {
-    const std::string text = end_of(dir / "STATUS", 64);
+    const std::string text = file_end(dir / "STATUS", 64);
     return text.substr(0, text.find_first_of(" \n"));
 }
 
@@ -91,14 +64,15 @@ bool is_over(RunWord word) { return word >= RunWord::done; }
 bool is_held(RunWord word) { return word == RunWord::running || word == RunWord::elsewhere; }
 
 RunLook look_at_run(const fs::path& dir) {
-    if (const auto ended = ended_word(status_of(dir))) return {*ended};
+    const bool culled = is_there(dir / kCulledName);
+    if (const auto ended = ended_word(status_of(dir)); ended && !culled) return {*ended};
     if (const auto holder = holder_of(dir)) {
         const bool here = holder->host == host_name() || holder->pid == 0;
         return {here ? RunWord::running : RunWord::elsewhere, holder};
     }
+    if (culled) return {RunWord::culled};
     const std::string status = status_of(dir);  // again: it may have ended between the two looks
     if (const auto ended = ended_word(status)) return {*ended};
-    if (is_there(dir / kCulledName)) return {RunWord::culled};
     if (status == "interrupted") return {RunWord::interrupted};
     if (status == "failed") return {RunWord::failed};
     return {!status.empty() || is_there(dir / "config.toml") ? RunWord::stopped : RunWord::fresh};
@@ -106,14 +80,14 @@ RunLook look_at_run(const fs::path& dir) {
 
 RunPace pace_of(const fs::path& dir) {
     RunPace pace;
-    std::string metrics = end_of(dir / "metrics.jsonl", 4096);
+    std::string metrics = file_end(dir / "metrics.jsonl", 4096);
     metrics.resize(metrics.find_last_of('\n') == std::string::npos ? 0
                                                                    : metrics.find_last_of('\n'));
     if (const auto step = last_number_after(metrics, "\"step\":"))
         pace.step = static_cast<long>(*step);
     pace.loss = last_number_after(metrics, "\"train/loss\":");
     // "4,400 tok/s" of a progress line, the thousands apart
-    const std::string log = end_of(dir / kLogName, 4096);
+    const std::string log = file_end(dir / kLogName, 4096);
     const std::size_t unit = log.rfind(" tok/s");
     if (unit == std::string::npos) return pace;
     const std::size_t blank = log.find_last_of(" \n", unit - (unit > 0 ? 1 : 0));
@@ -125,7 +99,7 @@ RunPace pace_of(const fs::path& dir) {
 }
 
 std::string last_words(const fs::path& dir) {
-    const std::string log = end_of(dir / kLogName, 8192);
+    const std::string log = file_end(dir / kLogName, 8192);
     std::string last, error;
     for (std::size_t at = 0; at < log.size();) {
         const std::size_t end = std::min(log.find('\n', at), log.size());

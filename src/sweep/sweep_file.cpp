@@ -6,6 +6,7 @@
 #include "experiment/config_toml.h"
 #include "experiment/run_lock.h"
 #include "sweep/sweep_reader.h"
+#include "train/token_files.h"
 
 #include <algorithm>
 #include <array>
@@ -19,7 +20,9 @@ namespace {
 
 constexpr std::array kMatches{"tokens", "params", "flops", "time"};
 constexpr const char* kDefaultMetric = "final_val_loss";
-const std::vector<std::string> kMetrics{kDefaultMetric, "final_val_bpb", "last_val_loss"};
+constexpr const char* kTestMetric = "final_test_loss";
+const std::vector<std::string> kMetrics{kDefaultMetric, kTestMetric, "final_val_bpb",
+                                        "last_val_loss"};
 constexpr long kMostSeeds = 100'000;
 
 // The first comment: lines that begin with '#', up to the first other line.
@@ -53,7 +56,8 @@ void read_sweep_table(SweepReader& r, SweepFile& file) {
     file.seeds = r.integers("sweep", "seeds", {1, 2, 3, 4, 5});
     file.looks = r.integers("sweep", "looks", {static_cast<long>(file.seeds.size())});
     file.baseline = r.text("sweep", "baseline", "");
-    file.metric = r.text("sweep", "metric", kDefaultMetric);
+    const bool test = has_test_split(file.base.config.data);
+    file.metric = r.text("sweep", "metric", test ? kTestMetric : kDefaultMetric);
     file.margin = r.number("sweep", "margin", 0);
     file.match_by = r.text("sweep", "match_by", "");
     file.lock = r.text("sweep", "lock", "flock");

@@ -77,6 +77,8 @@ struct SweepFile {
     std::vector<long> seeds;
     std::vector<long> looks;  // numbers of seeds at which results are tested, ascending
     std::string baseline;     // name of a variant
+    // Of summary.json; final_test_loss by default where the data have a test split. What is tuned
+    // is chosen on the validation split all the same.
     std::string metric = "final_val_loss";
     double margin = 0;  // smallest difference that matters, in the metric's unit; 0: not declared
     SweepMatch match = SweepMatch::tokens;

@@ -16,11 +16,15 @@ std::optional<double> result_of(const std::filesystem::path& run, const std::str
 
 std::optional<double> BestResult::add(const PlannedRun& run, const std::string& metric) {
     const auto value = result_of(run.dir, metric);
-    if (value && run.stage != "tune" && (!value_ || *value < *value_)) {
-        value_ = value;
-        name_ = fmt::format("{} s{}", run.variant, run.seed);
-    }
+    add(value, run.stage, run.variant, run.seed);
     return value;
+}
+
+void BestResult::add(std::optional<double> value, const std::string& stage,
+                     const std::string& variant, long seed) {
+    if (!value || stage == "tune" || (value_ && *value_ <= *value)) return;
+    value_ = value;
+    name_ = fmt::format("{} s{}", variant, seed);
 }
 
 std::string BestResult::text() const {

@@ -16,6 +16,8 @@ class BestResult {
 public:
     // A finished run; tuning has a winner of its own. Returns its result.
     std::optional<double> add(const PlannedRun& run, const std::string& metric);
+    void add(std::optional<double> value, const std::string& stage, const std::string& variant,
+             long seed);
     std::string text() const;  // "1.3967 attnres s1"; "": none
 
 private:

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace plumb {
 
@@ -24,10 +25,12 @@ struct SweepUnit {
 
     // child
     std::optional<ChildProcess> process{};
-    int slot = -1;  // also of a run that was taken over from a dead sweep
+    int place = -1;  // of sweep_places.h; also of a run that was taken over from a dead sweep
     SweepClock::time_point started{};
-    double start_fraction = 0;  // of its steps, when this attempt began
-    long kills_before = 0;      // of memory_admission.h
+    double start_fraction = 0;      // of its steps, when this attempt began
+    long kills_before = 0;          // out_of_memory_kills()
+    std::uintmax_t log_before = 0;  // size of its log, when this attempt began
+    std::string culled_for{};       // why it was asked to stop; "": it was not
 
     // held
     bool orphan = false;  // its parent is dead: it counts as one of ours
@@ -40,14 +43,13 @@ struct SweepUnit {
     bool given_up = false;  // over, without a result
 
     std::string name() const { return run.dir.filename().string(); }
-    double weight() const {  // of its work among that of others
-        const double flops = run.flops_per_token * run.tokens;
-        return flops > 0 ? flops : static_cast<double>(run.config.train.steps);
-    }
-    double fraction_at(long step) const {
-        const auto steps = static_cast<double>(run.config.train.steps);
-        return step <= 0 ? 0 : std::min(1.0, static_cast<double>(step) / steps);
-    }
+    std::string log() const { return (run.dir / kLogName).string(); }
+    // Of its work among that of others.
+    double weight() const;
+    double fraction_at(long step) const;
 };
+
+// Whether runs of the first stage that this group's settings depend on have yet to end.
+bool still_tuning(const std::vector<SweepUnit>& units, const PendingRuns& pending);
 
 }  // namespace plumb

@@ -10,6 +10,9 @@
 namespace plumb {
 namespace {
 
+// Never the test split: what is chosen on it would be reported on it.
+constexpr const char* kChooses = "final_val_loss";
+
 using Candidate = std::vector<PlacedSetting>;
 
 bool less(const SweepValue& a, const SweepValue& b) {
@@ -105,7 +108,7 @@ std::vector<std::vector<double>> score(const SweepFile& file, const Group& group
             number_runs(runs, lines, file.out);
             for (PlannedRun& run : runs) {
                 ++pending.tune_runs;
-                if (const auto end = ended_run(run.dir, file.metric)) {
+                if (const auto end = ended_run(run.dir, kChooses)) {
                     ++pending.tune_ended;
                     scores.back().push_back(
                         end->metric.value_or(std::numeric_limits<double>::infinity()));

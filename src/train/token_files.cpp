@@ -277,6 +277,12 @@ bool holds_token_files(const fs::path& folder) {
     return fs::exists(folder / "train.bin", ignored) && fs::exists(folder / "val.bin", ignored);
 }
 
+bool has_test_split(const DataConfig& config) {
+    std::error_code ignored;
+    const fs::path file = fs::path(config.path) / "test.bin";
+    return !config.path.empty() && fs::exists(file, ignored) && fs::file_size(file, ignored) > 0;
+}
+
 std::unique_ptr<Dataset> open_token_files(const DataConfig& config, Index context,
                                           EvalSplit split) {
     const std::string& folder = config.path;

@@ -26,6 +26,9 @@ bool holds_token_files(const std::filesystem::path& folder);
 // largest token + 1. Without a tokenizer (a meta.json, or a meta.pkl with single characters) there
 // is no text and no bits per byte. Throws IoError naming the file, UsageError if a setting does not
 // fit the files or the context is longer than a split.
+// Whether data.path holds tokens that training and validation never see (test.bin).
+bool has_test_split(const DataConfig& config);
+
 std::unique_ptr<Dataset> open_token_files(const DataConfig& config, Index context, EvalSplit split);
 
 }  // namespace plumb

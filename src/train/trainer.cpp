@@ -121,8 +121,8 @@ double Trainer::evaluate(const Context& ctx) {
     return plumb::evaluate(ctx, *model_, data_, train_.eval_sequences).loss;
 }
 
-Evaluation Trainer::evaluate_split(const Context& ctx, const StopFlag* stop) {
-    return plumb::evaluate_split(ctx, *model_, data_, stop);
+Evaluation Trainer::evaluate_split(const Context& ctx, const StopFlag* stop, const Dataset* other) {
+    return plumb::evaluate_split(ctx, *model_, other != nullptr ? *other : data_, stop);
 }
 
 void Trainer::probe(const Context& ctx, Index n_sequences, Recorder<float>& recorder,

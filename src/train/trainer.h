@@ -32,8 +32,10 @@ public:
     // Mean loss over the first train.eval_sequences validation sequences: for the curve and for
     // choosing a checkpoint.
     double evaluate(const Context& ctx);
-    // Over the whole validation split: for comparing. Throws Stopped.
-    Evaluation evaluate_split(const Context& ctx, const StopFlag* stop = nullptr);
+    // Over the whole validation split, or another dataset's (a test split): for comparing. Throws
+    // Stopped.
+    Evaluation evaluate_split(const Context& ctx, const StopFlag* stop = nullptr,
+                              const Dataset* other = nullptr);
     // Forward and backward over the first n_sequences validation sequences with a recorder, a
     // micro-batch at a time; gradients afterwards are of their mean loss. begin_pass hears before
     // each pass how many of its tokens, the first ones, are of these sequences. Leaves parameters

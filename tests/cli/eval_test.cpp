@@ -61,6 +61,25 @@ TEST_CASE("eval scores the split that the run's summary scored", "[cli][eval]") 
     check_answer({"eval", run}, 0, "attnres_block");
 }
 
+TEST_CASE("a finished run scores the test split too, where its data have one", "[cli][eval]") {
+    const TempFolder temp;
+    std::string text;
+    for (int i = 0; i < 400; ++i) text += fmt::format("{} and {} are {}\n", i, i + 1, 2 * i + 1);
+    spill(temp / "text.txt", text);
+    const std::string data = temp / "data", run = temp / "run";
+    REQUIRE(run_plumb({"data", "prepare", temp / "text.txt", "--out", data, "--test-fraction",
+                       "0.2"})
+                .code == 0);
+    auto args = tiny_run(run, {"data.path=" + data});
+    std::erase(args, "data.task=markov");
+    REQUIRE(run_plumb(args).code == 0);
+    const auto json = summary(run);
+    const auto test = eval({run, "--split", "test"})["runs"][0];
+    CHECK(test["tokens"] == json.at("final_test_tokens"));
+    CHECK(std::abs(test["loss"].get<double>() - json.at("final_test_loss").get<double>()) <= 1e-6);
+    CHECK(json.at("final_test_loss") != json.at("final_val_loss"));
+}
+
 TEST_CASE("eval shows what a sublayer, a source and an order are worth", "[cli][eval]") {
     const TempFolder temp;
     const std::string run = temp / "run";
