@@ -22,7 +22,7 @@ void RedrawnBlock::show(std::vector<std::string> lines) {
 }
 
 void RedrawnBlock::above(const std::string& line) {
-    std::string out = home() + "\x1b[J" + line + "\n";
+    std::string out = home() + (lines_.empty() ? "" : "\x1b[J") + line + "\n";
     for (const std::string& l : lines_) out += l + "\n";
     put(out);
 }

@@ -86,7 +86,8 @@ void add_commands(CLI::App& sweep) {
     auto o = std::make_shared<CommandsOptions>();
     CLI::App* command = add(
         sweep, "commands", "A line for the shell for each run of a sweep",
-        R"(Each line may be run anywhere the folder can be seen, any number of times: what has ended ends at once.
+        R"(Each line may be run anywhere the folder can be seen, and any number of times:
+what has ended ends at once.
 Examples:
   plumb sweep commands blocks.toml --todo | parallel -j 2
   plumb sweep commands blocks.toml | xargs -P 2 -I{} sh -c '{}'
@@ -150,7 +151,8 @@ void add_merge(CLI::App& sweep) {
     CLI::App* command =
         sweep.add_subcommand("merge", "Brings folders of one sweep from several machines together");
     command->footer(
-        R"(Of a run that is in both the one that came further stays, the other goes to INTO/.merged.
+        R"(Of a run that is in both the one that came further stays; the other goes to
+INTO/.merged.
 Examples:
   plumb sweep merge runs/blocks node2/runs/blocks
   plumb sweep merge runs/blocks node*/runs/blocks
@@ -186,7 +188,8 @@ void add_calibrate(CLI::App& sweep) {
     auto o = std::make_shared<CalibrateTyped>();
     CLI::App* command = add(
         sweep, "calibrate", "Measures the speeds that match = \"time\" needs",
-        R"(Writes SWEEP/calibration.toml. On a quiet machine; another machine is another calibration.
+        R"(Writes SWEEP/calibration.toml. Type it on a quiet machine; another machine is
+another calibration.
 Examples:
   plumb sweep calibrate equal_time.toml
   plumb sweep calibrate equal_time.toml --rounds 25
@@ -229,8 +232,8 @@ void add_noise(CLI::App& sweep) {
     auto o = std::make_shared<Options>();
     CLI::App* command = add(
         sweep, "noise", "Runs the baseline with ten seeds: how much does the seed alone move it?",
-        R"(Makes and runs the sweep OUT-noise, and keeps the deviation in noise.json beside it, where
-`plumb sweep plan` finds it.
+        R"(Makes and runs the sweep OUT-noise, and keeps the deviation in noise.json beside
+it, where `plumb sweep plan` finds it.
 Examples:
   plumb sweep noise blocks.toml -j 2
   plumb sweep noise blocks.toml --seeds 1..5

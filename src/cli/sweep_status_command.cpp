@@ -95,7 +95,7 @@ std::string remarks(const SweepStatus& status) {
     if (status.orphans > 0)
         text += fmt::format("orphans: {} runs that the sweep file no longer stands for\n",
                             status.orphans);
-    if (const std::string commits = counted(status, &RunOrigin::commit, 8); !commits.empty())
+    if (const std::string commits = counted(status, &RunOrigin::commit, 7); !commits.empty())
         text += fmt::format("made by: {}; {}\n", commits, counted(status, &RunOrigin::device, 0));
     return printable(text);
 }
@@ -173,7 +173,8 @@ void add_sweep_status(CLI::App& sweep) {
         "runs that failed, diverged or were culled, with the last line of their logs");
     command->add_flag("--json", o->json, "everything, with a line for each run, as JSON");
     command->footer(
-        R"(Reads files only: from any machine, also while the sweep runs. running: a process is at it;
+        R"(Reads files only: from any machine, also while the sweep runs.
+running: a process is at it;
 stopped: it was killed and can go on; interrupted: it wrote a checkpoint and can go on; busy
 elsewhere: a process of another machine is at it; new: not begun; culled: stopped for its loss.
 Examples:

@@ -40,6 +40,7 @@ void SweepWork::reap() {
 void SweepWork::ended(SweepUnit& unit, const RunEnd& end) {
     release(unit);
     unit.look = look_at_run(unit.run.dir);
+    unit.reached = unit.fraction_at(pace_of(unit.run.dir).step);
     const AfterEnd what = after_end(end, unit.failures, at_a_time_, options_.retry);
     if (what == AfterEnd::over) return has_result(unit, end);
     if (!unit.culled_for.empty() && unit.look.word == RunWord::culled) {
@@ -63,8 +64,7 @@ void SweepWork::has_result(SweepUnit& unit, const RunEnd& end) {
     unit.look = {end.exit == kDiverged ? RunWord::diverged : RunWord::done};
     faults_ = 0;
     const double took = since(unit.started);
-    const double reached =
-        end.exit == kDiverged ? unit.fraction_at(pace_of(unit.run.dir).step) : 1.0;
+    const double reached = end.exit == kDiverged ? unit.reached : 1.0;
     rate_.add(unit.weight() * (reached - unit.start_fraction), took);
     if (!unit.culled_for.empty()) remove_path(unit.run.dir / kCulledName);  // it was faster
     culling_.look(unit.run);

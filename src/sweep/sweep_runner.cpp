@@ -75,6 +75,8 @@ void SweepWork::note_look(SweepUnit& unit, const RunLook& look) {
                  : is_held(look.word) ? Phase::held
                                       : Phase::queued;
     if (unit.phase == Phase::held) take_over(unit);
+    if (unit.phase == Phase::queued && look.word != RunWord::fresh)
+        unit.reached = unit.fraction_at(pace_of(unit.run.dir).step);
     if (look.word == RunWord::done) best_.add(unit.run, file_.metric);
     if (is_over(look.word)) culling_.look(unit.run);
 }
@@ -166,7 +168,7 @@ void SweepWork::start(SweepUnit& unit) {
     if (const std::string rate = gemm_rate_.of(unit.run.config); !rate.empty())
         child.environment.emplace_back(kGemmRateVariable, rate);
     unit.kills_before = out_of_memory_kills();
-    unit.start_fraction = unit.fraction_at(pace_of(unit.run.dir).step);
+    unit.start_fraction = unit.reached;
     unit.started = SweepClock::now();
     unit.culled_for.clear();
     try {

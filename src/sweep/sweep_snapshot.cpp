@@ -34,6 +34,7 @@ SweepSnapshot snapshot_of(const std::vector<SweepUnit>& units,
         const double weight = u.weight();
         all += weight;
         if (u.phase == Phase::over) done += weight;
+        if (u.phase == Phase::queued) done += weight * u.reached;
         if (!u.why.empty() && !is_over(u.look.word))
             s.failed.push_back({u.name(), u.why, u.log(), u.failures, attempts, u.given_up});
         if (u.phase != Phase::child && u.phase != Phase::held) continue;

@@ -125,6 +125,9 @@ SweepSnapshot snapshot_of(const SweepStatus& status) {
             ++(run.word == RunWord::diverged ? c.diverged : c.culled);
         } else {
             ++c.queued;
+            if (run.word != RunWord::fresh && run.steps > 0)
+                done += weight * static_cast<double>(std::max(0L, pace_of(dir).step)) /
+                        static_cast<double>(run.steps);
         }
     }
     s.fraction = all > 0 ? done / all : 0;

@@ -37,6 +37,7 @@ struct SweepUnit {
 
     // queued
     SweepClock::time_point not_before{};
+    double reached = 0;  // of its steps, by attempts that did not come to the end
     int failures = 0;
 
     std::string why{};      // of the last failure

@@ -139,7 +139,9 @@ TEST_CASE("sweep noise keeps the deviation over seeds, and plan finds it", "[cli
         }
     CHECK(kept.begin()->at("sd").get<double>() ==
           Approx(std::sqrt((square - sum * sum / 3) / 2)).epsilon(1e-6));
-    CHECK_THAT(s.sweep({"plan", s.file}).out, contains_text("of 3 seeds in"));
+    std::string plan = s.sweep({"plan", s.file}).out;  // wrapped anywhere
+    std::erase_if(plan, [](char c) { return c == ' ' || c == '\n'; });
+    CHECK_THAT(plan, contains_text("of3seedsin"));
 }
 
 TEST_CASE("sweep calibrate measures what match = time needs", "[cli][sweep]") {

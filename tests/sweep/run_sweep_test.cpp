@@ -1,5 +1,7 @@
 // A sweep of tiny runs, trained by the program that was built.
 #include "catch.h"
+#include "experiment/run.h"
+#include "support/environment.h"
 #include "sweep/hand_made_plan.h"
 #include "sweep/run_look.h"
 
@@ -25,4 +27,30 @@ TEST_CASE("a sweep trains what is left, and skips what has ended", "[sweep]") {
     SweepAtWork second;
     CHECK(second.run(tiny_plan(temp.path(), 3)).last.counts.done == 6);
     CHECK(second.count("start") == 2);  // the seed that was added
+}
+
+TEST_CASE("the rate of matrix products is measured once for a shape", "[sweep]") {
+    const TempFolder temp;
+    const auto rate_in = [](const fs::path& log) {
+        const std::string text = slurp(log);
+        const std::size_t at = text.find("GEMM rate");
+        return at == std::string::npos ? "" : text.substr(at, text.find('\n', at) - at);
+    };
+    {
+        const Environment known(kGemmRateVariable, "123456e9");
+        CHECK_THAT(run_plumb(tiny_run(temp / "a")).out, contains_text("123456 GFLOP/s"));
+    }
+    for (const char* wrong : {"", "x", "0", "-1", "nan", "12 "}) {
+        const Environment variable(kGemmRateVariable, wrong);
+        const std::string out = run_plumb(tiny_run(temp / std::string("b") + (*wrong ? *wrong : '_'))).out;
+        CHECK_THAT(out, contains_text("GFLOP/s"));
+        CHECK(out.find(" 0 GFLOP/s") == std::string::npos);
+    }
+    SweepAtWork work;
+    work.options.jobs = 1;
+    work.run(tiny_plan(temp / "sweep", 2));
+    const std::string first = rate_in(temp / "sweep/standard-s1/log.txt");
+    CHECK_THAT(first, contains_text("GFLOP/s"));
+    for (const char* other : {"standard-s2", "attnres-s1", "attnres-s2"})
+        CHECK(rate_in(temp.path() / "sweep" / other / "log.txt") == first);
 }
