@@ -10,8 +10,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from plumbplot.study import StudyError
-from plumbplot.dilution_text import page
+from plumb.pages.dilution_text import page
+from plumb.pages.study import StudyError
 
 
 def main(argv=None):

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from plumbplot import bookkeeping, groups, measures
-from plumbplot.files import InputError
-from plumbplot.style import cell
+from plumb.figures import bookkeeping
+from plumb.figures.style import cell
+from plumb.reading import groups, measures
+from plumb.reading.files import InputError
 
 NOT_TRAINED = "update_ratio"  # of the one step at a rate of nothing
 HEAD = ("variant", "seed", "step", "standard_loss_nats", "difference_nats", "raw_ratio")

@@ -64,7 +64,7 @@ def verdict(value, aim, at_most=True):
 
 
 def compare_table(shape):
-    from plumbplot import speed
+    from plumb.figures import speed
 
     rows = []
     for m in shape["mixers"]:
@@ -139,7 +139,7 @@ def by_shape(shapes):
 
 def draw(merged, out):
     """Returns {section: [figure name]}."""
-    from plumbplot import speed, style
+    from plumb.figures import speed, style
 
     style.use()
     figures = {"compare": [], "depth": [], "context": []}
@@ -158,7 +158,7 @@ def draw(merged, out):
 
 
 def page(merged, newest, commits, figures, folder):
-    from plumbplot import speed
+    from plumb.figures import speed
 
     text = ["# CPU speed", "", machine_line(newest, commits), ""]
     text += ["Everything here comes from one command, `scripts/bench`."]

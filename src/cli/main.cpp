@@ -3,6 +3,7 @@
 #include "cli/bench_command.h"
 #include "cli/check_command.h"
 #include "cli/command_doc.h"
+#include "cli/compare_command.h"
 #include "cli/completion.h"
 #include "cli/data_command.h"
 #include "cli/doctor_command.h"
@@ -54,6 +55,9 @@ void add_commands(CLI::App& app) {
     plumb::add_check_command(app);
     plumb::add_inspect_command(app);
     plumb::add_matrix_command(app);
+    plumb::add_compare_command(app);
+    plumb::add_report_command(app);
+    plumb::add_figures_command(app);
     plumb::add_eval_command(app);
     plumb::add_export_command(app);
     plumb::add_generate_command(app);

@@ -31,5 +31,6 @@ TEST_CASE("an installed plumb runs, with man page, completion and figures", "[cl
           run_plumb({"completion", "zsh"}).out);
     CHECK(slurp(prefix / "share/fish/vendor_completions.d/plumb.fish") ==
           run_plumb({"completion", "fish"}).out);
-    CHECK(fs::exists(prefix / "share/plumb/python/plumbplot/__init__.py"));
+    CHECK_FALSE(runs("plumb compare /nowhere"));
+    CHECK_THAT(slurp(temp / "out"), contains_text("no run folder /nowhere"));
 }

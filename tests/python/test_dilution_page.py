@@ -24,7 +24,8 @@ import dilution_page  # noqa: E402
 import dilution_twins  # noqa: E402
 import figures  # noqa: E402
 import synthetic  # noqa: E402
-from plumbplot import study  # noqa: E402
+from plumb import stats  # noqa: E402
+from plumb.pages import study  # noqa: E402
 
 VARIANTS = {  # name: mixer, settings, the mixer whose numbers it gets
     "standard": ("standard", {}, None),
@@ -278,7 +279,7 @@ class Numbers(unittest.TestCase):
 
 class Power(unittest.TestCase):
     def test_smallest_effect_is_found_four_times_in_five(self):
-        d = study.smallest_effect(5, 0.05)
+        d = stats.smallest_effect(5, 0.05)
         rng = np.random.default_rng(1)
         x = rng.normal(d, 1, (20000, 5))
         found = np.mean(scipy_stats.ttest_1samp(x, 0, axis=1).pvalue < 0.05)
@@ -291,7 +292,7 @@ FOLDER = ROOT / "results" / "dilution"
 class Published(unittest.TestCase):
 
     def test_page_is_what_its_files_give(self):
-        from plumbplot.dilution_text import page
+        from plumb.pages.dilution_text import page
 
         self.assertEqual((FOLDER / "README.md").read_text(), page(FOLDER))
 

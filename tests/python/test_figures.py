@@ -20,7 +20,9 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
 
 import figures  # noqa: E402
 import synthetic  # noqa: E402
-from plumbplot import caption, forest, groups, reference, stats  # noqa: E402
+from plumb import stats  # noqa: E402
+from plumb.figures import caption, forest, reference  # noqa: E402
+from plumb.reading import groups  # noqa: E402
 
 
 def call(*arguments):

@@ -14,10 +14,11 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
 
 import boxes  # noqa: E402
-import figures  # noqa: E402
 import matplotlib.pyplot as plt  # noqa: E402
 import synthetic  # noqa: E402
-from plumbplot import groups, layout, over_training, reference, style  # noqa: E402
+from plumb.figures import cli as figures  # noqa: E402
+from plumb.figures import layout, over_training, reference, style  # noqa: E402
+from plumb.reading import groups  # noqa: E402
 
 REFERENCE = json.dumps({f"{q}_{v}": [2, 1] for q in reference.QUANTITIES for v in reference.PAPER})
 

@@ -13,7 +13,8 @@ from unittest import mock
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
 
-from plumbplot import bookkeeping, magnitudes, measures, over_training, profiles  # noqa: E402
+from plumb.figures import bookkeeping, magnitudes, over_training, profiles  # noqa: E402
+from plumb.reading import measures  # noqa: E402
 
 
 @unittest.skipUnless(measures.of_program(), "no program that lists its measures")

@@ -20,10 +20,11 @@ from unittest import mock
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
 
-import figures  # noqa: E402
 import synthetic  # noqa: E402
-from plumbplot import groups, run, table  # noqa: E402
-from plumbplot.files import InputError, UsageError  # noqa: E402
+from plumb.figures import cli as figures  # noqa: E402
+from plumb.figures import results as table  # noqa: E402
+from plumb.reading import groups, run  # noqa: E402
+from plumb.reading.files import InputError, UsageError  # noqa: E402
 
 
 PLUMB = HERE.parents[1] / "build/release/plumb"

@@ -1,0 +1,117 @@
+"""The columns of a comparison's table, as texts: what the terminal, Markdown and LaTeX share."""
+
+import math
+
+from ..reading.files import printable
+from .provenance import percent
+
+
+def number(x, digits=4):
+    """1.4418; 4,396 of large ones."""
+    if not math.isfinite(x):
+        return "-"
+    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.{digits}f}"
+
+
+def signed(x, digits=4):
+    return "-" if not math.isfinite(x) else ("+" if x >= 0 else "") + number(x, digits)
+
+
+def with_half(mean, half, digits=4):
+    return number(mean, digits) + ("" if not math.isfinite(half) else f" ±{number(half, digits)}")
+
+
+def between(low, high, digits=4):
+    return "" if not math.isfinite(low) else f" [{signed(low, digits)}, {signed(high, digits)}]"
+
+
+def digits_of(rows):
+    """As many as the narrowest interval of a difference needs, 4 at least."""
+    halves = [(r.high - r.low) / 2 for r in rows if r.high > r.low]
+    return max(4, min(9, 1 - math.floor(math.log10(min(halves))))) if halves else 4
+
+
+def p_text(p):
+    if math.isnan(p):
+        return "-"
+    return "<0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
+def amount(x):
+    """2.41 M of parameters."""
+    for unit, name in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(x) >= unit:
+            return f"{x / unit:.3g}{name}"
+    return "-" if math.isnan(x) else f"{x:.0f}"
+
+
+def parameters(row):
+    return amount(row.params) if math.isnan(row.params_change) else percent(row.params_change)
+
+
+def speed(row):
+    if not math.isnan(row.speed):
+        return f"{row.speed:.2f}x"
+    return "-" if math.isnan(row.tok_per_s) else number(row.tok_per_s, 0)
+
+
+def notes(row):
+    return printable("; ".join(row.notes))
+
+
+def minus(comparison):
+    bases = {r.baseline for r in comparison.rows} - {None}
+    return printable(bases.pop()) if len(bases) == 1 else "baseline"
+
+
+def columns(comparison):
+    """[(title, whether it stands left, row -> text)]"""
+    q = comparison.question
+    d = digits_of(comparison.rows)
+    interval = f"[{100 * q.level:.3g} %]"
+    found = [
+        ("variant", True, lambda r: printable(r.label)),
+        ("n", False, lambda r: str(r.n if r.is_baseline or not r.baseline else r.n_pairs)),
+        ("loss" if q.less_is_better else q.name, False, lambda r: with_half(r.mean, r.half, d)),
+        (
+            f"minus {minus(comparison)} {interval}",
+            False,
+            lambda r: signed(r.difference, d) + between(r.low, r.high, d),
+        ),
+    ]
+    rows = comparison.rows
+    few = any(2 <= r.n_pairs <= 4 and math.isfinite(r.pool_low) for r in rows)
+    if comparison.pool or few:
+        found.append(("(pooled)", False, lambda r: between(r.pool_low, r.pool_high, d).strip() or "-"))
+    found += [
+        ("q (BH)" if q.exploratory else "p (Holm)", False, lambda r: p_text(r.p_adjusted)),
+        ("verdict", True, lambda r: printable(r.verdict_text)),
+        ("params", False, parameters),
+        ("tok/s", False, speed),
+    ]
+    if any(r.n_diverged for r in rows):
+        found.append((
+            "P(better)",
+            False,
+            lambda r: "-" if math.isnan(r.p_better) else f"{r.p_better:.2f}",
+        ))
+    if any(r.notes for r in rows):
+        found.append(("", True, notes))
+    return found
+
+
+POOLED = "(pooled): interval of randomised blocks, right only if all arms are equally noisy"
+BETTER = "P(better): share of pairs in which the variant is better, a diverged run being the worst"
+
+
+def explanations(comparison):
+    """Lines that say what the table's rarer columns are."""
+    titles = {title for title, _, _ in columns(comparison)}
+    return [line for title, line in (("(pooled)", POOLED), ("P(better)", BETTER)) if title in titles]
+
+
+def table(comparison):
+    """(titles, lefts, [[text]])"""
+    cols = columns(comparison)
+    rows = [[form(row) for _, _, form in cols] for row in comparison.rows]
+    return [c[0] for c in cols], [c[1] for c in cols], rows

@@ -1,0 +1,1 @@
+"""Figures from run folders: one module each, drawn by cli.py."""

@@ -1,0 +1,139 @@
+"""What each read takes from its sources, as heat maps: pre-attention rows, pre-MLP rows and the
+output row apart (cf. Fig. 8), shares instead of raw weights, one colour scale for all variants.
+"""
+
+import numpy as np
+
+from ..reading.files import Skip
+from . import caption, layout, shares, style
+
+NAME = "matrix"
+HEIGHT = 1.45  # inches of a variant
+KINDS = ("pre-attention rows", "pre-MLP rows")
+
+
+def share_of(run):
+    """(L+1, L+1) share of source i in read l, rows l = 1..L+1: as measured, <M[l,i] v_i, h_l> /
+    <h_l, h_l>; of runs that have none |M[l,i]| rms(v_i) over its sum. None without either.
+    """
+    exact = run.matrix("share")
+    if exact is not None:
+        return exact
+    mean, out = run.matrix("mean"), run.by_depth("out_rms")
+    if mean is None or out is None or len(out) != len(mean) + 1:
+        return None
+    cheap = np.abs(mean) * np.nan_to_num(out[:-1])
+    total = cheap.sum(axis=1, keepdims=True)
+    return cheap / np.where(total > 0, total, 1)
+
+
+def panels(m):
+    """m (L+1, L+1), row r = l-1 -> (pre-attention rows, pre-MLP rows, output row), sources the row
+    cannot see as NaN. Row k-1 of the first two is transformer block k.
+    """
+    seen = np.where(np.tril(np.ones_like(m, dtype=bool)), m, np.nan)
+    last = len(m) - 1
+    return seen[0:last:2], seen[1:last:2], seen[last:]
+
+
+def source_ticks(n, most):
+    step = max(1, -(-n // most))
+    ticks = list(range(0, n, step))
+    return ticks, ["e" if i == 0 else str(i) for i in ticks]
+
+
+def draw_rows(ax, panel, kind):
+    n_blocks, n_sources = panel.shape
+    x, y = np.arange(n_sources + 1) - 0.5, np.arange(n_blocks + 1) + 0.5
+    image = shares.mesh(ax, x, y, panel)
+    stride = max(1, n_blocks // 4)
+    ticks = range(stride, n_blocks + 1, stride)
+    ax.set_yticks(ticks, map(str, ticks))
+    ax.set_ylim(n_blocks + 0.5, 0.5)
+    ax.set_xticks(*source_ticks(n_sources, 9))
+    outline(ax, panel)
+    # In the corner that no row can see.
+    at = {"x": 1.0, "y": 0.98, "ha": "right", "va": "top", "transform": ax.transAxes}
+    ax.text(s=kind, fontsize=8, color="#444444", **at)
+    return image
+
+
+def draw_output(ax, row):
+    shares.mesh(ax, [0, 1], np.arange(row.shape[1] + 1) - 0.5, row.T)
+    ax.set_ylim(row.shape[1] - 0.5, -0.5)
+    ax.set_yticks(*source_ticks(row.shape[1], 6))
+    ax.set_xticks([])
+
+
+def outline(ax, panel):
+    """A staircase round the sources each row can see: blank beyond it, whatever the colour of 0."""
+    widths = np.isfinite(panel).sum(axis=1) - 0.5
+    x, y = np.repeat(widths, 2), np.repeat(np.arange(len(panel) + 1) + 0.5, 2)[1:-1]
+    ax.plot(
+        [-0.5, *x, -0.5, -0.5],
+        [0.5, *y, len(panel) + 0.5, 0.5],
+        color="#999999",
+        lw=0.5,
+        clip_on=False,
+    )
+
+
+def rows(found):
+    for label, runs in found.items():
+        for run, share in runs:
+            weight = run.matrix("mean")
+            for r in range(len(share)):
+                last = r == len(share) - 1
+                site = "output" if last else f"layer.{r // 2}.{'mlp' if r % 2 else 'attn'}"
+                for i in range(r + 1):
+                    numbers = f"{share[r, i]:.5g}", f"{weight[r, i]:.5g}"
+                    yield label, run.seed, r + 1, site, i, *numbers
+
+
+def draw_variant(axes, label, color, share):
+    attention, mlp, output = panels(share)
+    image = draw_rows(axes[0], attention, KINDS[0])
+    draw_rows(axes[1], mlp, KINDS[1])
+    draw_output(axes[2], output)
+    layout.title(axes[0], label, 2.9, color=color, size=8)
+    axes[0].set_ylabel("block")
+    for ax in axes:
+        ax.tick_params(length=2)
+        ax.grid(False)
+        for side in ax.spines.values():
+            side.set_visible(False)
+    return image
+
+
+def make(experiment, out):
+    found = {
+        k: [(r, s) for r in runs if (s := share_of(r)) is not None]
+        for k, runs in experiment.groups.items()
+    }
+    found = {k: v for k, v in found.items() if v}
+    if not found:
+        raise Skip("no finished run has shares of sources; train with record.probe_every=100")
+    look = style.looks(experiment.groups)
+    groups = {k: experiment.groups[k] for k in found}
+    exact = all(r.matrix("share") is not None for v in found.values() for r, _ in v)
+    what = "<M v_i, h> / <h, h>"
+    if not exact:
+        what += ", where that was not measured |M| rms(v_i) over its sum"
+    means = {k: np.mean([s for _, s in v], axis=0) for k, v in found.items()}
+    beyond = shares.notes(means.values())
+    titles = sum(len(layout.wrapped(k, 8, 2.9)) - 1 for k in found) * 0.15
+    page = layout.Page(
+        experiment,
+        "share of each source in each read, mean over seeds",
+        caption.of(groups, f"share: {what}", *beyond),
+        HEIGHT * len(found) + titles + 0.75,
+    )
+    axes = page.panels(len(found), 3, width_ratios=(1, 1, 0.09))
+    for row, (label, share) in zip(axes, means.items()):
+        image = draw_variant(row, label, look[label].color, share)
+    axes[0, 2].set_title("output", loc="center", fontsize=8)
+    for ax in axes[-1, :2]:
+        ax.set_xlabel("source (e embedding, odd: attention, even: MLP)")
+    shares.color_bar(page, image, axes, "share of the read", bool(beyond))
+    header = ("label", "seed", "sublayer", "site", "source", "share", "weight")
+    return page.save(out, NAME) + [style.write_csv(out / f"{NAME}.csv", header, rows(found))]

@@ -1,0 +1,101 @@
+"""Write share by depth (up) over training (across): one panel a variant, its MLP sublayers above its
+attention sublayers, the colours of `matrix`.
+"""
+
+import math
+
+import numpy as np
+from matplotlib import pyplot as plt
+
+from ..reading import measures
+from ..reading.files import Skip
+from . import caption, layout, shares, style
+
+NAME = "write_share_over_training"
+MEASURE = "write_share"
+PANEL = 1.5  # inches of a panel and its ticks
+
+
+def history(runs):
+    """(steps, values (n steps, L)) of the measure at depth 1..L, mean over seeds at the probe steps
+    they share, or None.
+    """
+    runs = [r for r in runs if r.by_depth(MEASURE) is not None]
+    steps = sorted(set.intersection(*(set(r.probe_steps()) for r in runs))) if runs else []
+    found = [(s, [r.by_depth(MEASURE, s) for r in runs]) for s in steps]
+    found = [(s, v) for s, v in found if all(x is not None for x in v)]
+    if not found:
+        return None
+    return np.array([s for s, _ in found]), np.array([np.mean(v, axis=0)[1:-1] for _, v in found])
+
+
+def edges(steps):
+    """Cell borders half way between probes; the outer ones at the probes themselves, widened when
+    there is only one.
+    """
+    if len(steps) == 1:
+        return np.array([steps[0] - 0.5, steps[0] + 0.5])
+    return np.concatenate([[steps[0]], (steps[1:] + steps[:-1]) / 2, [steps[-1]]])
+
+
+def rows(groups):
+    for label, runs in groups.items():
+        for run in runs:
+            for step in run.probe_steps():
+                values = run.by_depth(MEASURE, step)
+                for depth, value in enumerate(values[:-1] if values is not None else ()):
+                    yield label, run.seed, step, depth, "" if np.isnan(value) else f"{value:.5g}"
+
+
+def by_kind(values):
+    """(n steps, L) -> (2 L/2 + 1, n steps): attention blocks from below, a blank row, MLP blocks."""
+    gap = np.full((1, len(values)), np.nan)
+    return np.concatenate([values[:, 0::2].T, gap, values[:, 1::2].T])
+
+
+def draw(ax, steps, values, labelled):
+    grid = by_kind(values)
+    image = shares.mesh(ax, edges(steps), np.arange(len(grid) + 1) + 0.5, grid)
+    n_blocks = values.shape[1] // 2
+    stride = max(1, math.ceil(n_blocks / 3))
+    blocks = range(stride, n_blocks + 1, stride)
+    ax.set_yticks(
+        [*blocks, *(n_blocks + 1 + b for b in blocks)],
+        [f"{kind} {b}" for kind in ("attention", "MLP") for b in blocks],
+        fontsize=7,
+    )
+    ax.tick_params(axis="y", labelleft=labelled)
+    ax.xaxis.set_major_locator(plt.MaxNLocator(3, integer=True))
+    ax.grid(False)
+    return image
+
+
+def make(experiment, out):
+    found = {k: history(runs) for k, runs in experiment.groups.items()}
+    found = {k: v for k, v in found.items() if v is not None}
+    if not found:
+        raise Skip("no finished run has write shares; train with record.probe_every=100")
+    look = style.looks(experiment.groups)
+    groups = {k: experiment.groups[k] for k in found}
+    n_rows, columns = layout.grid(len(found))
+    alike = len({values.shape[1] for _, values in found.values()}) == 1
+    width = (style.WIDTH - (0.9 if alike else 0.9 * columns)) / columns
+    beyond = shares.notes([values for _, values in found.values()])
+    tallest = max(len(layout.wrapped(k, 8, width)) for k in found)
+    page = layout.Page(
+        experiment,
+        f"{measures.describe(MEASURE).name} by depth during training, mean over seeds",
+        caption.of(groups, "upwards: transformer blocks, attention and MLP sublayers apart", *beyond),
+        (PANEL + 0.16 * tallest) * n_rows + 0.9,
+    )
+    axes = page.panels(n_rows, columns)
+    for ax in axes.flat[len(found) :]:
+        ax.set_axis_off()
+    for i, (ax, (label, (steps, values))) in enumerate(zip(axes.flat, found.items())):
+        image = draw(ax, steps, values, i % columns == 0 or not alike)
+        layout.title(ax, label, width, color=look[label].color, size=8)
+        if i + columns >= len(found):
+            ax.set_xlabel("training step")
+    shares.color_bar(page, image, axes, measures.axis_label(MEASURE), bool(beyond))
+    header = ("label", "seed", "step", "depth", MEASURE)
+    return page.save(out, NAME) + [style.write_csv(out / f"{NAME}.csv", header, rows(groups))]
