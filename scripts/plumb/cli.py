@@ -17,4 +17,8 @@ def main(argv=None):
         print(f"plumb: no command '{command}'; there are {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     module = importlib.import_module(f".{COMMANDS[command]}", __package__)
-    return module.main(words[1:], prog=f"plumb {command}")
+    try:
+        return module.main(words[1:], prog=f"plumb {command}")
+    except KeyboardInterrupt:
+        print(f"plumb {command}: interrupted", file=sys.stderr)
+        return 130

@@ -107,16 +107,27 @@ std::string command_lines(const std::string& line, int width) {
     return out;
 }
 
+// Lines of text are filled; commands, which are indented, and titles, which end in ':', keep theirs.
 std::string footer_text(const std::string& footer, int width) {
     std::istringstream lines(footer);
-    std::string out, line;
+    std::string out, paragraph, line;
+    const auto end_paragraph = [&] {
+        for (const std::string& part : wrap(paragraph, width))
+            if (!paragraph.empty()) out += part + "\n";
+        paragraph.clear();
+    };
     while (std::getline(lines, line)) {
         if (line.starts_with("  ")) {
+            end_paragraph();
             out += command_lines(line, width);
-            continue;
+        } else if (line.ends_with(':') && line.find(' ') == std::string::npos) {
+            end_paragraph();
+            out += line + "\n";
+        } else {
+            paragraph += (paragraph.empty() ? "" : " ") + line;
         }
-        for (const std::string& part : wrap(line, width)) out += part + "\n";
     }
+    end_paragraph();
     return out.empty() ? "" : "\n" + out;
 }
 

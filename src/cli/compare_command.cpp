@@ -47,7 +47,8 @@ std::vector<std::string> options_of(const CLI::App& command) {
     for (const CLI::Option* o : command.get_options()) {
         if (o->count() == 0 || o->get_lnames().empty()) continue;
         const std::string name = "--" + o->get_lnames().front();
-        if (o->get_items_expected_max() == 0) words.push_back(name);
+        if (o->get_items_expected_max() == 0)
+            words.push_back(name);
         else
             for (const std::string& value : o->results()) words.push_back(name + "=" + value);
     }
@@ -83,8 +84,9 @@ CLI::App* add(CLI::App& app, const std::string& name, const std::string& text,
 }  // namespace
 
 void add_compare_command(CLI::App& app) {
-    CLI::App* c = add(app, "compare", "Variants against a baseline: differences, intervals, verdicts",
-                      kCompareExamples, "A sweep's folder, or folders of runs", {"numpy", "scipy"});
+    CLI::App* c =
+        add(app, "compare", "Variants against a baseline: differences, intervals, verdicts",
+            kCompareExamples, "A sweep's folder, or folders of runs", {"numpy", "scipy"});
     option(c, "--baseline", "NAME", "Variant the others are compared with");
     option(c, "--metric", "NAME", "A number of summary.json; after a comma: exploratory ones");
     option(c, "--margin", "X", "Smallest difference that matters");
@@ -124,9 +126,9 @@ void add_report_command(CLI::App& app) {
 }
 
 void add_figures_command(CLI::App& app) {
-    CLI::App* c = add(app, "figures", "Figures and tables from run folders: SVG, PNG, CSV",
-                      kFiguresExamples, "Run folders, or folders of them",
-                      {"numpy", "scipy", "matplotlib"});
+    CLI::App* c =
+        add(app, "figures", "Figures and tables from run folders: SVG, PNG, CSV", kFiguresExamples,
+            "Run folders, or folders of them", {"numpy", "scipy", "matplotlib"});
     option(c, "-o,--out", "OUT", "Where figures and tables go; made if absent")->required();
     option(c, "--title", "HEADING", "First words of every heading");
     option(c, "--baseline", "LABEL", "Variant or mixer the differences are taken to");

@@ -34,7 +34,8 @@ bool succeeds(std::vector<std::string> words) {
         ::_exit(127);
     }
     int status = 0;
-    while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+    while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
     return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
@@ -86,10 +87,11 @@ void become_python(const std::vector<std::string>& words, const std::vector<std:
     const fs::path program = fs::read_symlink("/proc/self/exe");
     const fs::path package = python_package(program);
     if (package.empty())
-        throw IoError(fmt::format("the Python package of plumb is neither in {} nor in a checkout "
-                                  "around {}; install it with: cmake --install build/release",
-                                  (program.parent_path().parent_path() / "share/plumb/python").string(),
-                                  program.string()));
+        throw IoError(
+            fmt::format("the Python package of plumb is neither in {} nor in a checkout "
+                        "around {}; install it with: cmake --install build/release",
+                        (program.parent_path().parent_path() / "share/plumb/python").string(),
+                        program.string()));
     const std::string python = find_python(package, modules);
     if (python.empty()) {
         const char* chosen = std::getenv("PLUMB_PYTHON");

@@ -12,8 +12,9 @@ namespace plumb {
 // stands in; empty if there is none.
 std::filesystem::path python_package(const std::filesystem::path& program);
 
-// The first Python that has `modules` and is new enough: $PLUMB_PYTHON alone if it is set, else that
-// of a .venv beside the package's folder or here, Debian's, the one on the PATH. "" if there is none.
+// The first Python that has `modules` and is new enough: $PLUMB_PYTHON alone if it is set, else
+// that of a .venv beside the package's folder or here, Debian's, the one on the PATH. "" if there
+// is none.
 std::string find_python(const std::filesystem::path& package,
                         const std::vector<std::string>& modules);
 

@@ -14,7 +14,7 @@ public:
     RedrawnBlock& operator=(const RedrawnBlock&) = delete;
 
     bool empty() const { return lines_.empty(); }
-    // No line may be wider than the terminal.
+    // No line may be wider than the terminal; those below its height are left out.
     void show(std::vector<std::string> lines);
     // A line that stays, above the block.
     void above(const std::string& line);

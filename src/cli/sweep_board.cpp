@@ -106,7 +106,7 @@ std::vector<std::string> board_lines(const SweepSnapshot& s, const std::string& 
     }
     if (!failed.empty())
         lines.push_back(cut_to_width(
-            fmt::format("  plumb sweep status {} --failed", shell_quoted(file)), width));
+            "  plumb sweep status " + printable_line(shell_quoted(file)) + " --failed", width));
     return lines;
 }
 

@@ -78,7 +78,7 @@ Examples:
 
 struct CommandsOptions {
     TypedSweep typed;
-    bool todo = false;
+    bool todo = false, indices = false;
     int threads = 1;
 };
 
@@ -90,19 +90,24 @@ void add_commands(CLI::App& sweep) {
 what has ended ends at once.
 Examples:
   plumb sweep commands blocks.toml --todo | parallel -j 2
-  plumb sweep commands blocks.toml | xargs -P 2 -I{} sh -c '{}'
-  plumb sweep commands blocks.toml --only standard > jobs.txt
+  plumb sweep commands blocks.toml --todo | xargs -d '\n' -P 2 -I{} sh -c {}
+  plumb sweep commands blocks.toml --indices | xargs -P 2 -n 1 plumb sweep run-index blocks.toml
 )",
         o);
     command->add_flag("--todo", o->todo, "runs that have not ended");
+    command->add_flag("--indices", o->indices, "the numbers alone that run-index takes");
     command->add_option("--threads", o->threads, "threads of a run")->type_name("N");
     command->callback([o] {
         const SweepPlan plan = write_plan(o->typed.read());
-        for (const PlannedRun& run : plan.runs)
-            if (!o->todo || !ended_run(run.dir, plan.file.metric))
-                fmt::print("{}{} {} --threads {} # {}\n", own_path(),
-                           o->typed.command("run-index").substr(5), run.index, o->threads,
+        const std::string start = own_path() + o->typed.command("run-index").substr(5);
+        for (const PlannedRun& run : plan.runs) {
+            if (o->todo && ended_run(run.dir, plan.file.metric)) continue;
+            if (o->indices)
+                fmt::print("{}\n", run.index);
+            else
+                fmt::print("{} {} --threads {} # {}\n", start, run.index, o->threads,
                            run.dir.filename().string());
+        }
         if (!plan.pending.empty())
             std::fprintf(stderr, "plumb: runs with tuned settings come when these have ended\n");
     });
@@ -130,7 +135,8 @@ Examples:
     command->add_option("--max-array", s.max_array, "jobs that an array may have")
         ->type_name("N")
         ->check(CLI::PositiveNumber);
-    command->add_option("--time", s.time, "limit of a job")->type_name("HH:MM:SS");
+    command->add_option("--time", s.time, "limit of a job, 5 minutes or more")
+        ->type_name("HH:MM:SS");
     command->add_option("--partition", s.partition, "partition to ask for")->type_name("NAME");
     command->add_option("--threads", s.threads, "threads of a run")
         ->type_name("N")

@@ -56,6 +56,8 @@ void add_sweep_run_index(CLI::App& sweep) {
     command->add_option("--set", o->sweep.set, "setting over those of the base file")
         ->type_name("KEY=VALUE")
         ->allow_extra_args(false);
+    command->add_option("--scale", o->sweep.scale, "[scale.NAME] of the file, for example gpu")
+        ->type_name("NAME");
     command->add_option("--out", o->sweep.out, "folder of the sweep (runs/NAME of the file)")
         ->type_name("DIR");
     command

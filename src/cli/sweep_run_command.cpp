@@ -27,19 +27,21 @@ Examples:
 
 StopFlag stop_requested{false};
 
-void print_end(const SweepResult& r, const std::string& go_on) {
-    for (const auto& f : r.last.failed) {
-        std::printf("failed: %s: %s\n", printable_line(f.name).c_str(),
-                    printable_line(f.why).c_str());
-        std::printf("  log: %s\n", printable_line(f.log).c_str());
-    }
-    if (!r.stopped_for.empty()) std::printf("stopped: %s\n", printable_line(r.stopped_for).c_str());
+// shown: the board of the end stands above.
+void print_end(const SweepResult& r, bool shown, const SweepFile& file, const std::string& go_on) {
+    std::string text;
+    for (const auto& f : r.last.failed)
+        text += fmt::format("failed: {}: {}\n  log: {}\n", f.name, f.why, f.log);
+    if (!r.stopped_for.empty()) text += fmt::format("stopped: {}\n", r.stopped_for);
     if (r.pending > 0)
-        std::printf("%ld runs of the second stage wait for runs of the first that failed\n",
-                    r.pending);
-    std::printf("%s\n", printable_line(board_line(r.last)).c_str());
-    if (r.outcome == SweepOutcome::all_done) return;
+        text += fmt::format("{} runs of the second stage wait for runs of the first that failed\n",
+                            r.pending);
+    if (!shown) text += board_line(r.last) + "\n";
+    if (r.outcome == SweepOutcome::all_done)
+        text += fmt::format("next: plumb compare {}\n", shell_quoted(file.out.string()));
+    fmt::print("{}", printable(text));
     std::fflush(stdout);
+    if (r.outcome == SweepOutcome::all_done) return;
     std::fprintf(stderr, "plumb: %s; go on with: %s\n",
                  r.outcome == SweepOutcome::interrupted ? "interrupted" : "some runs have failed",
                  printable_line(go_on).c_str());
@@ -103,10 +105,12 @@ int run_and_show(const SweepFile& file, const TypedSweep& typed, const TypedSwee
         [&] { return board.due(); }, [&](const SweepSnapshot& s) { board.show(s); }};
     const SweepResult result = run_sweep(
         std::move(plan), [&] { return write_plan(file); }, options, observer, stop_requested);
-    if (Terminal::of(stdout).interactive && !o.quiet) board.show(result.last);
+    const bool shown = Terminal::of(stdout).interactive && !o.quiet;
+    if (shown) board.show(result.last);
     board.finish();
-    print_end(result, typed.command("run") +
-                          (o.run.jobs > 0 ? fmt::format(" -j {}", o.run.jobs) : std::string()));
+    print_end(result, shown, file,
+              typed.command("run") +
+                  (o.run.jobs > 0 ? fmt::format(" -j {}", o.run.jobs) : std::string()));
     switch (result.outcome) {
         case SweepOutcome::all_done:
             return 0;

@@ -5,6 +5,7 @@
 #include "cli/terminal.h"
 #include "core/check.h"
 #include "experiment/manifest.h"
+#include "sweep/file_end.h"
 #include "sweep/sweep_file.h"
 #include "sweep/sweep_status.h"
 
@@ -100,14 +101,20 @@ std::string remarks(const SweepStatus& status) {
     return printable(text);
 }
 
+// Also runs that could not write that they failed.
 std::string failed_text(const SweepStatus& status) {
     std::string text;
     for (const StatusRun& run : status.runs) {
-        if (run.word != RunWord::failed && run.word != RunWord::diverged &&
-            run.word != RunWord::culled)
-            continue;
         const fs::path dir = status.folder / run.dir;
-        text += fmt::format("{} {}: {}\n  log: {}\n", text_of(run.word), run.dir, last_words(dir),
+        std::string why;
+        if (run.word == RunWord::failed || run.word == RunWord::diverged)
+            why = last_words(dir);
+        else if (run.word == RunWord::culled)
+            why = last_line(dir / kCulledName, 4096);
+        else if (run.word == RunWord::fresh || run.word == RunWord::stopped)
+            why = last_error(dir);
+        if (why.empty() && run.word != RunWord::failed) continue;
+        text += fmt::format("{} {}: {}\n  log: {}\n", text_of(run.word), run.dir, why,
                             (dir / kLogName).string());
     }
     return text.empty() ? "no run has failed, diverged or was culled\n" : printable(text);

@@ -46,15 +46,27 @@ void keep_until(Json& attempt, long step) {
     attempt["time_s"] = number_or_0(attempt, "time_s") * (end - from) / (to - from);
 }
 
+// A process may be killed between its line and the release of its lock.
+template <class Lines>
+bool has_line(const Lines& lines, const Json& holder) {
+    return std::any_of(lines.begin(), lines.end(), [&](const auto& line) {
+        return line.value("attempt", -1) == holder.value("attempt", 0) &&
+               line.value("pid", -1) == holder.value("pid", 0);
+    });
+}
+
 }  // namespace
 
 Attempt::Attempt(fs::path run, RunLock& lock, const AttemptFacts& facts, long from_step)
     : run_(std::move(run)), lock_(lock), facts_(facts), from_step_(from_step), start_(now()) {
     JsonlFile file(run_ / "attempts.jsonl");
-    if (lock_.previous() && lock_.previous()->contains("attempt")) {
+    const auto lines = read_jsonl(run_ / "attempts.jsonl");
+    if (lock_.previous() && lock_.previous()->contains("attempt") &&
+        !has_line(lines, *lock_.previous())) {
         Json dead;
         for (const auto& [key, value] : lock_.previous()->items())
-            if (key != "boot_id" && key != "start_ticks" && key != "since" && key != "plumb")
+            if (key != "boot_id" && key != "start_ticks" && key != "since" && key != "plumb" &&
+                key != "before")
                 dead[key] = value;
         dead["end"] = nullptr;
         dead["to_step"] = last_logged_step(run_);  // how far it came

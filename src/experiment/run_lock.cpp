@@ -83,6 +83,18 @@ bool take(int fd, const fs::path& path) {
     throw_io_error("lock", path, error);
 }
 
+// What the holder before this one had said, until there is an attempt of this one's own: whose
+// attempt nobody has recorded is not forgotten if this process is killed as well.
+constexpr const char* kBefore = "before";
+
+// The last attempt that the files know of: of a holder that was killed before it began one, the one
+// before it.
+std::optional<Json> last_attempt(const std::optional<Json>& owner) {
+    if (!owner || owner->contains("attempt")) return owner;
+    const auto before = owner->find(kBefore);
+    return before != owner->end() && before->is_object() ? std::optional<Json>(*before) : owner;
+}
+
 void write_owner(int fd, const fs::path& path, const std::string& text) {
     if (::pwrite(fd, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()) ||
         ::ftruncate(fd, static_cast<off_t>(text.size())) != 0)
@@ -109,6 +121,8 @@ RunLock::RunLock(const fs::path& run, LockKind kind) : run_(run) {
     if (kind == LockKind::lease) {
         refuse_if_busy(run);
         lease_.emplace(run, owner_of(this_process()), RunLease::Times{});
+        previous_ = last_attempt(lease_->previous());
+        if (previous_ && previous_->contains("attempt")) lease_->describe({{kBefore, *previous_}});
     } else {
         RunLease::refuse_if_busy(run, {});
         take_file();
@@ -121,8 +135,10 @@ void RunLock::take_file() {
     if (fd_ < 0) throw_io_error("write", path, errno);
     try {
         if (!take(fd_, path)) throw_run_busy(run_, read_owner(fd_));
-        previous_ = read_owner(fd_);
-        describe(owner_of(this_process()));
+        previous_ = last_attempt(read_owner(fd_));
+        Json owner = owner_of(this_process());
+        if (previous_ && previous_->contains("attempt")) owner[kBefore] = *previous_;
+        describe(owner);
     } catch (...) {
         ::close(fd_);
         throw;
@@ -131,7 +147,11 @@ void RunLock::take_file() {
 
 RunLock::~RunLock() {
     if (lease_) return;
-    if (::ftruncate(fd_, 0) != 0) {  // then the next one finds us as if we had been killed
+    try {
+        const auto before = owner_.find(kBefore);
+        const bool left = before != owner_.end() && before->is_object();
+        write_owner(fd_, run_ / kName, left ? before->dump() + "\n" : "");
+    } catch (const std::exception&) {  // then the next one finds us as if we had been killed
     }
     ::close(fd_);
 }
@@ -150,7 +170,9 @@ void RunLock::refuse_if_busy(const fs::path& run) {
         throw_run_busy(run, read_owner(fd));
 }
 
-void RunLock::describe(const Json& more) {
+void RunLock::describe(const Json& said) {
+    Json more = said;
+    if (more.contains("attempt")) more[kBefore] = nullptr;
     if (lease_) return lease_->describe(more);
     owner_.update(more);
     write_owner(fd_, run_ / kName, owner_.dump() + "\n");

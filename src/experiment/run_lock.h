@@ -48,12 +48,12 @@ public:
     // Throws RunBusy if another process holds the run now; makes and writes nothing.
     static void refuse_if_busy(const std::filesystem::path& run);
 
-    // Adds to what the file says of this process: {"attempt": 2, ...}.
+    // Adds to what the file says of this process: {"attempt": 2, ...}. With an attempt of its own,
+    // that of previous() must have been recorded.
     void describe(const nlohmann::ordered_json& more);
-    // What a holder that was killed had said of itself.
-    const std::optional<nlohmann::ordered_json>& previous() const {
-        return lease_ ? lease_->previous() : previous_;
-    }
+    // What a holder that was killed had said of itself: the last one that had begun an attempt, if
+    // one had.
+    const std::optional<nlohmann::ordered_json>& previous() const { return previous_; }
     // Throws IoError if the folder is not the one that was locked: removed or moved meanwhile, and
     // perhaps another process's by now; RunBusy if a lease was lost.
     void check() const;

@@ -240,10 +240,12 @@ nlohmann::ordered_json Session::summary(const std::string& status) const {
     return json;
 }
 
-void Session::finish(const std::string& status) {
+void Session::finish(const std::string& status, int exit, const std::string& why) {
     log_->flush();
     attempt_->save_times(step_, time_s_);
     write_file(options_.out / "summary.json", summary(status).dump(2) + "\n");
+    // Before the status: nobody comes to a run that has ended to add the line of a killed one.
+    attempt_->end(step_, exit, why);
     write_status(options_.out, status);
 }
 
@@ -329,8 +331,7 @@ RunResult Session::run(const StopFlag& stop) {
         train_loop(stop);
         done = ended() && score_splits(stop);
     } catch (const Diverged& e) {
-        finish("diverged");
-        attempt_->end(step_, kDiverged, e.what());
+        finish("diverged", kDiverged, e.what());
         const auto kept = newest_checkpoint(options_.out);
         throw Diverged(fmt::format("{}. {}", e.what(),
                                    kept ? "The last good checkpoint is " + kept->string()
@@ -340,8 +341,7 @@ RunResult Session::run(const StopFlag& stop) {
         throw;
     }
     const std::string status = done ? "done" : "interrupted";
-    finish(status);
-    attempt_->end(step_, done ? 0 : kInterrupted, status);
+    finish(status, done ? 0 : kInterrupted, status);
     return {done ? RunOutcome::done : RunOutcome::interrupted, summary(status)};
 }
 
@@ -351,8 +351,8 @@ void Session::fail(const std::exception& e) {
                        dynamic_cast<const std::bad_alloc*>(&e) != nullptr;
     try {
         lock_.check();
-        write_status(options_.out, "failed");
         attempt_->end(step_, known ? kInputOutput : kInternal, e.what());
+        write_status(options_.out, "failed");
     } catch (const std::exception&) {  // the same fault again; its first message is the one to show
     }
 }

@@ -42,7 +42,7 @@ private:
     void checkpoint();
     void keep_best();
     nlohmann::ordered_json summary(const std::string& status) const;
-    void finish(const std::string& status);
+    void finish(const std::string& status, int exit, const std::string& why);
     void fail(const std::exception& e);
     std::vector<std::pair<std::string, std::string>> settings() const;
     nlohmann::ordered_json start_from_weights();

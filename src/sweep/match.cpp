@@ -139,6 +139,7 @@ void match_cells(const SweepFile& file, std::vector<SweepCell>& cells, SweepCost
                                         ? read_calibration(file.out / "calibration.toml")
                                         : Calibration{};
     Rest rest;
+    bool compared = false;
     for (SweepCell& cell : cells) {
         if (cell.variant == file.baseline) continue;
         const SweepCell* base = baseline_of(file, cells, cell);
@@ -156,8 +157,9 @@ void match_cells(const SweepFile& file, std::vector<SweepCell>& cells, SweepCost
         if (file.match == SweepMatch::time)
             cell = moved(cell, file.match_by, calibration.steps_of(cell, file.path));
         rest.take(cell, *base, costs);
+        compared = true;
     }
-    tell(file, rest, notes, warnings);
+    if (compared) tell(file, rest, notes, warnings);
 }
 
 }  // namespace plumb

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <sstream>
 
 namespace plumb {
 namespace fs = std::filesystem;
@@ -98,18 +99,30 @@ RunPace pace_of(const fs::path& dir) {
     return pace;
 }
 
-std::string last_words(const fs::path& dir) {
-    const std::string log = file_end(dir / kLogName, 8192);
-    std::string last, error;
-    for (std::size_t at = 0; at < log.size();) {
-        const std::size_t end = std::min(log.find('\n', at), log.size());
-        std::string line = log.substr(at, end - at);
-        if (!line.empty()) last = line;
-        constexpr std::string_view kOurs = "plumb: ";
-        error = line.starts_with(kOurs) ? line.substr(kOurs.size()) : line.empty() ? error : "";
-        at = end + 1;
+namespace {
+
+struct LogEnd {
+    std::string line, error;
+};
+LogEnd log_end(const fs::path& dir) {
+    constexpr std::string_view kOurs = "plumb: ";
+    LogEnd end;
+    std::istringstream log(file_end(dir / kLogName, 8192));
+    for (std::string line; std::getline(log, line);) {
+        if (line.empty()) continue;
+        end.line = line;
+        end.error = line.starts_with(kOurs) ? line.substr(kOurs.size()) : "";
     }
-    return error.empty() ? last : error;
+    return end;
+}
+
+}  // namespace
+
+std::string last_error(const fs::path& dir) { return log_end(dir).error; }
+
+std::string last_words(const fs::path& dir) {
+    const LogEnd end = log_end(dir);
+    return end.error.empty() ? end.line : end.error;
 }
 
 }  // namespace plumb

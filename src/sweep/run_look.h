@@ -51,8 +51,9 @@ RunPace pace_of(const std::filesystem::path& dir);
 
 // The output of the processes that a sweep starts for a run, one after the other.
 inline constexpr const char* kLogName = "log.txt";
-// Its last error ("plumb: cannot write ..." without the "plumb: "), else its last line; "" if there
-// is none.
+// The error it ends with: "plumb: cannot write ..." without the "plumb: "; "" if there is none.
+std::string last_error(const std::filesystem::path& dir);
+// The same, else its last line.
 std::string last_words(const std::filesystem::path& dir);
 
 }  // namespace plumb

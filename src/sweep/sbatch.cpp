@@ -4,8 +4,14 @@
 #include "sweep/outcome.h"
 
 #include <algorithm>
+#include <regex>
 
 namespace plumb {
+namespace {
+
+constexpr long kLead = 120;  // seconds between the signal and the end of a job
+
+}  // namespace
 
 std::vector<std::string> index_chunks(const std::vector<long>& indices, long chunk) {
     std::vector<std::string> out;
@@ -21,7 +27,26 @@ std::vector<std::string> index_chunks(const std::vector<long>& indices, long chu
     return out;
 }
 
+long slurm_seconds(const std::string& text) {
+    static const std::regex form(R"((?:(\d{1,4})-)?(\d{1,6})(?::(\d{1,2}))?(?::(\d{1,2}))?)");
+    std::smatch m;
+    if (!std::regex_match(text, m, form))
+        throw UsageError(fmt::format(
+            "--time: '{}' is no limit of a job; use MINUTES, HH:MM:SS or DAYS-HH:MM:SS", text));
+    const auto part = [&](std::size_t i) { return m[i].matched ? std::stol(m[i].str()) : 0; };
+    constexpr long kMinute = 60, kHour = 3600, kDay = 24 * kHour;
+    if (m[1].matched) return part(1) * kDay + part(2) * kHour + part(3) * kMinute + part(4);
+    if (m[4].matched) return part(2) * kHour + part(3) * kMinute + part(4);
+    return part(2) * kMinute + part(3);
+}
+
 std::string sbatch_script(const SweepPlan& plan, const SbatchOptions& o) {
+    constexpr long kShortest = 300;
+    if (slurm_seconds(o.time) < kShortest)
+        throw UsageError(fmt::format(
+            "--time {}: a job is stopped {} s before its end, to write its checkpoint; give it 5 "
+            "minutes or more",
+            o.time, kLead));
     std::vector<long> todo;
     double memory = 0;
     for (const PlannedRun& run : plan.runs) {
@@ -50,18 +75,22 @@ std::string sbatch_script(const SweepPlan& plan, const SbatchOptions& o) {
         kHeadroom * memory / kMegabyte + kProgram, o.time);
     if (!o.partition.empty()) out += fmt::format("#SBATCH --partition={}\n", o.partition);
     out += fmt::format(
-        "#SBATCH --signal=B:TERM@120 --requeue --open-mode=append\n"
+        "#SBATCH --output=\"{}\"\n"
+        "#SBATCH --signal=B:TERM@{} --requeue --open-mode=append\n"
         "chunks=({})\n"
+        "job=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID\n"
         "{} sweep run-index {} \"${{chunks[$SLURM_ARRAY_TASK_ID]}}\" --threads {} &\n"
         "child=$!\n"
         "trap 'kill -TERM $child' TERM USR1 # what ends a job makes the run write its checkpoint\n"
+        "wait $child\n"
+        "while kill -0 $child 2>/dev/null; do wait $child; done\n"
         "wait $child; code=$?\n"
-        "while kill -0 $child 2>/dev/null; do wait $child; code=$?; done\n"
-        "if [ $code = 130 ]; then scontrol requeue "
-        "\"${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID\"; "
+        "if [ $code = 130 ] && [ \"$(squeue -h -j $job -o %T)\" = RUNNING ]; then\n"
+        "    scontrol requeue $job # its time is over; a cancelled job is not RUNNING any more\n"
         "fi\n"
         "exit $code\n",
-        fmt::join(chunks, " "), o.plumb, o.file, o.threads);
+        (plan.file.out / "slurm-%A_%a.txt").string(), kLead, fmt::join(chunks, " "), o.plumb,
+        o.file, o.threads);
     return out;
 }
 

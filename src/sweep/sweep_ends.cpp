@@ -20,6 +20,7 @@ double since(SweepClock::time_point t) {
 }  // namespace
 
 void SweepWork::release(SweepUnit& unit) {
+    ended_since_plan_ = true;
     if (unit.place >= 0) places_[static_cast<std::size_t>(unit.place)].taken = false;
     unit.place = -1;
     unit.orphan = false;
@@ -80,7 +81,7 @@ void SweepWork::failed(SweepUnit& unit, const RunEnd& end, AfterEnd what,
                        const std::string& words) {
     unit.why = words;
     if (end.signal != 0 || words.empty())
-        unit.why = text_of(end) + (words.empty() ? "" : "; last: " + words);
+        unit.why = text_of(end) + (words.empty() ? ", and its log is empty" : "; last: " + words);
     unit.phase = Phase::queued;
     std::string next;
     if (what == AfterEnd::retry_less) {
@@ -94,7 +95,7 @@ void SweepWork::failed(SweepUnit& unit, const RunEnd& end, AfterEnd what,
             next = "again in " + human_seconds(static_cast<double>(pause.count()) / 1000);
         } else {
             unit.phase = Phase::over;
-            unit.given_up = true;
+            unit.given_up = ended_since_plan_ = true;
             next = what == AfterEnd::bug ? "not tried again" : "given up";
         }
     }

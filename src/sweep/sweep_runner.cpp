@@ -104,9 +104,15 @@ void SweepWork::take_over(SweepUnit& unit) {
 // ---- the second stage
 
 void SweepWork::replan_if_tuned() {
-    const auto ready = [&](const PendingRuns& p) { return !still_tuning(units_, p); };
-    if (!replan_ || std::none_of(pending_.begin(), pending_.end(), ready)) return;
-    const std::size_t before = units_.size(), waiting = pending_.size();
+    if (!ended_since_plan_ || !replan_) return;
+    ended_since_plan_ = false;
+    // Groups that --only leaves out have no run here.
+    const auto ready = [&](const PendingRuns& p) {
+        const TuningLeft left = tuning_left(units_, p);
+        return left.runs > 0 && left.open == 0 && !blocked_.contains({p.variant, p.group});
+    };
+    if (std::none_of(pending_.begin(), pending_.end(), ready)) return;
+    const std::size_t before = units_.size();
     try {
         take_plan(replan_());
         require_memory();
@@ -114,17 +120,10 @@ void SweepWork::replan_if_tuned() {
         stopped_for_ = fmt::format("the second stage cannot be planned: {}", e.what());
         return;
     }
-    if (units_.size() > before) {
+    if (units_.size() > before)
         say(true, "tuned: {} more runs are planned", units_.size() - before);
-        return;
-    }
-    // Some of its runs have failed for good: nothing will come of that group.
-    if (pending_.size() == waiting)
-        std::erase_if(pending_, [&](const PendingRuns& p) {
-            if (!ready(p)) return false;
-            blocked_ += p.runs;
-            return true;
-        });
+    for (const PendingRuns& p : pending_)  // some of its runs have failed for good
+        if (ready(p)) blocked_[{p.variant, p.group}] = p.runs;
 }
 
 // ---- what starts
@@ -252,8 +251,9 @@ SweepResult SweepWork::run() {
         show();
         wait();
     }
-    SweepResult result{SweepOutcome::all_done, snapshot(), blocked_, stopped_for_};
-    if (!stopped_for_.empty() || result.last.counts.failed > 0 || blocked_ > 0)
+    SweepResult result{SweepOutcome::all_done, snapshot(), 0, stopped_for_};
+    for (const auto& [group, runs] : blocked_) result.pending += runs;
+    if (!stopped_for_.empty() || result.last.counts.failed > 0 || result.pending > 0)
         result.outcome = SweepOutcome::some_failed;
     if (stop_ && work_left()) result.outcome = SweepOutcome::interrupted;
     return result;

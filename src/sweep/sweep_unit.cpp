@@ -14,15 +14,21 @@ double SweepUnit::fraction_at(long step) const {
     return step <= 0 ? 0 : std::min(1.0, static_cast<double>(step) / steps);
 }
 
-bool still_tuning(const std::vector<SweepUnit>& units, const PendingRuns& pending) {
-    return std::any_of(units.begin(), units.end(), [&](const SweepUnit& u) {
-        if (u.run.stage != "tune" || u.phase == SweepUnit::Phase::over) return false;
-        if (!pending.variant.empty() && u.run.variant != pending.variant) return false;
-        return std::all_of(pending.group.begin(), pending.group.end(), [&](const auto& value) {
-            const auto at = u.run.point.find(value.first);
-            return at == u.run.point.end() || at->second == value.second;
-        });
-    });
+TuningLeft tuning_left(const std::vector<SweepUnit>& units, const PendingRuns& pending) {
+    TuningLeft left;
+    for (const SweepUnit& u : units) {
+        const bool of_group =
+            u.run.stage == "tune" &&
+            (pending.variant.empty() || u.run.variant == pending.variant) &&
+            std::all_of(pending.group.begin(), pending.group.end(), [&](const auto& value) {
+                const auto at = u.run.point.find(value.first);
+                return at == u.run.point.end() || at->second == value.second;
+            });
+        if (!of_group) continue;
+        ++left.runs;
+        if (u.phase != SweepUnit::Phase::over) ++left.open;
+    }
+    return left;
 }
 
 }  // namespace plumb

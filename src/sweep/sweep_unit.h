@@ -50,7 +50,10 @@ struct SweepUnit {
     double fraction_at(long step) const;
 };
 
-// Whether runs of the first stage that this group's settings depend on have yet to end.
-bool still_tuning(const std::vector<SweepUnit>& units, const PendingRuns& pending);
+// Runs of the first stage that this group's settings depend on, and those that have yet to end.
+struct TuningLeft {
+    long runs = 0, open = 0;
+};
+TuningLeft tuning_left(const std::vector<SweepUnit>& units, const PendingRuns& pending);
 
 }  // namespace plumb

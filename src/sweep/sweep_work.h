@@ -6,6 +6,7 @@
 #include "sweep/sweep_results.h"
 #include "sweep/sweep_runner.h"
 
+#include <map>
 #include <random>
 
 namespace plumb {
@@ -67,9 +68,11 @@ private:
     SweepClock::time_point looked_{}, culled_{};  // when last
     std::size_t first_ = 0;                       // where the search for the next run begins
     int faults_ = 0, last_fault_ = 0;             // equal ends by a fault of the program, in a row
-    long blocked_ = 0;  // runs of the second stage whose tuning has failed
+    // Groups of the second stage whose tuning has failed, and how many runs they have.
+    std::map<std::pair<std::string, SweepPoint>, long> blocked_;
     std::string stopped_for_;
     bool stopping_ = false, asked_ = false;
+    bool ended_since_plan_ = true;  // a run: the second stage may have become known
     std::minstd_rand random_{std::random_device{}()};
 };
 

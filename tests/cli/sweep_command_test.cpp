@@ -49,6 +49,26 @@ TEST_CASE("sweep plan says what the runs cost and what their seeds can find", "[
     CHECK(s.sweep({"plan", s.file, "--jsonl"}).out.find("\"index\":null") != std::string::npos);
 }
 
+TEST_CASE("every sweep in experiments/ has a plan, at both scales", "[cli][sweep]") {
+    const TempFolder temp;
+    long sweeps = 0;
+    for (const auto& entry : fs::directory_iterator("experiments")) {
+        if (slurp(entry.path()).find("[sweep]") == std::string::npos) continue;
+        ++sweeps;
+        for (const char* scale : {"cpu", "gpu"}) {
+            // Without the corpus: the same shapes on a built-in task.
+            const Outcome plan =
+                run_plumb({"sweep", "plan", entry.path(), "--scale", scale, "--set",
+                           "data.path=", "--set", "data.task=markov", "--out", temp / "out"});
+            INFO(entry.path() << " " << scale << "\n" << plan.out);
+            CHECK(plan.code == 0);
+            for (const char* text : {"ypothes", "FLOPs/tok", "core hours"})
+                CHECK_THAT(plan.out, contains_text(text));
+        }
+    }
+    CHECK(sweeps >= 9);
+}
+
 TEST_CASE("a sweep of typed settings is written as the file it stands for", "[cli][sweep]") {
     const Sweep s;
     const std::vector<std::string> typed{"-c",

@@ -283,7 +283,8 @@ TEST_CASE("malformed TOML is refused with its line before the parser sees it") {
         return refusal(folder / "a.toml", {});
     };
     std::string deep_key = "a", deep_list(100000, '[');
-    for (int i = 0; i < 100000; ++i) deep_key += ".a";
+    std::string deep_table;
+    for (int i = 0; i < 100000; ++i) deep_key += ".a", deep_table += "{ a = ";
     const std::vector<std::pair<std::string, std::string>> bad{
         {"[ m[[model]\n", ":1: not valid TOML"},
         {"[model]\nlayers \xc3\x89{{{{", ":2: not valid TOML"},
@@ -295,7 +296,13 @@ TEST_CASE("malformed TOML is refused with its line before the parser sees it") {
         {"[model]\nlayers = 1\xff\n", "not UTF-8"},
         {"[train]\nlr = 00:00:00\n", "text in quotes"},
         {"[train]\nlr = 2020-01-01\n", "text in quotes"},
-        {"[train]\nlr = { x = 1 }\n", "text in quotes"},
+        {"[train]\nlr = { x = 1 }\n", "has the wrong type"},
+        {"[train]\nlr = { x = 1\n", "',' or '}' should follow"},
+        {"[train]\nlr = { x = 1 y = 2 }\n", "',' or '}' should follow"},
+        {"[train]\nlr = { x = 1, }\n", "a key is made of"},
+        {"[train]\nlr = { x }\n", "'=' should follow"},
+        {"[train]\nlr = {\nx = 1 }\n", "a key is made of"},
+        {"x = " + deep_table + "\n", "nested deeper"},
         {"[model]\nmlp = \"gelu\n", "closing quote"},
         {"[model]\nmlp = 'gelu\n", "closing quote"},
         {"[model]\nmlp = \"\"\"gelu\n", "closing quote"},

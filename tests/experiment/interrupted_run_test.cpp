@@ -73,8 +73,11 @@ TEST_CASE("a run that is stopped or killed ends in the bytes of one that is not"
         CHECK(slurp(stopped / "STATUS") == "interrupted\n");
         at += 30;
     }
+    // As if it had been killed between its line in attempts.jsonl and the release of its lock.
+    spill(stopped / ".lock", lines_of(stopped / "attempts.jsonl").at(1).dump());
     CHECK(run_plumb({"train", "--out", stopped, "--resume", "must", "--threads", "1"}).code == 0);
     check_same_run(stopped, whole);
+    CHECK(lines_of(stopped / "attempts.jsonl").size() == 3);
 
     // Once before the first checkpoint, then at three more moments.
     const fs::path moments[] = {

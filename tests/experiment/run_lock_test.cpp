@@ -70,6 +70,27 @@ TEST_CASE("a run has one writer, which the file names", "[lock]") {
     CHECK(refusal(run) == "");
 }
 
+TEST_CASE("an attempt that nobody has recorded outlives holders that began none", "[lock]") {
+    const TempFolder temp;
+    const std::string dead = R"({"pid":1,"attempt":7})";
+    spill(temp / ".lock", dead + "\n");
+    {
+        const RunLock lock(temp.path());
+        CHECK(lock.previous()->at("attempt") == 7);
+        const std::string killed_now = slurp(temp / ".lock");
+        CHECK(nlohmann::json::parse(killed_now).at("pid") == ::getpid());
+        fs::create_directory(temp / "next");
+        spill(temp / "next/.lock", killed_now);
+    }
+    CHECK(slurp(temp / ".lock") == dead + "\n");  // it left without an attempt
+    {
+        RunLock lock(temp / "next");
+        CHECK(lock.previous()->at("attempt") == 7);
+        lock.describe({{"attempt", 8}});
+    }
+    CHECK(slurp(temp / "next/.lock").empty());
+}
+
 TEST_CASE("what a killed holder said is found, whatever it is", "[lock]") {
     const TempFolder temp;
     spill(temp / ".lock", R"({"pid": 1, "attempt": 7, "start_ticks": "soon"})");

@@ -1,5 +1,5 @@
-"""Reports of made-up runs, for the tests of `plumb report`: seven mixers with five seeds, and a sweep
-over sizes with a first stage, runs that failed and texts that no page should trust.
+"""Reports of made-up runs, for the tests of `plumb report`: seven mixers with five seeds, and a
+sweep over sizes with a first stage, runs that failed and texts that no page should trust.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import math
 import sweeps
 import synthetic
 
-HOSTILE = '<script>window.hacked=1</script>$x_1$ "q\' & \x1b[31m\u202e'
+HOSTILE = "<script>window.hacked=1</script>$x_1$ \"q' & \x1b[31m\u202e"
 
 
 def seven_mixers(folder, seeds=(1, 2, 3, 4, 5), mixers=synthetic.MIXERS, n=24, steps=1000):
@@ -38,7 +38,7 @@ def add_probe(path, n, step):
     """A second matrix file, at an earlier step."""
     import numpy as np
 
-    rng = np.random.default_rng(len(path.name))
+    rng = np.random.default_rng(list(path.name.encode()))
     m = synthetic.matrix("hyper", n, rng)
     tensors = {"mean": m, "share": synthetic.shares(m, n, rng)}
     file = path / "matrix" / f"step_{step:08d}.safetensors"
@@ -73,8 +73,8 @@ def add_run(sweep, variant, mixer, seed, size, rate, stage):
 
 
 def sweep_of_sizes(folder, variants, sizes, rates, seeds):
-    """variants: {name: mixer}. The first stage tries the rates on seeds of its own, the second has the
-    middle one.
+    """variants: {name: mixer}. The first stage tries the rates on seeds of its own, the second has
+    the middle one.
     """
     chosen = rates[len(rates) // 2]
     tune = {

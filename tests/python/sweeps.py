@@ -18,7 +18,7 @@ def config_text(settings):
 
 def write_run(path, loss, seed, settings=None, params=1000, tokens=1000.0, speed=100.0, made=None,
               curve=(), **summary):  # fmt: skip
-    """loss: a number, None, DIVERGED or RUNNING. made: manifest.json. curve: [(tokens, val loss)]."""
+    """loss: a number, None, DIVERGED or RUNNING. made: manifest.json. curve: (tokens, loss)s."""
     path.mkdir(parents=True)
     settings = {"mixer.name": "standard", "train.seed": seed, "train.steps": 10, **(settings or {})}
     (path / "config.toml").write_text(config_text(settings))

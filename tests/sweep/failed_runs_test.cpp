@@ -55,7 +55,8 @@ TEST_CASE("a diverged run is a result", "[sweep]") {
     CHECK(calls_of(plan.runs[0]) == 1);
 }
 
-TEST_CASE("a fault of the program is not tried again; three in a row end the sweep", "[sweep]") {
+TEST_CASE("a fault of the program is not tried again, and three in a row end the sweep",
+          "[sweep]") {
     const TempFolder temp;
     SweepAtWork work;
     work.options.jobs = 1;
@@ -116,7 +117,7 @@ TEST_CASE("when the first stage has ended the second is planned and made", "[swe
     SweepPlan first;
     first.file.name = "tuned";
     first.runs = {tuning("standard", 101), tuning("standard", 102), tuning("hyper", 101)};
-    first.pending = {{"standard", {}, 2, 2, 0}, {"hyper", {}, 5, 1, 0}};
+    first.pending = {{"standard", {}, 2, 2, 0}, {"hyper", {}, 5, 1, 0}, {"not ours", {}, 7, 1, 0}};
     int plans = 0;
     work.replan = [&] {
         ++plans;
@@ -135,4 +136,17 @@ TEST_CASE("when the first stage has ended the second is planned and made", "[swe
     CHECK(r.pending == 5);  // of hyper, whose tuning failed
     CHECK(r.outcome == SweepOutcome::some_failed);
     CHECK(plans <= 3);
+}
+
+// Not of the normal suite: it wants a quiet machine. plumb_tests "[.overhead]"
+TEST_CASE("a sweep costs at most 5 % over the time of its runs", "[.overhead]") {
+    const TempFolder temp;
+    SweepAtWork work;
+    work.options.program = fake_program(temp / "fake", "exec sleep 1\n");
+    const auto start = std::chrono::steady_clock::now();
+    work.run(tiny_plan(temp / "sweep", 20));
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    WARN(fmt::format("40 runs of 1 s, two at a time: {:.2f} s", seconds));
+    CHECK(seconds < 20 * 1.05);
 }

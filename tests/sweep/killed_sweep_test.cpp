@@ -10,6 +10,8 @@ using namespace plumb::test;
 
 namespace {
 
+constexpr long kSteps = 300;
+
 std::vector<std::string> sweep_run(const fs::path& file, const std::string& jobs = "2") {
     return {"sweep", "run", file, "-j", jobs, "--wait", "0.05"};
 }
@@ -39,9 +41,9 @@ fs::path undisturbed(const TempFolder& temp, long seeds, long steps) {
 
 TEST_CASE("a sweep whose workers and parent are killed ends in the same bytes", "[sweep]") {
     const TempFolder temp;
-    const fs::path whole = undisturbed(temp, 2, 300);
+    const fs::path whole = undisturbed(temp, 2, kSteps);
     fs::create_directories(temp / "killed");
-    const fs::path file = write_sweep(temp / "killed", 2, 300), out = temp / "killed/out";
+    const fs::path file = write_sweep(temp / "killed", 2, kSteps), out = temp / "killed/out";
     Launch launch;
     launch.meanwhile = [&](pid_t parent) {
         const long worker = some_worker(out);
@@ -55,8 +57,8 @@ TEST_CASE("a sweep whose workers and parent are killed ends in the same bytes", 
     const Outcome o = run_plumb(sweep_run(file));  // takes over what goes on
     INFO(o.out);
     CHECK(o.code == 0);
-    CHECK(results_of(out) == results_of(whole));
-    CHECK(results_of(out).size() > 40);
+    CHECK(results_of(out, kSteps) == results_of(whole, kSteps));
+    CHECK(results_of(out, kSteps).size() > 40);
     long killed = 0, attempts = 0;
     for (const fs::path& run : run_folders(out)) {
         CHECK(every_step_once(run));
@@ -71,9 +73,9 @@ TEST_CASE("a sweep whose workers and parent are killed ends in the same bytes", 
 
 TEST_CASE("a sweep that is stopped writes checkpoints and says how to go on", "[sweep]") {
     const TempFolder temp;
-    const fs::path whole = undisturbed(temp, 2, 300);
+    const fs::path whole = undisturbed(temp, 2, kSteps);
     fs::create_directories(temp / "stopped");
-    const fs::path file = write_sweep(temp / "stopped", 2, 300), out = temp / "stopped/out";
+    const fs::path file = write_sweep(temp / "stopped", 2, kSteps), out = temp / "stopped/out";
     for (const int signal : {SIGINT, SIGTERM}) {
         Launch launch;
         launch.meanwhile = [&](pid_t parent) {
@@ -87,7 +89,7 @@ TEST_CASE("a sweep that is stopped writes checkpoints and says how to go on", "[
         for (const fs::path& run : run_folders(out)) CHECK_FALSE(is_held(look_at_run(run).word));
     }
     CHECK(run_plumb(sweep_run(file)).code == 0);
-    CHECK(results_of(out) == results_of(whole));
+    CHECK(results_of(out, kSteps) == results_of(whole, kSteps));
 }
 
 TEST_CASE("eight processes share a sweep, and no run is trained twice", "[sweep]") {
@@ -114,12 +116,12 @@ TEST_CASE("eight processes share a sweep, and no run is trained twice", "[sweep]
 
 TEST_CASE("what other engines run is what the sweep runs", "[sweep]") {
     const TempFolder temp;
-    const fs::path whole = undisturbed(temp, 1, 100);
+    const fs::path whole = undisturbed(temp, 1, kSteps);
     fs::create_directories(temp / "engine");
-    const fs::path file = write_sweep(temp / "engine", 1, 100), out = temp / "engine/out";
+    const fs::path file = write_sweep(temp / "engine", 1, kSteps), out = temp / "engine/out";
     CHECK(run_plumb({"sweep", "run-index", file, "0"}).code == 0);
     CHECK(run_plumb({"sweep", "run-index", file, "0-1"}).code == 0);
-    CHECK(results_of(out) == results_of(whole));
+    CHECK(results_of(out, kSteps) == results_of(whole, kSteps));
     for (const fs::path& run : run_folders(out))
         CHECK(lines_of(run / "attempts.jsonl").size() == 1);
     const Outcome o = run_plumb({"sweep", "run-index", file, "2"});

@@ -36,14 +36,15 @@ inline std::vector<std::filesystem::path> run_folders(const std::filesystem::pat
 
 // What has to be equal in any two makings of a sweep: relative path and SHA-256.
 inline std::vector<std::pair<std::string, std::string>> results_of(
-    const std::filesystem::path& sweep) {
+    const std::filesystem::path& sweep, long steps) {
     std::vector<std::pair<std::string, std::string>> out;
+    const std::string last = fmt::format("checkpoints/step_{:08}/", steps);
     for (const auto& run : run_folders(sweep))
         for (auto& [name, hash] : content(run)) {
             const bool result = name == "metrics.jsonl" || name == "depth.jsonl" ||
                                 name == "summary.json" || name == "config.toml" ||
                                 name == "STATUS" || name.starts_with("matrix/") ||
-                                name.starts_with("checkpoints/");
+                                name.starts_with(last) || name.starts_with("checkpoints/best/");
             if (result) out.emplace_back(run.filename().string() + "/" + name, hash);
         }
     return out;

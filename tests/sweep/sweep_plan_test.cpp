@@ -128,7 +128,7 @@ TEST_CASE("the folder of a sweep stands for itself", "[sweep]") {
     CHECK(json.at("variants")[1].at("settings").at("mixer.name") == "attnres_block");
 }
 
-TEST_CASE("--only and --seeds restrict what is run, not the sweep", "[sweep]") {
+TEST_CASE("options --only and --seeds restrict what is run, not the sweep", "[sweep]") {
     const MadeSweep sweep(std::string("seeds = \"1..3\"\n") + kTwoVariants);
     const SweepPlan plan = sweep.written({{}, "", "b*", "1,3", ""});
     CHECK(plan.runs.size() == 2);

@@ -33,7 +33,7 @@ void end_tuning(const SweepPlan& plan, Loss&& loss) {
 
 }  // namespace
 
-TEST_CASE("the best candidate has the lowest mean; one that diverged is the worst", "[sweep]") {
+TEST_CASE("the best candidate has the lowest mean, and one that diverged is the worst", "[sweep]") {
     CHECK(best_candidate({{1, 3}, {1.5, 1.5}, {0, kDiverged}}) == 1);
     CHECK(best_candidate({{2, 2}, {1, 3}}) == 0);  // equal: the first
     CHECK(best_candidate({{kDiverged}, {9}}) == 1);

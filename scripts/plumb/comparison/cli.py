@@ -30,20 +30,39 @@ def arguments(argv, prog):
     add = parser.add_argument
     add("runs", nargs="+", metavar="DIR", help="a sweep's folder, a folder of runs, runs, a glob")
     add("--baseline", metavar="NAME", help="variant the others are compared with")
-    add("--metric", metavar="NAME,...", help="a number of summary.json; those after the first are exploratory")
+    add(
+        "--metric",
+        metavar="NAME,...",
+        help="a number of summary.json; those after the first are exploratory",
+    )
     add("--margin", type=float, metavar="X", help="smallest difference that matters")
-    add("--by", metavar="KEY,...", help="keys of the grid that rows keep apart (all); `variant`: none")
+    add(
+        "--by",
+        metavar="KEY,...",
+        help="keys of the grid that rows keep apart (all); `variant`: none",
+    )
     add("--at", metavar="AXIS=X", help="the validation curve at tokens=X, time=SECONDS or flops=X")
     add("--to-loss", type=float, metavar="LOSS", help="loss that curves have to reach")
     add("--family", choices=("baseline", "all"), default="baseline",
         help="what p is adjusted over: rows that share a baseline, or all")  # fmt: skip
     add("--pool", action="store_true", help="also the interval that pools the noise of all arms")
-    add("--all", action="store_true", dest="everything", help="runs too that the file no longer has")
-    add("--strict", action="store_true", help="exit 1 if a variant and its baseline were made by other commits or on other devices")
+    add(
+        "--all", action="store_true", dest="everything", help="runs too that the file no longer has"
+    )
+    add(
+        "--strict",
+        action="store_true",
+        help="exit 1 if a variant and its baseline were made by other commits or on other devices",
+    )
     form = parser.add_mutually_exclusive_group()
     for name, what in FORMS.items():
         form.add_argument(f"--{name}", action="store_const", const=name, dest="form", help=what)
-    add("--width", type=int, metavar="N", help="columns of the text (of the terminal; 120 in a file)")
+    add(
+        "--width",
+        type=int,
+        metavar="N",
+        help="columns of the text (of the terminal; 120 in a file)",
+    )
     add("-q", "--quiet", action="store_true", help="no progress on standard error")
     return parser.parse_args(argv)
 
@@ -77,12 +96,14 @@ def run(options, prog):
     from .compare import compare
 
     def say(line):
-        if not options.quiet and sys.stderr.isatty():
+        if not options.quiet:
             print(f"{prog}: {line}", file=sys.stderr, flush=True)
 
     if options.margin is not None and not 0 <= options.margin < float("inf"):
         raise UsageError("--margin is a distance: a number that is not below 0")
     runs = load(options.runs, say)
+    if len(runs) > 1000:
+        say(f"comparing {len(runs)} runs")
     found = compare(
         runs,
         baseline=options.baseline,

@@ -56,7 +56,7 @@ def speed(row):
 
 
 def notes(row):
-    return printable("; ".join(row.notes))
+    return "; ".join(row.notes)
 
 
 def minus(comparison):
@@ -70,7 +70,7 @@ def columns(comparison):
     d = digits_of(comparison.rows)
     interval = f"[{100 * q.level:.3g} %]"
     found = [
-        ("variant", True, lambda r: printable(r.label)),
+        ("variant", True, lambda r: r.label),
         ("n", False, lambda r: str(r.n if r.is_baseline or not r.baseline else r.n_pairs)),
         ("loss" if q.less_is_better else q.name, False, lambda r: with_half(r.mean, r.half, d)),
         (
@@ -82,19 +82,23 @@ def columns(comparison):
     rows = comparison.rows
     few = any(2 <= r.n_pairs <= 4 and math.isfinite(r.pool_low) for r in rows)
     if comparison.pool or few:
-        found.append(("(pooled)", False, lambda r: between(r.pool_low, r.pool_high, d).strip() or "-"))
+        found.append(
+            ("(pooled)", False, lambda r: between(r.pool_low, r.pool_high, d).strip() or "-")
+        )
     found += [
         ("q (BH)" if q.exploratory else "p (Holm)", False, lambda r: p_text(r.p_adjusted)),
-        ("verdict", True, lambda r: printable(r.verdict_text)),
+        ("verdict", True, lambda r: r.verdict_text),
         ("params", False, parameters),
         ("tok/s", False, speed),
     ]
     if any(r.n_diverged for r in rows):
-        found.append((
-            "P(better)",
-            False,
-            lambda r: "-" if math.isnan(r.p_better) else f"{r.p_better:.2f}",
-        ))
+        found.append(
+            (
+                "P(better)",
+                False,
+                lambda r: "-" if math.isnan(r.p_better) else f"{r.p_better:.2f}",
+            )
+        )
     if any(r.notes for r in rows):
         found.append(("", True, notes))
     return found
@@ -107,11 +111,13 @@ BETTER = "P(better): share of pairs in which the variant is better, a diverged r
 def explanations(comparison):
     """Lines that say what the table's rarer columns are."""
     titles = {title for title, _, _ in columns(comparison)}
-    return [line for title, line in (("(pooled)", POOLED), ("P(better)", BETTER)) if title in titles]
+    return [
+        line for title, line in (("(pooled)", POOLED), ("P(better)", BETTER)) if title in titles
+    ]
 
 
 def table(comparison):
     """(titles, lefts, [[text]])"""
     cols = columns(comparison)
-    rows = [[form(row) for _, _, form in cols] for row in comparison.rows]
+    rows = [[printable(form(row)) for _, _, form in cols] for row in comparison.rows]
     return [c[0] for c in cols], [c[1] for c in cols], rows

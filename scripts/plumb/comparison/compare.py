@@ -8,6 +8,7 @@ from ..reading.runs import Cell, Runs, load, point_words
 from . import curves, formats, provenance, rows as tables, scaling, text, tuning
 from .question import AT_UNITS, Question, ask
 
+
 @dataclass
 class Comparison:
     question: Question
@@ -85,13 +86,17 @@ def headline(question, rows, looks):
     parts = [question.name + (f", {question.unit}" if question.unit else "")]
     ns = sorted({r.n for r in rows if r.n}) or [0]
     count = f"{ns[0]}" if len(ns) == 1 else f"{ns[0]} to {ns[-1]}"
-    parts.append(f"{count} seed{'s' if ns[-1] != 1 else ''}, paired")
+    over = bool(rows) and rows[0].unit == "points"
+    unit = ("point" if over else "seed") + ("s" if ns[-1] != 1 else "")
+    parts.append(f"{count} {unit}{' of the grid' if over else ''}, paired")
     if any(r.is_baseline for r in rows):
         parts.append(f"baseline {printable(question.baseline)}")
     if question.margin:
         parts.append(f"margin {question.margin:g}")
     if looks:
-        parts.append(f"{len(looks)} look{'s' if len(looks) > 1 else ''} ({', '.join(map(str, looks))})")
+        parts.append(
+            f"{len(looks)} look{'s' if len(looks) > 1 else ''} ({', '.join(map(str, looks))})"
+        )
     parts.append(f"{100 * question.level:.3g} % intervals")
     return "; ".join(parts)
 
@@ -109,7 +114,9 @@ def warnings_of(runs, question, rows, problems, tuned):
         )
     if runs.sweep and runs.sweep.cull:
         n = sum(r.n_culled for r in rows)
-        found.append(f"culling was on: {n} run{'s' if n != 1 else ''} stopped early, in no statistic")
+        found.append(
+            f"culling was on: {n} run{'s' if n != 1 else ''} stopped early, in no statistic"
+        )
     dead = [r.label for r in rows if r.n_diverged]
     if dead:
         found.append(f"diverged runs are counted, never scored: {provenance.listed(dead)}")
@@ -118,7 +125,9 @@ def warnings_of(runs, question, rows, problems, tuned):
         r.is_baseline for r in rows
     ):
         labels = provenance.listed([r.label for r in rows])
-        found.append(f"no baseline '{question.baseline}' here; --baseline NAME takes one of: {labels}")
+        found.append(
+            f"no baseline '{question.baseline}' here; --baseline NAME takes one of: {labels}"
+        )
     return [printable(w) for w in found + provenance.sweep_warnings(runs.sweep)]
 
 
@@ -135,8 +144,12 @@ def check_values(rows, question):
         return
     axis, runs = question.at[0], [r for row in rows for r in row.runs]
     if not any(curves.per_token(r, axis) > 0 for r in runs):
-        raise UsageError(f"--at {axis}: these runs do not say what a token costs in {AT_UNITS[axis]}")
-    raise UsageError(f"--at {axis}={question.at[1]:g}: no validation curve reaches that far, or starts so soon")
+        raise UsageError(
+            f"--at {axis}: these runs do not say what a token costs in {AT_UNITS[axis]}"
+        )
+    raise UsageError(
+        f"--at {axis}={question.at[1]:g}: no validation curve reaches that far, or starts so soon"
+    )
 
 
 def check_keys(runs, by):
@@ -175,9 +188,10 @@ def compare(
 
     runs: what plumb.load gave, or a path. baseline: name of a variant, or the label of a row.
     metric, margin, looks: else what the sweep file declares (of folders: final_val_loss, none, one
-    look); metrics after a first one and a comma are exploratory. by: keys of the grid that rows keep apart; over the others a row is the mean over points.
-    at: "tokens=N" | "time=SECONDS" | "flops=N", the curve there. family: "baseline", or "all" for
-    one table-wide correction. to_loss: the loss that curves have to reach. everything: orphans too.
+    look); metrics after a first one and a comma are exploratory. by: keys of the grid that rows
+    keep apart; over the others a row is the mean over points. at: "tokens=N" | "time=SECONDS" |
+    "flops=N", the curve there. family: "baseline", or "all" for one table-wide correction. to_loss:
+    the loss that curves have to reach. everything: orphans too.
     """
     runs = runs if isinstance(runs, Runs) else load(runs)
     metric, *further = metric.split(",") if metric else [None]
@@ -197,14 +211,15 @@ def compare(
         found.overall = merged
         if by is not None:
             found.rows, found.overall = merged, []
-    describe(found, runs, problems)
+    describe(found, runs, rows, problems)
     return found
 
 
-def describe(found, runs, problems):
-    question, rows = found.question, found.rows
+def describe(found, runs, rows, problems):
+    """rows: those of single points, whatever found.rows are."""
+    question = found.question
     found.hypothesis = printable(runs.sweep.hypothesis) if runs.sweep else ""
-    found.headline = headline(question, rows, question.looks)
+    found.headline = headline(question, found.rows, question.looks)
     found.matched = provenance.matched(rows, runs.sweep)
     found.made_by = provenance.made_by(runs)
     found.pairing = provenance.pairing(rows)
@@ -217,4 +232,3 @@ def describe(found, runs, problems):
     if question.exploratory:
         found.notes.append(f"{question.name} is not the declared outcome: exploratory, BH q for p")
     found.left_out = provenance.left_out(runs)
-

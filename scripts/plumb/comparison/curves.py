@@ -115,21 +115,25 @@ def log_ratio(found, pairs, level):
         found.p = stats.t_test(logs)
 
 
-def to_loss(row, base, target, axis, level):
-    """CurveRow, or None where the axis is not recorded. A ratio only if every pair reaches it."""
-    found = CurveRow(row.variant, row.point, row.label, axis, target)
+def to_loss(row, base, target, level):
+    """[CurveRow] of the axes that are recorded. A ratio only if every pair reaches the target."""
     mine, theirs = finished(row), finished(base)
     seeds = [s for s in mine if s in theirs]
-    costs = [per_token(r, axis) for s in seeds for r in (mine[s], theirs[s])]
-    if not seeds or not all(c > 0 for c in costs):
-        return None
-    own = {s: tokens_to(mine[s], target) * per_token(mine[s], axis) for s in seeds}
-    other = {s: tokens_to(theirs[s], target) * per_token(theirs[s], axis) for s in seeds}
-    found.of, found.reached = len(seeds), sum(math.isfinite(x) for x in own.values())
-    pairs = [(own[s], other[s]) for s in seeds]
-    if all(a > 0 and b > 0 for a, b in pairs):  # false for NaN
-        log_ratio(found, pairs, level)
-    return found
+    pairs = [(mine[s], theirs[s]) for s in seeds]
+    tokens = [(tokens_to(a, target), tokens_to(b, target)) for a, b in pairs]
+    reached = sum(math.isfinite(own) for own, _ in tokens)
+    rows = []
+    for axis in AXES:
+        costs = [(per_token(a, axis), per_token(b, axis)) for a, b in pairs]
+        if not pairs or not all(x > 0 for both in costs for x in both):  # NaN: not recorded
+            continue
+        found = CurveRow(row.variant, row.point, row.label, axis, target)
+        found.of, found.reached = len(pairs), reached
+        spent = [(t * c, u * d) for (t, u), (c, d) in zip(tokens, costs)]
+        if all(x > 0 for both in spent for x in both):
+            log_ratio(found, spent, level)
+        rows.append(found)
+    return rows
 
 
 def areas(row, base, level):
@@ -162,10 +166,9 @@ def curve_rows(rows, question, target=None):
         if base.label not in targets:
             targets[base.label] = target if target is not None else target_of(base)
         if math.isfinite(targets[base.label]):
-            for axis in AXES:
-                found.append(to_loss(row, base, targets[base.label], axis, question.level))
-        found.append(areas(row, base, question.level))
-    found = [row for row in found if row]
+            found += to_loss(row, base, targets[base.label], question.level)
+        area_row = areas(row, base, question.level)
+        found += [area_row] if area_row else []
     for measure in (*AXES, "area"):
         same = [row for row in found if row.measure == measure]
         for row, q in zip(same, stats.benjamini_hochberg([row.p for row in same])):
@@ -183,6 +186,6 @@ def caveat(rows):
     if not decaying:
         return ""
     return (
-        f"train.schedule = {', '.join(map(str, decaying))}: before its end a curve is that of another "
-        "schedule, not of a shorter run; for quality at equal time use match = \"time\""
+        f"train.schedule = {', '.join(map(str, decaying))}: before its end a curve is that of "
+        'another schedule, not of a shorter run; for quality at equal time use match = "time"'
     )

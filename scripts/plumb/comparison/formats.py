@@ -38,7 +38,17 @@ def plain(value):
 
 TEXTS = ("hypothesis", "headline", "metric", "metric_name", "unit", "baseline", "margin", "looks",
          "level", "alpha", "exploratory", "family", "matched", "made_by", "pairing")  # fmt: skip
-LISTS = ("rows", "overall", "curves", "scaling", "tuning", "secondary", "warnings", "notes", "left_out")
+LISTS = (
+    "rows",
+    "overall",
+    "curves",
+    "scaling",
+    "tuning",
+    "secondary",
+    "warnings",
+    "notes",
+    "left_out",
+)
 
 
 def as_dict(c):
@@ -48,7 +58,9 @@ def as_dict(c):
 def flat_rows(c):
     """(columns, [{column: value}])"""
     keys = list(dict.fromkeys(k for r in c.rows for k in (*r.point, *r.tuned)))
-    names = [f.name for f in dataclasses.fields(c.rows[0]) if f.name not in HIDDEN] if c.rows else []
+    names = (
+        [f.name for f in dataclasses.fields(c.rows[0]) if f.name not in HIDDEN] if c.rows else []
+    )
     names = [n for n in names if n != "variant"]
     columns = ["variant", *keys, *names, "more_seeds_low", "more_seeds_high", "notes"]
     rows = []
@@ -83,7 +95,9 @@ def markdown(c):
     body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     above = [in_markdown(x) for x in (c.hypothesis, c.headline) if x]
     below = [c.made_by and f"made by {c.made_by}", c.matched, c.pairing and f"pairing: {c.pairing}"]
-    below += explanations(c) + [f"warning: {w}" for w in c.warnings] + [f"note: {n}" for n in c.notes]
+    below += (
+        explanations(c) + [f"warning: {w}" for w in c.warnings] + [f"note: {n}" for n in c.notes]
+    )
     below += [f"left out: {line}" for line in c.left_out]
     tail = "".join(f"- {in_markdown(line)}\n" for line in below if line)
     return "\n\n".join(above) + f"\n\n{body}\n\n{tail}"

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 
 from ..reading.files import printable
-from ..reading.runs import shown
+from ..reading.runs import point_words
 
 
 def counted(words):
@@ -21,9 +21,7 @@ def made_by(runs):
         return ""
     parts = [counted(r.commit or "commit not recorded" for r in runs)]
     numbers = [r.numerics for r in runs]
-    parts.append(
-        "numerics " + counted("not recorded" if n is None else str(n) for n in numbers)
-    )
+    parts.append("numerics " + counted("not recorded" if n is None else str(n) for n in numbers))
     parts.append(counted(r.device or "device not recorded" for r in runs))
     return "; ".join(parts)
 
@@ -43,11 +41,11 @@ def mixed(rows, what):
 def provenance_warnings(rows):
     """What --strict does not let pass."""
     found = []
-    for what, name in ((lambda r: r.device, "another device"), (lambda r: r.commit, "another commit")):
+    parts = (("on another device", lambda r: r.device), ("by another commit", lambda r: r.commit))
+    for name, what in parts:
         labels = mixed(rows, what)
         if labels:
-            found.append(f"made on {name} than the baseline: {listed(labels)}".replace(
-                "on another commit", "by another commit"))
+            found.append(f"made {name} than the baseline: {listed(labels)}")
     return found
 
 
@@ -75,7 +73,7 @@ def percent(x):
 
 
 def matched(rows, sweep):
-    """`matched: tokens; not matched: parameters (up to +0.3 %), FLOPs (+2.0 %), tokens/s (-19 %)`."""
+    """`matched: tokens; not matched, at most: FLOPs (+2.0%), tokens/s (-19%)`."""
     equal, unequal = [], []
     names = {"tokens": "tokens", "flops": "FLOPs", "params": "parameters", "tok_per_s": "tokens/s"}
     for name, words in names.items():
@@ -96,7 +94,10 @@ def matched(rows, sweep):
 def pairing(rows):
     """`correlation of seeds 0.1..0.7; sd of differences 0.0064..0.0145`."""
     parts = []
-    for name, words, form in (("correlation", "correlation of seeds", ".2f"), ("sd", "sd of differences", ".2g")):
+    for name, words, form in (
+        ("correlation", "correlation of seeds", ".2f"),
+        ("sd", "sd of differences", ".2g"),
+    ):
         found = [getattr(r, name) for r in rows if r.baseline and math.isfinite(getattr(r, name))]
         if found:
             low, high = format(min(found), form), format(max(found), form)
@@ -115,8 +116,9 @@ def sweep_warnings(sweep):
         return []
     found = []
     for group in sweep.pending:
-        where = " ".join([str(group.get("variant", "")), *(
-            f"{k}={shown(v)}" for k, v in group.get("group", {}).items())])
+        where = " ".join([str(group.get("variant", "")), *point_words(group.get("group", {}))])
         done, all_of = group.get("tune_ended", 0), group.get("tune_runs", 0)
-        found.append(printable(f"{where}: waits for its first stage, {done} of {all_of} runs ended"))
+        found.append(
+            printable(f"{where}: waits for its first stage, {done} of {all_of} runs ended")
+        )
     return found

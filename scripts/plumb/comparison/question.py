@@ -80,7 +80,9 @@ def ask(runs, baseline=None, metric=None, margin=None, looks=None, at=None):
     declared = sweep.metric if sweep else (metric or "final_val_loss")
     if sweep and sweep.tune and declared == "final_val_loss" and has_test_split(runs):
         declared = "final_test_loss"
-        notes.append("the learning rates were chosen on the validation split: this is the test split")
+        notes.append(
+            "the learning rates were chosen on the validation split: this is the test split"
+        )
     at = parse_at(at) if isinstance(at, str) else at
     chosen = metric or declared
     if margin is None:

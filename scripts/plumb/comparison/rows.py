@@ -1,8 +1,8 @@
 """Rows of a comparison: a variant at one point of the grid, or over several, against its baseline.
 
 The unit is the seed: same seed, same data order and same start of every shared parameter, so
-differences are paired. Primary is the two-sided paired t interval, always; p is adjusted by Holm over
-the rows of one family, which share a baseline row.
+differences are paired. Primary is the two-sided paired t interval, always; p is adjusted by Holm
+over the rows of one family, which share a baseline row.
 """
 
 import math
@@ -14,7 +14,7 @@ from .. import stats
 from ..reading.groups import find_baselines
 from ..reading.runs import point_words, seed_key
 from . import curves
-from .verdict import FEWEST_PAIRS, judge
+from .verdict import FEWEST_PAIRS, judge, say
 
 NAN = math.nan
 
@@ -125,7 +125,9 @@ def baselines_of(cells, wanted, sweep):
         return {c.label: wanted for c in cells if c.label != wanted}, []
     base, found, problems = [c for c in cells if c.variant == wanted], {}, []
     for cell in (c for c in cells if c.variant != wanted):
-        agree = [b for b in base if all(b.point[k] == v for k, v in cell.point.items() if k in b.point)]
+        agree = [
+            b for b in base if all(b.point[k] == v for k, v in cell.point.items() if k in b.point)
+        ]
         if len(agree) == 1:
             found[cell.label] = agree[0].label
         elif base:
@@ -256,6 +258,10 @@ def over_points(rows, question, keep=()):
         if not row.is_baseline and row.differences and len(same) == 1 and bases:
             row.baseline = same[0].label
     adjust(merged, question, "baseline")
+    for row, (_, members) in zip(merged, groups.values()):
+        early = [r for r in members if r.verdict in ("interim", "exploratory")]
+        if early and row.baseline is not None:  # no look at the sum of what may not be looked at
+            say(row, early[0].verdict, early[0].verdict_text)
     return merged
 
 

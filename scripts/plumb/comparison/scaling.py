@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import stats
+from ..reading.runs import point_words
 
 FEWEST_SIZES = 4
 
@@ -102,7 +103,7 @@ def scaling_of(variant, pairs, level):
 
 
 def scaling_rows(rows, question):
-    """[Scaling], baseline first; [] where there are not two sizes."""
+    """[Scaling], baseline first; [] where there are not three sizes."""
     if not question.less_is_better:
         return []
     by_label = {r.label: r for r in rows}
@@ -110,11 +111,11 @@ def scaling_rows(rows, question):
     for row in rows:
         base = row if row.is_baseline else by_label.get(row.baseline)
         if base is not None and row.n and base.n and compute_of(base)[0] > 0 and row.mean > 0:
-            apart = sorted(f"{k}={v}" for k, v in row.point.items() if k not in base.point)
+            apart = point_words({k: v for k, v in row.point.items() if k not in base.point})
             groups.setdefault((row.variant, *apart), []).append((row, base))
     found = []
     for (variant, *apart), pairs in groups.items():
         sizes = {round(math.log(compute_of(b)[0]), 6) for _, b in pairs}
-        if len(sizes) == len(pairs) >= 2:
+        if len(sizes) == len(pairs) >= 3:
             found.append(scaling_of(" ".join([variant, *apart]), pairs, question.level))
     return found

@@ -1,8 +1,9 @@
-"""A comparison for the terminal: a table where it fits, a short paragraph per row where it does not."""
+"""A comparison for the terminal: tables where they fit, a paragraph per row where they do not."""
 
 import math
 import textwrap
 
+from ..reading.files import printable
 from ..reading.runs import point_words
 from .columns import between, explanations, number, p_text, signed, table, with_half
 
@@ -49,6 +50,7 @@ def flow(pairs, width, indent="  "):
 
 
 def fitted(titles, lefts, rows, width):
+    rows = [[printable(cell) for cell in row] for row in rows]
     lines = grid(titles, lefts, rows)
     return lines if max(map(len, lines)) <= width else stacked(titles, rows, width)
 
@@ -82,7 +84,13 @@ def ratio_text(row):
     return f"{row.ratio:.3f}x{ends}"
 
 
-CURVES = {"tokens": "tokens", "steps": "steps", "time": "time", "flops": "FLOPs", "area": "mean loss"}
+CURVES = {
+    "tokens": "tokens",
+    "steps": "steps",
+    "time": "time",
+    "flops": "FLOPs",
+    "area": "mean loss",
+}
 
 
 def curve_lines(c, width):
@@ -102,8 +110,8 @@ def curve_lines(c, width):
         rows.append([label, number(target), *ratios])
     titles = ["curves", "to loss", *(CURVES[m] for m in measures)]
     head = (
-        "curves, as ratios to the baseline (exploratory): what it costs to reach the loss that every "
-        "seed of the baseline reaches, and the mean loss over the logarithm of the tokens"
+        "curves, as ratios to the baseline (exploratory): what it costs to reach the loss that "
+        "every seed of the baseline reaches, and the mean loss over the logarithm of the tokens"
     )
     lines = fitted(titles, [True] + [False] * (len(titles) - 1), rows, width)
     return ["", *paragraph("", head, width), *lines]
@@ -120,7 +128,7 @@ def scaling_lines(c, width):
     for s in c.scaling:
         ends = "" if math.isnan(s.low) else f" [{s.low:.2f}, {s.high:.2f}]"
         m = "-" if math.isnan(s.multiplier) else f"{s.multiplier:.3f}x{ends}"
-        law = "-" if math.isnan(s.exponent) else f"{number(s.A, 3)} C^-{s.exponent:.4f}"
+        law = "-" if math.isnan(s.exponent) else f"{number(s.A, 3)} C^{-s.exponent:.4f}"
         rows.append([s.variant, str(s.n_sizes), law, s.E, m, s.note])
     titles = ["scaling", "sizes", "L =", "E", "compute multiplier", ""]
     return ["", *fitted(titles, [True, False, True, True, True, True], rows, width)]
@@ -132,16 +140,30 @@ def tuning_lines(c, width):
     rows = []
     for t in c.tuning:
         words = [f"{t.n_diverged} diverged"] if t.n_diverged else []
+        words += [f"{t.n_culled} culled"] if t.n_culled else []
         words += ["chosen"] if t.chosen else []
         words += [f"the {t.edge} tried"] if t.edge else []
-        rows.append([t.label, " ".join(point_words(t.values)), str(t.n), with_half(t.mean, t.half), ", ".join(words)])
+        rows.append(
+            [
+                t.label,
+                " ".join(point_words(t.values)),
+                str(t.n),
+                with_half(t.mean, t.half),
+                ", ".join(words),
+            ]
+        )
     titles = ["first stage", "", "n", "loss", ""]
     return ["", *fitted(titles, [True, True, False, False, True], rows, width)]
 
 
 def secondary_lines(c, width):
     rows = [
-        [f"{r.label}: {r.metric}", number(r.mean), signed(r.difference) + between(r.low, r.high), p_text(r.p_adjusted)]
+        [
+            f"{r.label}: {r.metric}",
+            number(r.mean),
+            signed(r.difference) + between(r.low, r.high),
+            p_text(r.p_adjusted),
+        ]
         for r in c.secondary
         if r.baseline
     ]
@@ -175,5 +197,3 @@ def text(c, width=80):
     tail += [line for n in c.notes for line in paragraph("note: ", n, width)]
     tail += left_out_lines(c, width)
     return "\n".join(lines + ([""] + tail if tail else []))
-
-

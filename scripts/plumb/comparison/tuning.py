@@ -1,10 +1,11 @@
 """How sensitive each variant is to what the first stage of a sweep tuned."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .. import stats
 from ..reading.runs import point_words, shown
+from .provenance import listed
 
 
 @dataclass
@@ -15,9 +16,11 @@ class TuneRow:
     label: str = ""
     n: int = 0
     n_diverged: int = 0
+    n_culled: int = 0
     mean: float = math.nan
     half: float = math.nan
     chosen: bool = False
+    edge_key: str = ""  # the tuned key that it is of
     edge: str = ""  # "largest" | "smallest" of the values tried, where the chosen one is
 
 
@@ -37,30 +40,39 @@ def tune_rows(runs, question):
     sweep = runs.sweep
     if sweep is None or not sweep.tune:
         return []
-    per = [k for k in sweep.tune.get("per", ()) if k != "variant"]
+    per = sweep.tune.get("per", ())
     groups = {}
-    for run in runs.tune:
+    for run in runs.all:
+        if run.stage != "tune" or run.status not in ("finished", "diverged", "culled"):
+            continue
         point = run.plan.get("point", {})
+        variant = run.variant if "variant" in per else ""  # "": one choice for all
         group = {k: point[k] for k in per if k in point}
         values = {k: point[k] for k in sweep.tuned if k in point}
-        at = (run.variant, *map(str, point_words(group)), *map(str, point_words(values)))
-        groups.setdefault(at, (run.variant, group, values, []))[3].append(run)
-    found = []
-    for variant, group, values, members in groups.values():
-        row = TuneRow(variant, group, values, " ".join([variant, *point_words(group)]))
-        losses = [r.number(question.metric) for r in members if r.status == "finished"]
-        if question.metric == "final_test_loss":  # never the split that chooses
-            losses = [r.number("final_val_loss") for r in members if r.status == "finished"]
-        losses = [x for x in losses if math.isfinite(x)]
-        row.n, row.n_diverged = len(losses), sum(r.status == "diverged" for r in members)
-        row.mean, row.half = stats.interval(losses)
-        winner = winner_of(sweep, variant, group)
-        row.chosen = bool(winner) and same(winner.get("chosen", {}), values)
-        row.edge = str(winner.get("edge") or "") if row.chosen else ""
-        found.append(row)
+        at = (variant, *point_words(group), *point_words(values))
+        groups.setdefault(at, (variant, group, values, []))[3].append(run)
+    found = [tune_row(sweep, question, *group) for group in groups.values()]
     rank = {name: i for i, name in enumerate(sweep.names)}
     found.sort(key=lambda r: (rank.get(r.variant, len(rank)), r.label, order(r.values)))
     return found
+
+
+def tune_row(sweep, question, variant, group, values, members):
+    row = TuneRow(
+        variant, group, values, " ".join([variant or "all variants", *point_words(group)])
+    )
+    # the test split never chooses
+    metric = "final_val_loss" if question.metric == "final_test_loss" else question.metric
+    losses = [r.number(metric) for r in members if r.status == "finished"]
+    losses = [x for x in losses if math.isfinite(x)]
+    row.n, row.n_diverged = len(losses), sum(r.status == "diverged" for r in members)
+    row.n_culled = sum(r.status == "culled" for r in members)
+    row.mean, row.half = stats.interval(losses)
+    winner = winner_of(sweep, variant, group)
+    row.chosen = bool(winner) and same(winner.get("chosen", {}), values)
+    if row.chosen:
+        row.edge, row.edge_key = str(winner.get("edge") or ""), str(winner.get("key") or "")
+    return row
 
 
 def order(values):
@@ -68,8 +80,12 @@ def order(values):
 
 
 def edge_warnings(rows):
+    """Chosen values at an end of what was tried: the best may lie beyond."""
+    found = {}
+    for row in (r for r in rows if r.edge):
+        at = {k: v for k, v in row.values.items() if row.edge_key in (k, "")}
+        found.setdefault((" ".join(point_words(at)), row.edge), []).append(row.label)
     return [
-        f"{', '.join(point_words(r.values))} is the {r.edge} tried for {r.label}: widen [tune]"
-        for r in rows
-        if r.edge
+        f"{value} is the {edge} tried for {listed(labels)}: the best may lie beyond, widen [tune]"
+        for (value, edge), labels in found.items()
     ]

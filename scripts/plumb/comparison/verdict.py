@@ -10,9 +10,9 @@ FEWEST_PAIRS = 3
 
 
 def more_seeds(row, question, family_size):
-    """(from, to): further seeds until a difference as large as the margin, or as the shown one where
-    that is larger, is found with 80 % power: by the sd of the differences, and by its upper 80 %
-    limit. The test is that of a table of `family_size` comparisons.
+    """(from, to): further seeds until a difference as large as the margin, or as the shown one
+    where that is larger, is found with 80 % power: by the sd of the differences, and by its upper
+    80 % limit. The test is that of a table of `family_size` comparisons.
     """
     effect = max(question.margin, abs(row.difference))
     alpha = question.alpha / max(1, family_size)
@@ -34,7 +34,9 @@ def seeds_text(low, high):
 
 
 def stage(row, question):
-    """"" where this number of seeds is a look that was planned; else "interim" or "exploratory"."""
+    """Whether this number of seeds is a look that was planned (""), "interim", or beyond all
+    ("exploratory").
+    """
     looks = question.looks
     if row.unit != "seeds" or not looks or row.n_settled in looks:
         return ""

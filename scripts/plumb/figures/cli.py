@@ -44,9 +44,8 @@ def arguments(argv, prog="figures.py"):
     parser.add_argument("--title", default="", help="first words of every figure's heading")
     parser.add_argument(
         "--baseline",
-        default="standard",
         metavar="LABEL",
-        help="variant, or mixer, the differences are taken to (standard)",
+        help="variant, or mixer, the differences are taken to (standard, or the sweep's)",
     )
     parser.add_argument(
         "--without",
@@ -125,22 +124,37 @@ def draw_all(options, experiment, say):
     return files, skipped
 
 
+def read(options, say):
+    """An Experiment: of a sweep the runs that its file stands for, of folders all."""
+    from ..comparison.compare import compare
+    from ..reading import files, groups, runs, sweep
+
+    if len(options.runs) == 1 and sweep.is_sweep(Path(options.runs[0])):
+        found = runs.load(options.runs[0], say)
+        rows = compare(found, baseline=options.baseline).rows
+        baselines = {row.label: row.baseline for row in rows if row.baseline}
+        return found.experiment(baselines, options.title)
+    baseline = options.baseline or "standard"
+    experiment = groups.load(options.runs, baseline, options.title, say)
+    if options.baseline and not experiment.has(baseline):
+        raise files.UsageError(
+            f"--baseline {baseline} is no variant here; there are: "
+            + ", ".join(experiment.variants)
+        )
+    return experiment
+
+
 def run(options):
-    from ..reading import files, groups
+    from ..reading import files
     from . import results, style
 
     def say(line):
         if not options.quiet:
             print(f"{options.prog}: {line}", file=sys.stderr, flush=True)
 
-    experiment = groups.load(options.runs, options.baseline, options.title, say)
+    experiment = read(options, say)
     if options.without:
         experiment = experiment.without(options.without)
-    if options.baseline != "standard" and not experiment.has(options.baseline):
-        raise files.UsageError(
-            f"--baseline {options.baseline} is no variant here; there are: "
-            + ", ".join(experiment.variants)
-        )
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         style.use()
@@ -186,4 +200,3 @@ def main(argv=None, prog="figures.py"):
         print(f"{prog}: {printable(e)}", file=sys.stderr)
         return 4
     return 0
-

@@ -43,4 +43,6 @@ def frame(columns, rows):
         import pandas
     except ImportError:
         return Table(columns, rows)
-    return pandas.DataFrame([{c: row.get(c) for c in columns} for row in rows], columns=list(columns))
+    return pandas.DataFrame(
+        [{c: row.get(c) for c in columns} for row in rows], columns=list(columns)
+    )

@@ -10,11 +10,10 @@ from pathlib import Path
 
 from . import measures
 from .files import InputError, UsageError, printable
-from .run import find_runs, try_load
+from .run import SEEDS, find_runs, try_load
 
 MIXERS = ("standard", "highway", "denseformer", "hyper", "mhc", "attnres", "attnres_block")
 
-SEEDS = re.compile(r"train\.seed(_\w+)?|seeds?\.\w+")
 # Keys that change no trained number (how often things are written, and names) of older runs: the
 # others say it themselves, in manifest.json.
 UNTRAINED = re.compile(r"record\.\w+|label|train\.(log_every|checkpoint_every|keep_\w+|threads)")
@@ -23,7 +22,7 @@ SINCE = {"mixer.freeze": ([], ""), "mixer.lr_scale": (1, 1.0), "train.eval_seque
 
 
 def less_seed(start, seed):
-    """`runs/a-s3@500` with * for the seed: its last number of this value, that of the step apart."""
+    """`runs/a-s3@500` with * for the seed: the last number of this value, but for the step's."""
     run, at, step = str(start).rpartition("@") if "@" in str(start) else (str(start), "", "")
     return re.sub(rf"(?<!\d){seed}(?!\d)(?!.*(?<!\d){seed}(?!\d))", "*", run) + at + step
 
@@ -53,9 +52,7 @@ def identity(run):
 
 
 def pair_key(run):
-    """What pairs a run with the baseline's: all its seeds."""
-    own = {k: v for k, v in run.config.items() if SEEDS.fullmatch(k) and k != "train.seed"}
-    return (run.seed, *(f"{k}={v}" for k, v in sorted(own.items()) if v not in (-1, run.seed)))
+    return run.pair_key
 
 
 @dataclass
@@ -228,8 +225,8 @@ def in_order(variants):
 
 
 def group(runs, baseline="standard", title=""):
-    """An Experiment of runs: the known mixers in their order, then the others by name. Runs that are
-    not finished are kept apart, with the reason.
+    """An Experiment of runs: the known mixers in their order, then the others by name. Runs that
+    are not finished are kept apart, with the reason.
     """
     variants = in_order(make_variants([r for r in runs if r.mixer]))
     for v in variants:

@@ -27,6 +27,9 @@ from .files import (
 from .settings import read_config
 
 
+SEEDS = re.compile(r"train\.seed(_\w+)?|seeds?\.\w+")
+
+
 class Run:
     """Its small files are read at once, the logs when they are asked for: a log that is damaged
     raises InputError then.
@@ -76,6 +79,15 @@ class Run:
         made = self.manifest.get("run")
         keeps = made.get("keeps_numbers") if isinstance(made, dict) else None
         return frozenset(map(str, keeps)) if isinstance(keeps, list) else None
+
+    @cached_property
+    def pair_key(self):
+        """What pairs it with the baseline's: all its seeds."""
+        own = {k: v for k, v in self.config.items() if SEEDS.fullmatch(k) and k != "train.seed"}
+        return (
+            self.seed,
+            *(f"{k}={v}" for k, v in sorted(own.items()) if v not in (-1, self.seed)),
+        )
 
     @property
     def commit(self):
@@ -175,7 +187,9 @@ class Run:
             return self.tensors.get(name)
         if step not in self.matrix_steps():
             stored = ", ".join(map(str, self.matrix_steps())) or "none"
-            raise UsageError(printable(f"{self.path} has no matrix of step {step}; stored: {stored}"))
+            raise UsageError(
+                printable(f"{self.path} has no matrix of step {step}; stored: {stored}")
+            )
         return read_tensors(self.matrix_file(step)).get(name)
 
     def log_tail(self, n=3):
@@ -284,7 +298,10 @@ def judge(run):
         )
     steps = run.summary.get("steps", math.nan)
     if math.isfinite(steps) and last_step(run) < steps:
-        return "damaged", f"metrics.jsonl ends at step {last_step(run)}, summary.json says {steps:.0f}"
+        return (
+            "damaged",
+            f"metrics.jsonl ends at step {last_step(run)}, summary.json says {steps:.0f}",
+        )
     probe = last_probe(run)
     if probe is not None and math.isfinite(steps) and probe < steps:
         at = f"step {probe}" if probe else "no whole probe"

@@ -7,6 +7,7 @@ the runs' settings. Either way the runs fall into cells, one variant at one poin
 import glob
 import math
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +48,7 @@ class Cell:
 
 def seed_key(run):
     """What pairs a run with its baseline's: its seed; a text where it has several seeds."""
-    key = groups.pair_key(run)
+    key = run.pair_key
     return key[0] if len(key) == 1 else " ".join(map(str, key))
 
 
@@ -98,9 +99,7 @@ class Runs(Sequence):
     @property
     def tune(self):
         """Runs of a sweep's first stage that ended."""
-        return [
-            r for r in self.all if r.stage == "tune" and r.status in ("finished", "diverged")
-        ]
+        return [r for r in self.all if r.stage == "tune" and r.status in ("finished", "diverged")]
 
     @property
     def left_out(self):
@@ -140,9 +139,14 @@ class Runs(Sequence):
                     if name in record:
                         rows.append(
                             {
-                                "id": r.id, "variant": r.variant, "seed": r.seed, "step": step,
-                                "tokens": tokens, "time_s": tokens / (r.tok_per_s or math.nan),
-                                "metric": name, "value": record[name],
+                                "id": r.id,
+                                "variant": r.variant,
+                                "seed": r.seed,
+                                "step": step,
+                                "tokens": tokens,
+                                "time_s": tokens / (r.tok_per_s or math.nan),
+                                "metric": name,
+                                "value": record[name],
                             }  # fmt: skip
                         )
         columns = ("id", "variant", "seed", "step", "tokens", "time_s", "metric", "value")
@@ -166,7 +170,8 @@ class Runs(Sequence):
         """
         variants = {}
         for cell in self.cells:
-            found = groups.Variant(cell.label, groups.identity(cell.runs[0]))
+            known = next((r for r in cell.runs if r.config), cell.runs[0])
+            found = groups.Variant(cell.label, groups.identity(known))
             for run in sorted(cell.runs, key=groups.pair_key):
                 try:
                     if run.status == "finished":
@@ -176,8 +181,9 @@ class Runs(Sequence):
                 (found.runs if run.status == "finished" else found.left_out).append(run)
             variants[cell.label] = found
         measures.learn([r.path for r in self])
-        unknown = [r for r in self.all if not r.mixer]
-        return groups.Experiment(variants, dict(baselines or {}), printable(title), unknown)
+        placed = {id(r) for cell in self.cells for r in cell.runs}
+        others = [r for r, _ in self.left_out if id(r) not in placed]
+        return groups.Experiment(variants, dict(baselines or {}), printable(title), others)
 
 
 def folders_of(where):
@@ -193,6 +199,16 @@ def folders_of(where):
     return found
 
 
+def watched(items, say):
+    """The items, and a word every two seconds on how many of them are read."""
+    last = time.monotonic()
+    for i, item in enumerate(items):
+        if time.monotonic() - last > 2:
+            last = time.monotonic()
+            say(f"reading runs, {i} of {len(items)}")
+        yield item
+
+
 def load(where, say=lambda line: None):
     """Runs of a sweep's folder, a folder of runs, a run, a glob or a list of these. say: told what
     is done. Throws InputError.
@@ -203,8 +219,7 @@ def load(where, say=lambda line: None):
     if len(folders) == 1 and is_sweep(folders[0]):
         return load_sweep(folders[0], say)
     paths = list(dict.fromkeys(f.resolve() for folder in folders for f in find_runs(folder)))
-    say(f"reading {len(paths)} run{'s' if len(paths) != 1 else ''}")
-    return collect([try_load(p, open_run) for p in paths])
+    return collect([try_load(p, open_run) for p in watched(paths, say)])
 
 
 def mark_outdated(runs, numerics):
@@ -273,8 +288,8 @@ def open_planned(sweep, entry):
 
 def load_sweep(folder, say=lambda line: None):
     sweep = read_sweep(folder)
-    say(f"reading {len(sweep.plan)} runs")
-    runs = [open_planned(sweep, entry) for entry in sweep.plan.values()]
+    entries = list(sweep.plan.values())
+    runs = [open_planned(sweep, entry) for entry in watched(entries, say)]
     if sweep.numerics is not None:
         mark_outdated(runs, sweep.numerics)
     for run in runs:

@@ -21,8 +21,10 @@ def flat(table, prefix=""):
 @cache
 def lines_setting(section, line):
     """((dotted key, value),) of one line of a TOML file that means something by itself, () of a
-    blank one; None of one that does not.
+    blank one; None of one that does not, and of a heading of any but the plainest form.
     """
+    if line.lstrip().startswith("["):
+        return None
     try:
         found = flat(tomllib.loads(line), f"{section}." if section else "")
     except (ValueError, RecursionError):

@@ -102,7 +102,9 @@ def read_sweep(folder):
     sweep.current = frozenset(known.get("current", ()))
     try:
         sweep.margin = as_number(raw.get("margin", 0.0))
-        sweep.numerics = int(as_number(raw["numerics"])) if raw.get("numerics") is not None else None
+        sweep.numerics = (
+            int(as_number(raw["numerics"])) if raw.get("numerics") is not None else None
+        )
     except (ValueError, OverflowError) as e:
         raise bad(path, f"has a damaged number: {e}") from e
     if not (math.isfinite(sweep.margin) and sweep.margin >= 0):

@@ -1,12 +1,26 @@
-"""The top of the page: the answer in one sentence, what to beware of, the forest, the table, and what
-was held equal.
+"""The top of the page: the answer in one sentence, what to beware of, the forest, the table, and
+what was held equal.
 """
 
 import math
+import statistics
 
+from ..comparison.columns import amount
 from ..reading.files import Skip
-from .charts import Row, forest, forest_scale, swatch
-from .markup import capital, cell, details, esc, number, prose, row_head, table, unit
+from .charts import swatch
+from .intervals import Row, forest, forest_scale
+from .markup import (
+    capital,
+    cell,
+    details,
+    esc,
+    number,
+    prose,
+    question,
+    row_head,
+    table,
+    unit,
+)
 from .material import finished, seed_word
 
 VERDICT_CSS = {"better": "good", "worse": "bad", "not resolved": "open", "too few": "open"}
@@ -25,12 +39,12 @@ def counts(m):
 
 
 def header(m):
-    sweep = m.runs.sweep
-    question = sweep.hypothesis if sweep and sweep.hypothesis else ""
-    body = f'<p class="lead">{esc(question)}</p>' if question and question != m.title else ""
+    asked = m.runs.sweep.hypothesis if m.runs.sweep else ""
+    more = asked.removeprefix(m.title).strip()
+    body = f'<p class="lead">{question(more)}</p>' if more else ""
     return (
         f'<header><p class="kicker">plumb report · {esc(m.source)} · {esc(counts(m))}</p>'
-        f'<h1>{esc(m.title)}</h1>{body}<p class="answer">{prose(sentence(m))}</p></header>'
+        f'<h1>{question(m.title)}</h1>{body}<p class="answer">{prose(sentence(m))}</p></header>'
     )
 
 
@@ -71,10 +85,34 @@ def said_of(rows, m, base):
         found = [r for r in rows if r.verdict == verdict]
         found.sort(key=lambda r: -abs(r.difference) if math.isfinite(r.difference) else 0)
         if found:
-            words = listed([named(r, m.names.get(r.label, r.label), m.comparison.unit) for r in found])
+            words = listed(
+                [named(r, m.names.get(r.label, r.label), m.comparison.unit) for r in found]
+            )
             form = one if len(found) == 1 else several
             parts.append(f"{words} {form.format(base=base, margin=m.comparison.margin or 0)}")
     return "; ".join(parts)
+
+
+def alone(m, rows):
+    """Of a sweep in which nothing is compared, over learning rates of one variant say."""
+    c = m.comparison
+    said = f"No variant shares a seed with the baseline {c.baseline}: nothing is compared."
+    if not rows:
+        return said
+    rows = sorted(rows, key=lambda r: r.mean if c.question.less_is_better else -r.mean)
+    words = "; ".join(spread(r, c.unit) for r in rows[:SHOWN])
+    way = "Lowest" if c.question.less_is_better else "Highest"
+    first = f"{way} {c.metric_name}" if len(rows) > SHOWN else c.metric_name
+    return f"{capital(first).rstrip('.')}: {words}. {said}"
+
+
+def spread(row, unit):
+    """`standard layers=12 1.5463 ±0.0151 nats, standard deviation 0.0163 (7 seeds)`."""
+    words = f"{row.label} {number(row.mean)}"
+    if math.isfinite(row.half):
+        sd = statistics.stdev(row.values.values())
+        words += f" ±{number(row.half)} {unit}, standard deviation {sd:.2g}"
+    return f"{words} ({row.n} {seed_word(row.n)})"
 
 
 def sentence(m):
@@ -89,7 +127,7 @@ def sentence(m):
         return "No run has finished yet."
     said = said_of(tested, m, c.baseline)
     if not said:
-        return f"Nothing is compared here: no other variant shares a seed with {c.baseline}."
+        return alone(m, [r for r in m.rows if math.isfinite(r.mean)])
     seeds = [r.n for r in m.rows if r.n]
     count = f"{min(seeds)} to {max(seeds)}" if min(seeds) != max(seeds) else str(max(seeds))
     return f"With {count} {seed_word(max(seeds))}{where}: {said} ({c.metric_name})."
@@ -97,7 +135,8 @@ def sentence(m):
 
 def warnings(m):
     return "".join(
-        f'<p class="warn" role="note">{prose(capital(words))}</p>' for words in m.comparison.warnings
+        f'<p class="warn" role="note">{prose(capital(words))}</p>'
+        for words in m.comparison.warnings
     )
 
 
@@ -109,7 +148,7 @@ def forest_rows(m, family):
             row.difference,
             row.low,
             row.high,
-            sorted(row.differences.items(), key=lambda item: str(item[0])),
+            seeds_of(row.differences),
         )
         for row in family.rows
         if not row.is_baseline and math.isfinite(row.difference)
@@ -132,6 +171,44 @@ def forest_of(m, family, x):
     aria = f"Forest plot: {c.metric_name} minus {base}. {told}"
     drawn = f'<div class="forest">{forest(rows, label, c.margin or 0, aria, x)}</div>'
     return unit(family.title, drawn, "")
+
+
+def alone_forest(m):
+    """The values themselves, where nothing is compared."""
+    rows = [
+        Row(
+            r.label,
+            m.css[r.label],
+            r.mean,
+            r.mean - r.half,
+            r.mean + r.half,
+            seeds_of(r.values),
+            False,
+        )
+        for r in m.rows
+        if math.isfinite(r.mean)
+    ]
+    if not rows:
+        return ""
+    c = m.comparison
+    label = f"{c.metric_name}, {c.unit}" if c.unit else c.metric_name
+    told = "; ".join(f"{r.label} {number(r.mean)}" for r in rows)
+    aria = f"{c.metric_name}: {told}"
+    note = f"Square and bar: mean and {100 * c.level:g}&nbsp;% t interval; dots below: seeds."
+    return unit("", f'<div class="forest">{forest(rows, label, 0, aria)}</div>', note)
+
+
+def seeds_of(values):
+    return sorted(values.items(), key=lambda item: str(item[0]))
+
+
+def forests(m):
+    """Of every family, on one axis."""
+    rows = [r for f in m.families for r in forest_rows(m, f)]
+    if not rows:
+        return alone_forest(m)
+    x = forest_scale(rows, m.comparison.margin or 0)
+    return "".join(forest_of(m, family, x) for family in m.families) + forest_caption(m)
 
 
 def forest_caption(m):
@@ -170,21 +247,15 @@ def verdict_cell(row):
     return cell(f'<span class="{css}">{esc(row.verdict_text)}</span>{notes}', kind="words")
 
 
-def count_text(n):
-    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(n) >= unit:
-            return f"{n / unit:.4g} {name}"
-    return f"{n:.0f}" if math.isfinite(n) else "–"
-
-
 def cost_cells(row):
     change = row.params_change
     more = ""
     if not row.is_baseline and math.isfinite(change):
         more = f" <small>{100 * change:+.1f}&nbsp;%</small>"
-    speed = f"{row.speed:.2f}×" if math.isfinite(row.speed) else "1×" if row.is_baseline else "–"
+    known = f"{row.speed:.2f}×" if math.isfinite(row.speed) else "–"
+    speed = "1×" if row.is_baseline else known
     return [
-        cell(count_text(row.params) + more.replace("-", "\N{MINUS SIGN}"), row.params, True, "num"),
+        cell(amount(row.params) + more.replace("-", "\N{MINUS SIGN}"), row.params, True, "num"),
         cell(speed, row.speed, True, "num"),
     ]
 
@@ -201,9 +272,10 @@ def results(m):
         for row in family.rows:
             at = [cell(esc(family.title))] if m.many else []
             css = m.css[row.label]
-            n = cell(str(row.n), row.n, True, "num")
+            n = row.n_pairs if row.baseline else row.n
+            n = cell(str(n), n, True, "num")
             rows.append(
-                [row_head(esc(m.names[row.label]), swatch(css)), *at, n, loss_cell(row)]
+                [row_head(m.names[row.label], swatch(css)), *at, n, loss_cell(row)]
                 + [difference_cell(row), p_cell(row.p_adjusted), verdict_cell(row)]
                 + cost_cells(row)
             )
@@ -211,8 +283,8 @@ def results(m):
     words = {"verdict", "at", "variant"}
     caption = (
         f"{c.headline}. Brackets and ±: t intervals, not adjusted; p adjusted by "
-        f"{'Benjamini and Hochberg' if c.exploratory else 'Holm'}; speed: tokens/s over the baseline's. "
-        "Click a heading to sort."
+        f"{'Benjamini and Hochberg' if c.exploratory else 'Holm'}; speed: tokens/s over the "
+        "baseline's. Click a heading to sort."
     )
     keys = [m.css[row.label] for family in m.families for row in family.rows]
     numeric = [i for i, h in enumerate(head) if h not in words]
@@ -226,7 +298,7 @@ def overall(m):
         return ""
     rows = [
         [
-            row_head(esc(o.label)),
+            row_head(o.label),
             cell(str(o.n), o.n, True, "num"),
             difference_cell(o),
             p_cell(o.p_adjusted),
@@ -235,7 +307,9 @@ def overall(m):
         for o in found
     ]
     head = ("variant", "points", "mean difference", "p, adjusted", "verdict")
-    caption = "Over all points together: t interval over the points' means, which are the unit here."
+    caption = (
+        "Over all points together: t interval over the points' means, which are the unit here."
+    )
     return unit("Over all points", table("overall", caption, head, rows, (), (1, 2, 3)), "")
 
 
@@ -246,7 +320,7 @@ def secondary(m):
         return ""
     rows = [
         [
-            row_head(esc(r.label)),
+            row_head(r.label),
             cell(esc(r.metric)),
             cell(f"{r.mean:.5g}", r.mean, True, "num"),
             cell(
@@ -266,11 +340,9 @@ def secondary(m):
 
 
 def answer(m):
-    x = forest_scale([r for f in m.families for r in forest_rows(m, f)], m.comparison.margin or 0)
-    forests = "".join(forest_of(m, family, x) for family in m.families)
-    if not forests and not any(finished(row) for row in m.rows):
+    if not any(finished(row) for row in m.rows):
         raise Skip("no run has finished")
-    body = [warnings(m), forests, forest_caption(m) if forests else "", results(m), overall(m)]
+    body = [warnings(m), forests(m), results(m), overall(m)]
     body += [f'<p class="note">{prose(capital(words))}</p>' for words in m.comparison.notes]
     return "".join(body) + secondary(m)
 

@@ -1,4 +1,4 @@
-"""The page and what lies beside it: one HTML file that fetches nothing, figures, tables, REPRODUCE.md."""
+"""The page: one HTML file that fetches nothing."""
 
 import base64
 import hashlib
@@ -100,7 +100,7 @@ def page(m, out, say):
         lines = "".join(f"<li>{esc(h)}: {esc(why)}.</li>" for h, why in missing)
         o.append(f'<section id="missing"><h2>Not on this page</h2><ul>{lines}</ul></section>')
     o.append(
-        '</main><footer><p>Beside this file: results.csv, timing.csv, table.tex, REPRODUCE.md and '
+        "</main><footer><p>Beside this file: results.csv, timing.csv, table.tex, REPRODUCE.md and "
         "figures/ (SVG, PNG and the CSV behind each). This page fetches nothing.</p></footer>"
     )
     return document(f"{m.title} · plumb report", "".join(o))

@@ -1,13 +1,13 @@
-"""The charts of the page: lines with bands, a forest of differences, a cloud of named points. Each is
-HTML: the picture at two widths, and for a chart of lines the numbers that the read-out shows.
+"""Charts of lines with bands, as HTML: the picture at two widths and the numbers that the read-out
+of the page shows.
 """
 
 import math
 from dataclasses import dataclass
 
 from . import svg
-from .markup import data_block, esc, number
-from .svg import NARROW, WIDE, Frame, Scale, fit, path, spread, text, text_width, xy
+from .markup import data_block, esc
+from .svg import NARROW, WIDE, Frame, Scale, path, spread, text, text_width, xy
 
 MOST_POINTS = 400  # of one line; longer ones are thinned
 MARKED = 14  # lines of at most so many points show them
@@ -29,8 +29,8 @@ def finite(v):
 
 
 def thinned(values, most=MOST_POINTS):
-    """Indices of at most `most` points: of each stretch the lowest and the highest, so that no spike
-    is lost; the ends stay.
+    """Indices of at most `most` points: of each stretch the lowest and the highest, so that no
+    spike is lost; the ends stay.
     """
     n = len(values)
     if n <= most:
@@ -105,7 +105,8 @@ def draw_line(s, x, y):
     ]
     if len(s.x) <= MARKED:
         o += [
-            f'<circle class="dot {s.css}" data-s="{s.css}" cx="{xy(x(a))}" cy="{xy(y(b))}" r="2.6"/>'
+            f'<circle class="dot {s.css}" data-s="{s.css}" cx="{xy(x(a))}" cy="{xy(y(b))}" '
+            'r="2.6"/>'
             for a, b in zip(s.x, s.y)
             if finite(b)
         ]
@@ -164,15 +165,20 @@ def rounded(values):
 
 def key_of(series, css="key"):
     """Names and colours, where they do not stand beside the lines."""
-    return f'<p class="{css}">' + "".join(
-        f'<span class="{s.css}" data-s="{s.css}">{swatch(s.css)}{esc(s.label)}</span> '
-        for s in series
-    ) + "</p>"
+    return (
+        f'<p class="{css}">'
+        + "".join(
+            f'<span class="{s.css}" data-s="{s.css}">{swatch(s.css)}{esc(s.label)}</span> '
+            for s in series
+        )
+        + "</p>"
+    )
 
 
 def swatch(css):
     """A short piece of the line, in its colour and dash."""
-    return f'<svg class="swatch" aria-hidden="true" width="26" height="10"><path class="line {css}" d="M1 5H25"/></svg>'
+    line = f'<path class="line {css}" d="M1 5H25"/>'
+    return f'<svg class="swatch" aria-hidden="true" width="26" height="10">{line}</svg>'
 
 
 def lines(chart, series):
@@ -213,173 +219,3 @@ def lines(chart, series):
         f'<div class="chart" id="{esc(chart.name)}">{pictures}<div class="tip" hidden></div>'
         f"{block}</div>{key}"
     )
-
-
-@dataclass
-class Row:
-    """One line of a forest."""
-
-    label: str
-    css: str
-    mean: float
-    low: float  # NaN: no interval
-    high: float
-    seeds: list  # [(seed, difference)]
-    note: str = ""
-
-
-def forest_text(row, digits):
-    if not finite(row.low):
-        return number(row.mean, digits, True)
-    low, high = number(row.low, digits, True), number(row.high, digits, True)
-    return f"{number(row.mean, digits, True)} [{low}, {high}]"
-
-
-def interval_marks(row, x, y):
-    """Bar, seeds below it, square at the mean."""
-    o = []
-    if finite(row.low):
-        a, b = xy(x(row.low)), xy(x(row.high))
-        o.append(
-            f'<path class="ci {row.css}" d="M{a} {xy(y)}H{b}M{a} {xy(y - 5)}v10M{b} {xy(y - 5)}v10"/>'
-        )
-    o += [
-        f'<circle class="seed {row.css}" cx="{xy(x(v))}" cy="{xy(y + 8)}" r="2.8">'
-        f"<title>seed {esc(seed)}: {number(v, 4, True)}</title></circle>"
-        for seed, v in row.seeds
-    ]
-    o.append(f'<rect class="dot {row.css}" x="{xy(x(row.mean) - 4.5)}" y="{xy(y - 4.5)}" width="9" height="9"/>')
-    return f'<g data-s="{row.css}">{"".join(o)}</g>'
-
-
-def forest_axis(x, frame, margin, label, n):
-    o = []
-    if margin:
-        a, b = x(-margin), x(margin)
-        o.append(
-            f'<rect class="margin" x="{xy(a)}" y="{xy(frame.top)}" width="{xy(b - a)}" '
-            f'height="{xy(frame.bottom - frame.top)}"/>'
-        )
-    for t, _ in frame.x_ticks(x, n):
-        o.append(f'<path class="grid" d="M{xy(x(t))} {xy(frame.top)}V{xy(frame.bottom)}"/>')
-    o.append(f'<path class="zero" d="M{xy(x(0))} {xy(frame.top)}V{xy(frame.bottom)}"/>')
-    o.append(f'<path class="axis" d="M{xy(frame.left)} {xy(frame.bottom)}H{xy(frame.right)}"/>')
-    o += frame.x_axis(x, n)
-    o.append(text((frame.left + frame.right) / 2, frame.bottom + 36, label, "lab", "middle"))
-    return o
-
-
-def forest_wide(rows, x, label, margin, digits):
-    numbers = [forest_text(r, digits) for r in rows]
-    right = max(map(text_width, numbers)) + 16
-    left = min(max(text_width(r.label) * 1.08 for r in rows) + 14, 230)
-    step = 34
-    frame = Frame(WIDE, step * len(rows) + 56, left, WIDE - right, 6, step * len(rows) + 10)
-    x = x.at(frame.left + 6, frame.right - 6)
-    o = forest_axis(x, frame, margin, label, 6)
-    for i, (r, words) in enumerate(zip(rows, numbers)):
-        y = frame.top + step * (i + 0.5) - 2
-        name = fit(r.label, left - 14, svg.SIZE * 1.08)
-        o.append(text(left - 10, y + 4, name, f"end {r.css}", "end", f' data-s="{r.css}"'))
-        o.append(interval_marks(r, x, y) + text(frame.right + 12, y + 4, words, "num"))
-    return frame, o
-
-
-def forest_narrow(rows, x, label, margin, digits):
-    """Name and numbers above each interval, on one line where every name has room there."""
-    numbers = [forest_text(r, digits) for r in rows]
-    rooms = [NARROW - 30 - text_width(words) for words in numbers]
-    big = svg.SIZE * 1.08
-    short = all(text_width(r.label, big) <= room for r, room in zip(rows, rooms))
-    step, down = (50, 0) if short else (66, 16)
-    frame = Frame(NARROW, step * len(rows) + 56, 8, NARROW - 8, 4, step * len(rows) + 8)
-    x = x.at(frame.left + 6, frame.right - 6)
-    o = forest_axis(x, frame, margin, label, 4)
-    for i, (r, words) in enumerate(zip(rows, numbers)):
-        y = frame.top + step * i + 31 + down
-        name = fit(r.label, NARROW - 16, big)
-        o.append(text(frame.left, y - 15 - down, name, f"end {r.css}", "", f' data-s="{r.css}"'))
-        o.append(text(frame.right, y - 15, words, "num", "end") + interval_marks(r, x, y))
-    return frame, o
-
-
-def forest_scale(rows, margin):
-    """The x axis on which these rows and the margin have room."""
-    values = [v for r in rows for v in (r.mean, r.low, r.high, *(d for _, d in r.seeds))]
-    return Scale.around([*values, 0.0, -margin, margin])
-
-
-def forest(rows, label, margin, aria, x=None, digits=4, narrow=False):
-    """Differences with their intervals, one line a variant; the margin as a band round 0. x: a scale
-    that several forests share. narrow: at any width.
-    """
-    x, found = x or forest_scale(rows, margin), []
-    for css, make in (("wide", forest_wide), ("narrow", forest_narrow)):
-        frame, o = make(rows, x, label, margin, digits)
-        found.append(f'<div class="{css}">{frame.svg("".join(o), aria)}</div>')
-    return found[1].replace(' class="narrow"', "", 1) if narrow else "".join(found)
-
-
-@dataclass
-class Point:
-    label: str
-    css: str
-    x: float
-    y: float
-    half: float = math.nan  # of the interval of y
-
-
-def name_places(points, names, x, y, frame):
-    """[(x, y, anchor)] of names round their points: of some places the one that covers least of the
-    other points, of their bars and of the names placed before.
-    """
-    taken = []
-    for p in points:
-        half = abs(y(p.y + p.half) - y(p.y)) if finite(p.half) else 0
-        taken.append((x(p.x) - 6, x(p.x) + 6, y(p.y) - max(half, 6), y(p.y) + max(half, 6)))
-    found = []
-    for p, name in zip(points, names):
-        a, b, w = x(p.x), y(p.y), text_width(name) * 1.08
-        places = []
-        for up in (4, -8, 16, -20, 28):
-            places += [(a + 10, b + up, ""), (a - 10, b + up, "end")]
-        boxes = [(u - w, u, v - 11, v + 3) if end else (u, u + w, v - 11, v + 3) for u, v, end in places]
-        best = min(range(len(places)), key=lambda i: covered(boxes[i], taken, frame))
-        taken.append(boxes[best])
-        found.append(places[best])
-    return found
-
-
-def covered(box, taken, frame):
-    """Pixels of the others that a box lies on; much more where it leaves the frame."""
-    left, right, top, bottom = box
-    out = max(0, frame.left - left) + max(0, right - frame.w) + max(0, frame.top - 8 - top)
-    area = 1e4 * (out + max(0, bottom - frame.bottom))
-    for a, b, c, d in taken:
-        area += max(0, min(right, b) - max(left, a)) * max(0, min(bottom, d) - max(top, c))
-    return area
-
-
-def cloud(name, points, x_label, y_label, aria, x_kind="linear"):
-    """Named points with an interval of y; "" without any."""
-    points = [p for p in points if finite(p.x) and finite(p.y)]
-    if not points:
-        return ""
-    found = []
-    for css, w, h in (("wide", WIDE, 320), ("narrow", NARROW, 300)):
-        ends = [p.y + k * p.half for p in points for k in (-1, 1) if finite(p.half)]
-        y = Scale.around([p.y for p in points] + ends)
-        frame = Frame(w, h, svg.left_room(y, 5), w - 14, 30, h - 46)
-        x = Scale.around([p.x for p in points], x_kind, pad=0.12).at(frame.left, frame.right)
-        y = y.at(frame.bottom, frame.top)
-        o = [frame.axes(x, y, x_label, y_label, 6 if w > NARROW else 4, 5)]
-        names = [fit(p.label, w * 0.45, svg.SIZE * 1.08) for p in points]
-        places = name_places(points, names, x, y, frame)
-        for p, words, (tx, ty, anchor) in zip(points, names, places):
-            a = xy(x(p.x))
-            if finite(p.half):
-                o.append(f'<path class="ci {p.css}" d="M{a} {xy(y(p.y - p.half))}V{xy(y(p.y + p.half))}"/>')
-            o.append(f'<circle class="dot {p.css}" cx="{a}" cy="{xy(y(p.y))}" r="4.5"/>')
-            o.append(text(tx, ty, words, f"end {p.css}", anchor, f' data-s="{p.css}"'))
-        found.append(f'<div class="{css}">{frame.svg("".join(o), aria)}</div>')
-    return f'<div class="chart-plain" id="{esc(name)}">{"".join(found)}</div>'

@@ -27,7 +27,9 @@ def arguments(argv, prog):
     parser.add_argument("--gallery", action="store_true", help="one page over reports")
     parser.add_argument("--title", default="", help="heading of the page (the sweep's question)")
     parser.add_argument("--baseline", metavar="LABEL", help="variant the others are compared with")
-    parser.add_argument("--metric", metavar="NAME", help="what is compared (the sweep's, or final_val_loss)")
+    parser.add_argument(
+        "--metric", metavar="NAME", help="what is compared (the sweep's, or final_val_loss)"
+    )
     parser.add_argument(
         "--margin", type=float, metavar="X", help="smallest difference that matters"
     )

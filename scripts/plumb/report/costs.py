@@ -3,7 +3,8 @@
 import math
 
 from ..reading.files import Skip, printable
-from .charts import Chart, Point, Series, cloud, finite, lines
+from .charts import Chart, Series, finite, lines
+from .intervals import Point, cloud
 from .markup import cell, esc, number, prose, row_head, table, unit
 from .material import finished
 
@@ -54,8 +55,8 @@ def tradeoff(m):
     at = f" At {m.main.title}." if m.main.title else ""
     on = f" Device: {', '.join(devices)}." if devices else ""
     note = (
-        f"Means over seeds; bars: 95 % t interval of the loss.{at}{on} Speeds are those of the runs "
-        "themselves, with whatever else the machine did; plumb bench measures them. Numbers: "
+        f"Means over seeds; bars: 95 % t interval of the loss.{at}{on} Speeds are those of the "
+        "runs themselves, with whatever else the machine did; plumb bench measures them. Numbers: "
         "figures/tradeoff.csv."
     )
     return "".join(o) + f'<p class="caption">{prose(note)}</p>'
@@ -94,7 +95,7 @@ def scaling_table(m):
             words += f" <small>[{s.low:.3g}, {s.high:.3g}]</small>"
         rows.append(
             [
-                row_head(esc(s.variant)),
+                row_head(s.variant),
                 cell(str(s.n_sizes), s.n_sizes, True, "num"),
                 cell(number(s.exponent), s.exponent, True, "num"),
                 cell(esc(s.E)),
@@ -104,8 +105,8 @@ def scaling_table(m):
         )
     head = ("variant", "sizes", "exponent", "limit of the loss", "compute multiplier", "by size")
     caption = (
-        "L = A C^-a by size means. Compute multiplier: how much more compute the baseline needs for "
-        "the variant's loss, by size from the local slope; t interval over the sizes."
+        "L = A C^-a by size means. Compute multiplier: how much more compute the baseline needs "
+        "for the variant's loss, by size from the local slope; t interval over the sizes."
     )
     return table("scaling", esc(caption), head, rows, (), (1, 2, 4))
 

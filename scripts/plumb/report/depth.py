@@ -1,5 +1,5 @@
-"""What happens along depth, in measures that may be compared between mixers (measures.json says which):
-shares of the reads, how reads turn, what outputs are worth, and gradients.
+"""What happens along depth, in measures that may be compared between mixers (measures.json says
+which): shares of the reads, how reads turn, what outputs are worth, and gradients.
 """
 
 import math
@@ -25,7 +25,9 @@ SECTIONS = {  # of the page: rows of figures/profiles.py
 
 def at_kind(values, kind):
     """Of an array over depths 0..L+1 those of attention (0) or MLP (1) sublayers, None for NaN."""
-    return [None if math.isnan(v) else float(v) for v in values[profiles.depths_of(kind, len(values))]]
+    return [
+        None if math.isnan(v) else float(v) for v in values[profiles.depths_of(kind, len(values))]
+    ]
 
 
 def series_at(m, row, kind):
@@ -101,9 +103,9 @@ def shares(m):
     if not body:
         raise Skip("no finished run has a probe; train with record.probe_every=100")
     first = (
-        '<p class="note lead">Only what may be compared between mixers: a pre-norm hides the size of what a '
-        "sublayer reads, so the rms of reads and of the stream depend on how a mixer keeps its books. "
-        "Those stand in figures/magnitudes. Numbers of every run: figures/shares.csv, "
+        '<p class="note lead">Only what may be compared between mixers: a pre-norm hides the size '
+        "of what a sublayer reads, so the rms of reads and of the stream depend on how a mixer "
+        "keeps its books. Those stand in figures/magnitudes. Every run: figures/shares.csv, "
         "figures/reads.csv.</p>"
     )
     return first + body
@@ -114,7 +116,9 @@ MEDIAN, LARGEST = 2, 5
 
 
 def quantile_profile(runs):
-    """(L, 6) quantiles of |gradient| of the weights by sublayer, geometric mean over seeds; None."""
+    """(L, 6) quantiles of |gradient| of the weights by sublayer, geometric means over seeds; or
+    None.
+    """
     found = []
     for run in runs:
         step = run.probe_steps()[-1]
@@ -162,8 +166,8 @@ def family_quantiles(m, i, family):
     return unit(
         "How a sublayer's weight gradients spread",
         f'<div class="pair three">{"".join(drawn)}</div>',
-        "Line: median of |gradient| over the sublayer's own weights; bands: 5 to 95&nbsp;% and 25 to "
-        "75&nbsp;%; above them the largest. Geometric mean over seeds, one scale for all.",
+        "Line: median of |gradient| over the sublayer's own weights; bands: 5 to 95&nbsp;% and 25 "
+        "to 75&nbsp;%; above them the largest. Geometric mean over seeds, one scale for all.",
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..reading.files import InputError, read_json
 from .answer import counts, forest_rows, sentence
 from .build import document
-from .charts import Row, forest
+from .intervals import Row, forest
 from .markup import esc, number
 
 CARD = "card.json"  # beside index.html: what the gallery shows of it
@@ -88,7 +88,9 @@ def article(folder, out):
     warnings = found.get("warnings", [])
     if isinstance(warnings, list) and warnings:
         words = "".join(f"<li>{esc(w)}</li>" for w in warnings)
-        o.append(f"<details><summary>{len(warnings)} to beware of</summary><ul>{words}</ul></details>")
+        o.append(
+            f"<details><summary>{len(warnings)} to beware of</summary><ul>{words}</ul></details>"
+        )
     return "".join(o) + "</article>"
 
 

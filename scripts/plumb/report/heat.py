@@ -1,7 +1,7 @@
 """Depth-mixing matrices as one byte a cell, as small pictures, and as the viewer's data.
 
-A value v of a matrix whose largest |value| is `top` is stored as 127 + 127 sign(v) sqrt(|v|/top): small
-shares are told apart, the error is at most 1/127 of the way between 0 and v's root.
+A value v of a matrix whose largest |value| is `top` is stored as 127 + 127 sign(v) sqrt(|v|/top),
+so that small shares are told apart: the root is kept to 1/254 of that of `top`.
 """
 
 import base64

@@ -1,6 +1,7 @@
 """Text and tables as HTML. Whatever a run's files hold goes through `esc`: no run writes markup."""
 
 import json
+import re
 from html import escape
 
 
@@ -30,9 +31,9 @@ def data_block(name, value):
 
 
 def number(x, digits=4, sign=False):
-    """With a true minus; `-` for NaN."""
+    """With a true minus; `–` for NaN."""
     if x is None or x != x:
-        return "-"
+        return "–"
     return f"{x:{'+' if sign else ''}.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
@@ -48,9 +49,9 @@ def cell(text, value=None, numeric=False, kind=""):
 
 
 def table(name, caption, head, rows, keys=(), numeric=()):
-    """A table in a box that scrolls by itself, its caption above it. head: texts; rows: lists of HTML,
-    the first of a row already `<th scope="row">`, the others `cell`s. keys: class of each row.
-    numeric: columns whose heading stands at the right.
+    """A table in a box that scrolls by itself, its caption above it. head: texts; rows: lists of
+    HTML, the first of a row already `<th scope="row">`, the others `cell`s. keys: class of each
+    row. numeric: columns whose heading stands at the right.
     """
     name = esc(name)
     titles = "".join(
@@ -71,8 +72,18 @@ def table(name, caption, head, rows, keys=(), numeric=()):
     )
 
 
+LONGEST = 16  # letters that a name in a table keeps together
+
+
+def breakable(text):
+    """esc() of a name, which may go on in the next line after a mark, and within a long word."""
+    parts = re.findall(rf"\w{{1,{LONGEST}}}[^\w\s]?|\W", visible(text))
+    return "<wbr>".join(map(esc, parts)).replace("<wbr> <wbr>", " ")
+
+
 def row_head(text, swatch=""):
-    return f'<th scope="row">{swatch}{text}</th>'
+    """First cell of a row: a name."""
+    return f'<th scope="row">{swatch}{breakable(text)}</th>'
 
 
 def unit(title, body, caption):
@@ -89,6 +100,11 @@ def prose(text):
     return esc(text).replace(" %", "&nbsp;%")
 
 
+def question(text):
+    """prose() of a hypothesis: what stands between backticks there is code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", prose(text))
+
+
 def details(summary, body, printed=False):
     """Folded away until it is asked for; printed: open on paper."""
     css = ' class="printed"' if printed else ""
@@ -97,6 +113,6 @@ def details(summary, body, printed=False):
 
 def capital(text):
     """A sentence: a capital first, a full stop last."""
-    if text.split(" ", 1)[0].isalpha():  # not the name of a setting
+    if text.split(" ", 1)[0].rstrip(":,").isalpha():  # not the name of a setting
         text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else text + "."

@@ -2,6 +2,7 @@
 of each of its rows.
 """
 
+import math
 from dataclasses import dataclass, field
 
 from ..figures import style
@@ -9,6 +10,8 @@ from ..figures.caption import tokens_text
 from ..reading.files import printable
 from ..reading.runs import point_words
 
+MOST_LINES = 16  # of a chart
+FOLDED = 2_000_000  # characters that the charts of further families may take on a page
 ALL_LOOKS = [*style.LOOKS.values(), *style.FURTHER]  # s0, s1, ... of style.css
 
 
@@ -22,9 +25,23 @@ class Family:
 
     @property
     def groups(self):
-        """{label: finished runs} of the rows that have some."""
-        found = {row.label: finished(row) for row in self.rows}
-        return {label: runs for label, runs in found.items() if runs}
+        """{label: finished runs} of the rows that charts show: all that have some, or where there
+        are more than MOST_LINES the baseline and those that differ most from it.
+        """
+        rows = [row for row in self.rows if finished(row)]
+        if len(rows) > MOST_LINES:
+            far = sorted(rows, key=lambda r: (not r.is_baseline, -size(r.difference)))
+            rows = [row for row in rows if any(row is f for f in far[:MOST_LINES])]
+        return {row.label: finished(row) for row in rows}
+
+    @property
+    def hidden(self):
+        """How many rows with finished runs charts do not show."""
+        return sum(bool(finished(row)) for row in self.rows) - len(self.groups)
+
+
+def size(difference):
+    return abs(difference) if math.isfinite(difference) else 0.0
 
 
 def finished(row):
@@ -38,8 +55,8 @@ def common_point(rows):
 
 
 def families_of(rows):
-    """[Family] in the order of the comparison; rows without a baseline that are none's baseline make
-    one of their own.
+    """[Family] in the order of the comparison; rows without a baseline that are none's baseline
+    make one of their own.
     """
     by_base = {}
     for row in rows:
@@ -62,6 +79,7 @@ class Material:
     families: list = field(default_factory=list)
     names: dict = field(default_factory=dict)  # label -> short name inside its family
     css: dict = field(default_factory=dict)  # label -> s0, s1, ...
+    room: int = FOLDED  # what is left of it
     tables: dict = field(default_factory=dict)  # file name -> (header, rows): numbers of the charts
 
     @property
@@ -75,8 +93,10 @@ class Material:
 
     @property
     def main(self):
-        """The family that is shown where one must do: the last, the largest of a grid of sizes."""
-        return self.families[-1]
+        """The family that is shown where one must do: the last that has finished runs, the largest
+        of a grid of sizes.
+        """
+        return next((f for f in reversed(self.families) if f.groups), self.families[-1])
 
     def variants(self):
         """{name: css}, in order: what the key of the page shows."""

@@ -1,5 +1,5 @@
-"""The depth-mixing matrix: small pictures of every variant at the end, and a viewer of any variant, seed
-and probe beside its baseline.
+"""The depth-mixing matrix: small pictures of every variant at the end, and a viewer of any variant,
+seed and probe beside its baseline.
 """
 
 import numpy as np
@@ -20,8 +20,8 @@ TICKS = (-1, -0.2, 0, 0.05, 0.2, 0.5, 1)
 
 
 def at_step(run, quantity, step):
-    """(L+1, L+1) or None. Shares are measured since schema 2; of older runs the end's are made up of
-    weights and sizes.
+    """(L+1, L+1) or None. Shares are measured since schema 2; of older runs the end's are made up
+    of weights and sizes.
     """
     found = run.matrix(quantity, step)
     if found is None and quantity == "share" and step == run.matrix_steps()[-1]:
@@ -87,7 +87,11 @@ def maps_of(m, groups):
                 continue
             if not each_seed:
                 stacks = dict([next(iter(stacks.items()))])
-            span = 1.0 if quantity == "share" else max(np.abs(x).max() for x in sum(stacks.values(), []))
+            span = (
+                1.0
+                if quantity == "share"
+                else max(np.abs(x).max() for x in sum(stacks.values(), []))
+            )
             packed = heat.packed(stacks, steps)
             packed["span"] = float(f"{span or 1.0:.4g}")
             maps.setdefault(quantity, {})[m.names[label]] = packed
@@ -129,14 +133,17 @@ def small_maps(m, last):
     return f'<div class="maps">{"".join(o)}</div>'
 
 
-VIEWER = """<div id="viewer" class="unit" hidden><h3>Any probe, beside the baseline</h3><p class="controls">
+VIEWER = """<div id="viewer" class="unit" hidden><h3>Any probe, beside the baseline</h3>
+<p class="controls">
 <label>show <select id="viewer-what"></select></label>
 <label>variant <select id="viewer-variant"></select></label>
 <label>seed <select id="viewer-seed"></select></label>
-<label>probe <input id="viewer-step" type="range" min="0" value="0"> <output id="viewer-at"></output></label>
-</p><p class="caption lead" id="viewer-words"></p><div class="side">
-<figure><figcaption id="viewer-left-title"></figcaption><canvas id="viewer-left" width="600" height="600"
-role="img" tabindex="0"></canvas></figure><figure><figcaption id="viewer-right-title"></figcaption>
+<label>probe <input id="viewer-step" type="range" min="0" value="0">
+<output id="viewer-at"></output></label></p>
+<p class="caption lead" id="viewer-words"></p><div class="side">
+<figure><figcaption id="viewer-left-title"></figcaption>
+<canvas id="viewer-left" width="600" height="600" role="img" tabindex="0"></canvas></figure>
+<figure><figcaption id="viewer-right-title"></figcaption>
 <canvas id="viewer-right" width="600" height="600" role="img"></canvas></figure></div>
 <p class="caption" id="viewer-scale"></p>
 <p id="viewer-cell" aria-live="polite">Point at a cell, or give the left map the focus and use the
@@ -144,8 +151,8 @@ arrow keys.</p></div>"""
 
 SCALES = {
     "share": "Colours as above, from −1 to 1. Values to about 1 % of the largest in a map.",
-    "mean": "Colours as above with 1 standing for SPAN, the largest weight of this variant. Sizes of "
-    "weights depend on how a mixer keeps its books: compare patterns, not sizes.",
+    "mean": "Colours as above with 1 standing for SPAN, the largest weight of this variant. Sizes "
+    "of weights depend on how a mixer keeps its books: compare patterns, not sizes.",
 }
 
 
@@ -176,10 +183,10 @@ def matrix(m):
         raise Skip("the runs of no variant have a depth-mixing matrix at one probe step")
     at = f" At {family.title}." if family.title else ""
     caption = (
-        "Rows: reads, from the first sublayer's at the top to the output's; columns: sources, from the "
-        "embedding at the left; odd sublayers are attention, even ones MLP. A cell is the share of the "
-        "source in the read, <M v, h> / <h, h>, which may be compared between mixers. Last probe, mean "
-        f"over {seeds_and_tokens(groups)}.{at}{words} Numbers: figures/matrix.csv."
+        "Rows: reads, from the first sublayer's at the top to the output's; columns: sources, "
+        "from the embedding at the left; odd sublayers are attention, even ones MLP. A cell is the "
+        "share of the source in the read, <M v, h> / <h, h>, comparable between mixers. Last "
+        f"probe, mean over {seeds_and_tokens(groups)}.{at}{words} Numbers: figures/matrix.csv."
     )
     o = [f'<p class="caption lead">{esc(caption)}</p>{ramp()}'] if last else []
     return "".join(o) + (small_maps(m, last) if last else "") + viewer(m, family, maps)

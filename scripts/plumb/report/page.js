@@ -78,19 +78,16 @@
       const x = left + place(at, data.x) * (right - left);
       svg.querySelector('.cross').setAttribute('d', `M${x} ${top}V${bottom}`);
       tip.hidden = false;
-      const scale = svg.getBoundingClientRect().width / w, room = chart.clientWidth - tip.offsetWidth;
-      const beside = x * scale < chart.clientWidth / 2 ? x * scale + 12 : x * scale - tip.offsetWidth - 12;
-      tip.style.left = Math.max(0, Math.min(room, beside)) + 'px';
+      const at_px = x * svg.getBoundingClientRect().width / w;
+      const beside = at_px < chart.clientWidth / 2 ? at_px + 12 : at_px - tip.offsetWidth - 12;
+      tip.style.left = Math.max(0, Math.min(chart.clientWidth - tip.offsetWidth, beside)) + 'px';
     };
     const follow = event => {
       const [svg, [w, left, right]] = shown(), box = svg.getBoundingClientRect();
       const part = ((event.clientX - box.left) * w / box.width - left) / (right - left);
       if (part < -0.02 || part > 1.02) return hide();
-      let best = 0;
-      points.forEach((p, i) => {
-        if (Math.abs(place(p, data.x) - part) < Math.abs(place(points[best], data.x) - part)) best = i;
-      });
-      show(best);
+      const away = points.map(p => Math.abs(place(p, data.x) - part));
+      show(away.indexOf(Math.min(...away)));
     };
     all('svg[role=img]', chart).forEach(svg => {
       svg.addEventListener('pointermove', follow);
@@ -113,15 +110,15 @@
   const viewer = document.getElementById('viewer');
   if (!viewer) return;
   const heat = read('data-viewer'), part = name => document.getElementById('viewer-' + name);
-  const bytes = {};
-  const unpack = text => bytes[text] ??= Uint8Array.from(atob(text), c => c.charCodeAt(0));
-  const map = (what, label, seed, step) => { // value of (row, column) from the packed lower triangle
+  const unpack = m => m.bytes ??= Uint8Array.from(atob(m.data), c => c.charCodeAt(0));
+  const map = (what, label, seed, step) => { // (row, column) of a packed lower triangle
     const m = heat.maps[what][label];
     if (!m || m.seeds.indexOf(seed) < 0 || m.steps.indexOf(step) < 0) return null;
     const index = m.seeds.indexOf(seed) * m.steps.length + m.steps.indexOf(step);
-    const cells = m.n * (m.n + 1) / 2, data = unpack(m.data), top = m.top[index];
+    const cells = m.n * (m.n + 1) / 2, data = unpack(m), top = m.top[index];
     const code = (r, c) => data[index * cells + r * (r + 1) / 2 + c] - 127;
-    return {n: m.n, span: m.span, at: (r, c) => Math.sign(code(r, c)) * (code(r, c) / 127) ** 2 * top};
+    const at = (r, c) => Math.sign(code(r, c)) * (code(r, c) / 127) ** 2 * top;
+    return {n: m.n, span: m.span, at};
   };
   const color = (v, span) => {
     const root = Math.sign(v) * Math.sqrt(Math.min(1, Math.abs(v) / span));
@@ -144,9 +141,10 @@
     `${label}, ${seed === 'mean' ? 'mean over seeds' : 'seed ' + seed}, step ${step}`;
   const tell = () => {
     if (!cell) return;
-    const [r, c] = cell, number = m => m && c <= r && r < m.n ? minus(m.at(r, c).toPrecision(2)) : '\u2013';
+    const [r, c] = cell, other = heat.base[part('variant').value] || 'no baseline';
+    const number = m => m && c <= r && r < m.n ? minus(m.at(r, c).toPrecision(2)) : '\u2013';
     part('cell').textContent = `read of ${sublayer(r + 1, chosen.n)}, source ${sublayer(c)}: ` +
-      `${number(chosen)} | ${heat.base[part('variant').value] || 'no baseline'}: ${number(base)}`;
+      `${number(chosen)} | ${other}: ${number(base)}`;
   };
   const draw = () => {
     const what = part('what').value, label = part('variant').value, m = heat.maps[what][label];
@@ -160,8 +158,8 @@
     part('right-title').textContent = !other ? 'no baseline to compare with' :
       base ? words(other, seed, step) : `${other} has no such probe`;
     part('at').textContent = 'step ' + step;
-    part('left').setAttribute('aria-label', `${heat.names[what]}: ${words(label, seed, step)}`);
-    part('right').setAttribute('aria-label', `${heat.names[what]}: ${part('right-title').textContent}`);
+    ['left', 'right'].forEach(side => part(side).setAttribute(
+      'aria-label', `${heat.names[what]}: ${part(side + '-title').textContent}`));
     part('words').textContent = heat.names[what];
     part('scale').textContent = heat.scales[what].replace('SPAN', minus(m.span.toPrecision(2)));
     tell();
@@ -202,7 +200,8 @@
       Math.floor((event.clientX - box.left) / box.width * chosen.n));
   }));
   part('left').addEventListener('keydown', event => {
-    const move = {ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1]}[event.key];
+    const moves = {ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1]};
+    const move = moves[event.key];
     if (!move) return;
     event.preventDefault();
     const [r, c] = cell || [0, 0];

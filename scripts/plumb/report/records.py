@@ -1,7 +1,8 @@
-"""What stands behind the numbers: runs that failed, settings, commands, environment, hashes; and the
-same as REPRODUCE.md.
+"""What stands behind the numbers: runs that failed, settings, commands, environment, hashes; and
+the same as REPRODUCE.md.
 """
 
+import re
 import shlex
 
 from ..reading.files import Skip, printable
@@ -19,13 +20,15 @@ def failures(m):
     every = diverged + list(m.runs.left_out)
     if not every:
         raise Skip("every run finished")
+    absent = sum(not run.path.is_dir() for run, _ in every)
+    every = [(run, why) for run, why in every if run.path.is_dir()]
     rows = []
-    for run, why in every:
+    for run, why in every[:MOST_FAILURES]:
         tail = "\n".join(run.log_tail(3))
         last = f"<pre>{esc_lines(tail)}</pre>" if tail.strip() else "–"
         rows.append(
             [
-                row_head(esc(run.path.name)),
+                row_head(run.path.name),
                 cell(esc(run.variant)),
                 cell(str(run.seed), run.seed, True, "num"),
                 cell(esc(WORDS.get(run.status, run.status))),
@@ -35,6 +38,12 @@ def failures(m):
         )
     head = ("run", "variant", "seed", "state", "why", "last lines")
     caption = "Diverged runs are counted, never averaged; the others are in no number of this page."
+    if absent:
+        caption += f" {absent} more have not started."
+    if len(every) > MOST_FAILURES:
+        caption += f" {MOST_FAILURES} of {len(every)}; plumb compare names all."
+    if not rows:
+        return f'<p class="note">{absent} runs have not started.</p>'
     return table("failures-table", caption, head, rows, (), (2,))
 
 
@@ -66,6 +75,7 @@ def settings_of(m):
 
 
 MOST_LINES = 16  # of commands on the page
+MOST_FAILURES = 60
 
 
 def settings(m):
@@ -78,7 +88,7 @@ def settings(m):
     first = next(iter(found.values()))
     rows = [
         [
-            row_head(esc(m.names[label]), swatch(m.css[label])),
+            row_head(m.names[label], swatch(m.css[label])),
             cell(" · ".join(f"{esc(k)}&nbsp;= <b>{esc(s[k])}</b>" for k in unlike if k in s)),
         ]
         for label, s in found.items()
@@ -88,7 +98,11 @@ def settings(m):
         caption += " Beside these the settings of the grid, which the tables above name."
     o = table("settings-table", caption, ("variant", "settings"), rows) if unlike else ""
     body = "\n".join(f"{k} = {first[k]}" for k in alike)
-    return o + details(f"The {len(alike)} settings that all share", f'<pre class="columns">{esc_lines(body)}</pre>', True)
+    return o + details(
+        f"The {len(alike)} settings that all share",
+        f'<pre class="columns">{esc_lines(body)}</pre>',
+        True,
+    )
 
 
 def distinct(m, read):
@@ -106,7 +120,11 @@ def part(run, *keys):
 
 def commit_text(run):
     commit = part(run, "git", "commit")
-    return f"{commit}{' (with changes not committed)' if part(run, 'git', 'dirty') else ''}" if commit else ""
+    return (
+        f"{commit}{' (with changes not committed)' if part(run, 'git', 'dirty') else ''}"
+        if commit
+        else ""
+    )
 
 
 def build_text(run):
@@ -155,14 +173,31 @@ def data_paths(m):
     return [v for v in dict.fromkeys(str(r.config.get("data.path", "")) for r in m.runs.all) if v]
 
 
+SWEEP = "sweep"  # folder of a report that has the sweep's own files
+
+
 def sweep_commands(m, out):
-    folder = shlex.quote(m.source)
+    """From the copies beside the page, into a folder of their own."""
+    file = shlex.quote(f"{out}/{SWEEP}/sweep.toml")
+    folder = shlex.quote(f"runs/{m.runs.sweep.path.resolve().name}-again")
     return [
-        f"plumb sweep plan {shlex.quote('sweep.toml')}",
-        f"plumb sweep run {shlex.quote('sweep.toml')} -j 2 --out {folder}",
+        f"plumb sweep plan {file} --out {folder}",
+        f"plumb sweep run {file} -j 2 --out {folder}",
         f"plumb compare {folder}",
-        f"plumb report {folder} -o {shlex.quote(out)}",
+        f"plumb report {folder} -o {shlex.quote(out + '-again')}",
     ]
+
+
+CORPORA = ("austen", "kjv")  # of plumb data prepare
+
+
+def data_commands(m):
+    """What makes the data, where the runs' description names a corpus that plumb can prepare."""
+    found = [
+        re.match(r"(\S+) \((\w+)\)", str(part(r, "data", "description") or "")) for r in m.runs.all
+    ]
+    named = dict.fromkeys((f[1], f[2]) for f in found if f and f[2] in CORPORA)
+    return [f"plumb data prepare {corpus} --out {shlex.quote(path)}" for path, corpus in named]
 
 
 def run_commands(m, out):
@@ -176,7 +211,7 @@ def commands(m, out):
     commit = commit_of(m)
     start = [f"git checkout {commit}"] if commit else []
     start += ["scripts/setup", "cmake --preset release && cmake --build --preset release"]
-    start += ["export PATH=$PWD/build/release:$PATH"]
+    start += ["export PATH=$PWD/build/release:$PATH", *data_commands(m)]
     return start + (sweep_commands(m, out) if m.runs.sweep else run_commands(m, out))
 
 
@@ -184,7 +219,9 @@ def repeat(m, out):
     lines = [printable(line) for line in commands(m, out)]
     if len(lines) > MOST_LINES:
         hidden = len(lines) - MOST_LINES
-        lines[MOST_LINES // 2 : -MOST_LINES // 2] = [f"# ... {hidden} lines, all in REPRODUCE.md ..."]
+        lines[MOST_LINES // 2 : -MOST_LINES // 2] = [
+            f"# ... {hidden} lines, all in REPRODUCE.md ..."
+        ]
     o = [f"<pre>{esc_lines(chr(10).join(lines))}</pre>"]
     if is_dirty(m):
         o.append(
@@ -192,10 +229,15 @@ def repeat(m, out):
             "runs of this page were made: the commit alone does not give them back.</p>"
         )
     rows = [
-        [row_head(esc(name)), cell("<br>".join(esc(v) for v in values))]
+        [row_head(name), cell("<br>".join(esc(v) for v in values))]
         for name, values in environment(m)
     ]
-    o.append(details("Environment and hashes", table("environment", "", ("what", "value"), rows), True))
+    if rows:
+        o.append(
+            details(
+                "Environment and hashes", table("environment", "", ("what", "value"), rows), True
+            )
+        )
     if m.runs.sweep:
         o.append(details("sweep.toml", f"<pre>{esc_lines(sweep_text(m))}</pre>"))
         o.append(details("The command of each run", run_list(m)))
@@ -203,8 +245,9 @@ def repeat(m, out):
 
 
 def run_list(m):
-    lines = "\n".join(c for c in (command_of(r) for r in m.runs.all) if c)
-    return f"<pre>{esc_lines(lines)}</pre>"
+    lines = [c for c in (command_of(r) for r in m.runs.all) if c]
+    more = [f"# ... and {len(lines) - MOST_FAILURES} more"] if len(lines) > MOST_FAILURES else []
+    return f"<pre>{esc_lines(chr(10).join(lines[:MOST_FAILURES] + more))}</pre>"
 
 
 def in_code(lines):
@@ -217,13 +260,13 @@ def reproduce(m, out):
     o = [f"# How to repeat: {printable(m.title)}\n\n{printable(sentence(m))}\n"]
     o.append("\nFrom a clone of Plumb to the table:\n\n" + in_code(commands(m, out)))
     if m.runs.sweep:
-        o.append("\nThe sweep file, as sweep.toml:\n\n" + in_code(sweep_text(m).splitlines()))
+        o.append(f"\nThe sweep file, {SWEEP}/sweep.toml:\n\n" + in_code(sweep_text(m).splitlines()))
     for path in data_paths(m):
         o.append(f"\nData: `{printable(path)}`, as the runs name it; its fingerprint is below.\n")
     if is_dirty(m):
         o.append(
-            "\n**The working tree had changes that are not committed** when runs were made: the commit "
-            "alone does not give them back.\n"
+            "\n**The working tree had changes that are not committed** when runs were made: the "
+            "commit alone does not give them back.\n"
         )
     o.append("\nMade by:\n\n")
     for name, values in environment(m):

@@ -1,5 +1,5 @@
-"""Losses during training: curves, differences to the baseline, what it takes to reach a loss, and how
-the result depends on the learning rate.
+"""Losses during training: curves, differences to the baseline, what it takes to reach a loss, and
+how the result depends on the learning rate.
 """
 
 import math
@@ -113,13 +113,31 @@ def family_curves(m, i, family):
 
 
 def by_family(m, section):
-    """`section` of every family: the main one open, the others behind their titles."""
-    found = {f.title: section(m, i, f) for i, f in enumerate(m.families)}
-    main = found.pop(m.main.title, "")
-    rest = "".join(details(f"The same at {title}", body) for title, body in found.items() if body)
-    if m.many and main:
-        main = f'<p class="lead">At {esc(m.main.title)}:</p>{main}'
-    return main + rest
+    """`section` of every family: the main one open, the others behind their titles as long as the
+    page has room for them.
+    """
+    o, without = [], []
+    for i, family in reversed(list(enumerate(m.families))):
+        body = section(m, i, family)
+        if family is m.main:
+            at = f'<p class="lead">At {esc(family.title)}:</p>' if m.many else ""
+            o += [at + body] if body else []
+        elif len(body) > m.room:
+            without.append(family.title)
+        elif body and o:
+            m.room -= len(body)
+            o.append(details(f"The same at {family.title}", body))
+    if m.main.hidden and any(o):
+        words = (
+            f"Of {m.main.hidden + len(m.main.groups)} variants charts show {len(m.main.groups)}: "
+        )
+        o.insert(
+            0, f'<p class="note lead">{words}the baseline and those that differ most from it.</p>'
+        )
+    if without:
+        words = f"Left out, to keep this page small: {', '.join(reversed(without))}."
+        o.append(f'<p class="note">{esc(words)} Their numbers are in figures/.</p>')
+    return "".join(o)
 
 
 def curves(m):
@@ -127,8 +145,8 @@ def curves(m):
     if not body:
         raise Skip("no variant has a step that all of its finished runs logged")
     first = (
-        f'<p class="note lead">From {100 * loss_curves.FROM:.0f} % of the tokens on. Point at a chart, or '
-        "give it the focus and use the arrow keys, to read it off. Every run's losses: "
+        f'<p class="note lead">From {100 * loss_curves.FROM:.0f}&nbsp;% of the tokens on. Point at '
+        "a chart, or give it the focus and use the arrow keys, to read it off. Every run's losses: "
         "figures/loss_curves.csv.</p>"
     )
     return first + body
@@ -181,9 +199,13 @@ def to_loss(m):
     rows = []
     for label, of in by_label.items():
         target = next((r.target for r in of.values() if math.isfinite(r.target)), math.nan)
-        head = row_head(esc(label), swatch(m.css[label]) if label in m.css else "")
+        head = row_head(label, swatch(m.css[label]) if label in m.css else "")
         rows.append(
-            [head, cell(number(target), target, True, "num"), *(ratio_cell(of.get(k)) for k in names)]
+            [
+                head,
+                cell(number(target), target, True, "num"),
+                *(ratio_cell(of.get(k)) for k in names),
+            ]
         )
     fields = ("label", "measure", "target", "reached", "of", "ratio", "low", "high", "p", "q")
     m.tables["to_loss"] = (fields, [[getattr(r, k) for k in fields] for r in found])
@@ -301,8 +323,12 @@ def sensitivity(m):
     fields = ("x", "n", "n_diverged", "mean", "half", "chosen")
     m.tables["learning_rate"] = (
         ("group", "variant", key, "n", "n_diverged", "mean", "half_95", "chosen"),
-        [(g, v, *(getattr(t, k) for k in fields)) for g, of in found.items()
-         for v, tried in of.items() for t in tried],
+        [
+            (g, v, *(getattr(t, k) for k in fields))
+            for g, of in found.items()
+            for v, tried in of.items()
+            for t in tried
+        ],
     )
     o = []
     for i, (group, of) in enumerate(found.items()):
