@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by sweep_engines_test and sweep_workers_test, after lib.sh: a tiny sweep, who is at its
 # runs, and whether their records hold.
 
@@ -46,6 +47,17 @@ workers_of() { # SWEEP_FOLDER
     for pid in $(grep -ho '^{[^{}]*"pid":[0-9]*' "$1"/*/.lock 2>/dev/null | sed 's/.*://'); do
         if grep -qsF -- "$1/" "/proc/$pid/cmdline"; then echo "$pid"; fi
     done
+}
+# Until none is left: a process that has just been killed may have started one more.
+end_workers_of() { # SWEEP_FOLDER
+    local pid pids
+    while pids=$(workers_of "$1") && [ -n "$pids" ]; do
+        for pid in $pids; do kill -9 "$pid" 2>/dev/null || true; done
+        sleep 0.3
+    done
+}
+lock_of() { # PID SWEEP_FOLDER: the file that says this process is at its run; nothing if none does
+    grep -lF "\"pid\":$1,\"" "$2"/*/.lock | head -n 1 || true
 }
 parent_of() { awk '/^PPid:/ {print $2}' "/proc/$1/status" 2>/dev/null; } # PID
 

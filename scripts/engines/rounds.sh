@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by parallel.sh and xargs.sh.
 set -euo pipefail
 [ -n "${SWEEP:-}" ] || {

@@ -220,7 +220,8 @@ nlohmann::ordered_json Session::summary(const std::string& status) const {
                                 {"steps", step_},
                                 {"tokens", step_ * trainer_.tokens_per_step()},
                                 {"params", plan_.params},
-                                {"mixer_params", plan_.mixer_params}};
+                                {"mixer_params", plan_.mixer_params},
+                                {"flops_per_token", plan_.flops_per_token}};
     if (split_) {
         json["final_val_loss"] = split_->loss;
         if (const auto bpb = bits_per_byte(*plan_.data, split_->loss)) json["final_val_bpb"] = *bpb;

@@ -3,6 +3,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/json.h"
+#include "sweep/run_look.h"
 
 #include <cmath>
 
@@ -10,7 +11,7 @@ namespace plumb {
 
 std::optional<EndedRun> ended_run(const std::filesystem::path& run, const std::string& metric) {
     std::error_code ignored;
-    if (std::filesystem::exists(run / "CULLED", ignored)) return EndedRun{};
+    if (std::filesystem::exists(run / kCulledName, ignored)) return EndedRun{};
     std::string status;
     try {
         status = read_file(run / "STATUS");

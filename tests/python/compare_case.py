@@ -1,5 +1,7 @@
-"""What the tests of plumb.compare share: sweeps from tables of losses."""
+"""What the tests of plumb.compare share: the command, and sweeps from tables of losses."""
 
+import contextlib
+import io
 import math
 import shutil
 import sys
@@ -14,8 +16,24 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
 
 import plumb  # noqa: E402
 import sweeps  # noqa: E402
+from plumb import cli  # noqa: E402
 
 NAN = math.nan
+
+
+def call(*arguments):
+    """(exit code, stdout, stderr) of plumb compare with these arguments."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = cli.main(["compare", *map(str, arguments)])
+        except SystemExit as e:
+            code = e.code
+    return code, out.getvalue(), err.getvalue()
+
+
+def made(commit="abcdef0", device="cpu", dirty=False):
+    return {"git": {"commit": commit, "dirty": dirty}, "numerics": 1, "run": {"device": device}}
 
 
 class Scratch(unittest.TestCase):

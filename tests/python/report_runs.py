@@ -29,7 +29,7 @@ def add_manifest(path, dirty=False, commit="9a0b0c9" + "0" * 33):
         "machine": {"host": "box", "cpu": "a cpu"},
         "run": {"device": "cpu", "threads": 1, "precision": "fp32"},
         "numerics": 1,
-        "data": {"description": "data/austen", "fingerprint": "f00d" * 16},
+        "data": {"description": "data/austen (austen), 9 train", "fingerprint": "f00d" * 16},
     }
     (path / "manifest.json").write_text(json.dumps(found))
 
@@ -67,7 +67,7 @@ def add_run(sweep, variant, mixer, seed, size, rate, stage):
         probe_every=steps // 2 if stage == "main" else 0,
         schema=2,
         settings={"train.lr": rate},
-        drift=0.02 * abs(math.log2(rate / 1e-3)) - 0.004 * size,
+        drift=0.02 * abs(math.log2(rate / 1e-3)) - 0.004 * size * (2 if mixer == "attnres" else 1),
     )
     return entry
 

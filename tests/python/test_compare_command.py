@@ -24,26 +24,12 @@ sys.path[:0] = [str(HERE), str(SCRIPTS)]
 
 import plumb  # noqa: E402
 import sweeps  # noqa: E402
+from compare_case import call, made  # noqa: E402
 from plumb import cli  # noqa: E402
 from plumb.comparison import formats  # noqa: E402
 from sweeps import DIVERGED, RUNNING  # noqa: E402
 
 PDFLATEX = shutil.which("pdflatex")
-
-
-def call(*arguments):
-    """(exit code, stdout, stderr) of plumb compare with these arguments."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            code = cli.main(["compare", *map(str, arguments)])
-        except SystemExit as e:
-            code = e.code
-    return code, out.getvalue(), err.getvalue()
-
-
-def made(commit="abcdef0", device="cpu", dirty=False):
-    return {"git": {"commit": commit, "dirty": dirty}, "numerics": 1, "run": {"device": device}}
 
 
 class Scratch(unittest.TestCase):
@@ -160,6 +146,7 @@ class Forms(Scratch):
             s.add("base", seed, 1.0 + seed)
             s.add("v", seed, 1.0 + seed + 1e-6 * (10 + seed))
         _, out, _ = call(s.write(), "--width", 200)
+        self.assertIn("  3.0000 ±2.4841  ", out)
         self.assertIn("+0.0000120 [+0.0000095, +0.0000145]", out)
 
 

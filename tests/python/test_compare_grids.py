@@ -275,6 +275,16 @@ class Curves(Scratch):
         near(self, [row.ratio, row.low, row.high], np.exp([logs.mean(), *ends]))
         near(self, row.p, scipy_stats.ttest_1samp(logs, 0).pvalue)
 
+    def test_costs_beyond_all_numbers_have_no_ratio(self):
+        s = self.sweep(("base", "v"), (1, 2, 3))
+        for variant in ("base", "v"):
+            for seed in (1, 2, 3):
+                s.add(variant, seed, 1.5, curve=[(1.0, 3.0), (1e308, 1.5)], tokens=1e308,
+                      plan={"flops_per_token": 100.0 if variant == "base" else 1.0})  # fmt: skip
+        found = {r.measure: r for r in plumb.compare(plumb.load(s.write())).curves}
+        near(self, found["tokens"].ratio, 1.0)
+        self.assertTrue(math.isnan(found["flops"].ratio))
+
     def test_not_all_get_there(self):
         row = next(r for r in plumb.compare(self.runs((1.0, 0.5))).curves if r.measure == "tokens")
         self.assertEqual((row.reached, row.of), (0, 3))

@@ -5,9 +5,7 @@ import hashlib
 import json
 import math
 import re
-import shutil
 import sys
-import tempfile
 import unittest
 from pathlib import Path
 
@@ -17,9 +15,8 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
 
 import report_runs  # noqa: E402
-import synthetic  # noqa: E402
 from plumb.report import markup  # noqa: E402
-from report_pages import Made, PageTest, Parsed  # noqa: E402
+from report_pages import Made, Parsed  # noqa: E402
 
 
 class ThePage(Made):
@@ -169,6 +166,13 @@ class Numbers(Made):
             self.assertEqual(len(losses), 3)
             self.assertAlmostEqual(value, sum(losses) / 3, places=6)
 
+    def test_forests_of_sizes_share_an_axis(self):
+        pictures = re.findall(r'aria-label="Forest.*?</svg>', self.pages["sweep"], re.S)
+        ticks = [re.findall(r'class="tick" x="([\d.]+)"', p) for p in pictures]
+        self.assertEqual(len(ticks), 4)  # two sizes at two widths
+        self.assertEqual(ticks[0], ticks[2])
+        self.assertEqual(ticks[1], ticks[3])
+
     def test_differences_are_paired_by_seed(self):
         data = json.loads(self.parsed["runs"].blocks["data-difference-0"])
         last = {s[0]: (s[3][-1], s[4][-1], s[5][-1]) for s in data["series"]}
@@ -216,6 +220,7 @@ class Reproduce(Made):
         text = (self.out["runs"] / "REPRODUCE.md").read_text()
         self.says(text, "    git checkout 9a0b0c9" + "0" * 33 + "\n")
         self.says(text, "    plumb train --out runs/mhc-2\n")
+        self.says(text, "    plumb data prepare austen --out data/austen\n")
         self.says(text, f"    plumb report {self.runs} -o {self.out['runs']}\n")
         self.says(text, "data fingerprint: " + "f00d" * 16)
 
@@ -231,153 +236,6 @@ class Reproduce(Made):
         text = (self.out["sweep"] / "REPRODUCE.md").read_text()
         file = self.out["sweep"] / "sweep/sweep.toml"
         self.says(text, f"    plumb sweep run {file} -j 2 --out runs/sweep-again\n")
-
-
-class Few(PageTest):
-    """Folders with little in them."""
-
-    def setUp(self):
-        self.dir = Path(tempfile.mkdtemp())
-        self.addCleanup(shutil.rmtree, self.dir)
-
-    def report(self, *options):
-        code = report_runs.write_report(
-            self.dir / "runs", self.dir / "out", "--no-figures", *options
-        )
-        self.assertEqual(code, 0)
-        text = (self.dir / "out/index.html").read_text()
-        self.assertEqual(Parsed(text).faults, [])
-        return text
-
-    def test_one_run(self):
-        synthetic.make_run(self.dir / "runs/a", "attnres", 1, n=4, steps=100, schema=2)
-        text = self.report()
-        self.says(text, "nothing is compared")
-        self.says(text, '<section id="curves"')
-
-    def test_seeds_of_one_variant(self):
-        """The noise of seeds: the values, their spread, the size that has some."""
-        folder = self.dir / "runs"
-        folder.mkdir()
-        rates, seeds = (1e-3,), (1, 2, 3, 4)
-        sweep = report_runs.sweep_of_sizes(folder, {"standard": "standard"}, (2, 4), rates, seeds)
-        for line in sweep.plan:
-            if line["stage"] == "main" and line["point"]["model.layers"] == 4:
-                shutil.rmtree(folder / line["dir"])
-        text = self.report()
-        values = [
-            json.loads((folder / line["dir"] / "summary.json").read_text())["final_val_loss"]
-            for line in sweep.plan
-            if line["stage"] == "main" and line["point"]["model.layers"] == 2
-        ]
-        sd = f"standard deviation {np.std(values, ddof=1):.2g} (4 seeds)"
-        self.says(text, sd)
-        self.says(text, "At layers=2:")
-        self.says(text, "4 runs have not started.")
-        mean = markup.number(float(np.mean(values)))
-        self.assertEqual(len(re.findall(rf'class="num"[^>]*>{mean} \[', text)), 2)  # two widths
-
-    def test_the_first_sentence_of_the_question_is_the_heading(self):
-        folder = self.dir / "runs"
-        folder.mkdir()
-        report_runs.sweep_of_sizes(folder, {"standard": "standard"}, (2,), (1e-3,), (1,))
-        said = json.loads((folder / "sweep.json").read_text())
-        said["hypothesis"] = "Is `it` so? No: 3 < 4."
-        (folder / "sweep.json").write_text(json.dumps(said))
-        text = self.report()
-        self.says(text, "<h1>Is <code>it</code> so?</h1>")
-        self.says(text, '<p class="lead">No: 3 &lt; 4.</p>')
-
-    def test_runs_without_probes(self):
-        for mixer in ("standard", "mhc"):
-            synthetic.make_run(self.dir / f"runs/{mixer}", mixer, 1, n=0, steps=100, probe_every=0)
-            shutil.rmtree(self.dir / f"runs/{mixer}/matrix")
-        text = self.report()
-        self.says(
-            text, "Along depth: no finished run has a probe; train with record.probe_every=100."
-        )
-        self.silent(text, 'id="data-viewer"')
-
-    def test_all_diverged(self):
-        for seed in (1, 2):
-            synthetic.make_run(self.dir / f"runs/{seed}", "standard", seed, n=4, status="diverged")
-        text = self.report()
-        self.says(text, "No run has finished yet.")
-        self.says(text, "0 of 2 runs done · 2 diverged")
-
-    def test_a_damaged_log_is_left_out_and_named(self):
-        for mixer in ("standard", "mhc"):
-            for seed in (1, 2, 3):
-                synthetic.make_run(self.dir / f"runs/{mixer}-{seed}", mixer, seed, n=4, steps=100)
-        path = self.dir / "runs/mhc-2/depth.jsonl"
-        path.write_text(path.read_text().replace("{", '{"step": ,', 1))
-        text = self.report()
-        self.says(text, "depth.jsonl line 1 is not a record")
-        self.says(text, "mhc has too few pairs to say")
-
-    def test_long_logs_are_thinned_and_the_caption_says_so(self):
-        path = self.dir / "runs/a"
-        synthetic.make_run(path, "standard", 1, n=4, steps=9000, probe_every=9000)
-        self.says(self.report(), " points 400 are drawn")
-
-    def test_many_variants_are_not_all_drawn(self):
-        for i in range(charts_most() + 4):
-            rate = {"train.lr": repr(1e-3 + 1e-5 * i)}
-            synthetic.make_run(self.dir / f"runs/{i}", "standard", 1, n=4, steps=100, settings=rate)
-        text = self.report()
-        self.assertEqual(text.count("<tr class="), text.count("<tr class=s"))
-        self.says(text, '<th scope="row">')
-
-
-def charts_most():
-    from plumb.report.material import MOST_LINES
-
-    return MOST_LINES
-
-
-class Commands(Made):
-    def fails(self, code, *words):
-        """Standard error of a call that exits with `code`."""
-        import contextlib
-        import io
-
-        from plumb.report import cli
-
-        said = io.StringIO()
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
-            self.assertEqual(cli.main([*map(str, words), "-q"]), code)
-        return said.getvalue()
-
-    def test_errors_say_what_to_do(self):
-        out = self.dir / "nowhere"
-        self.assertIn("no run folder", self.fails(4, self.dir / "absent", "-o", out))
-        self.assertIn("--margin", self.fails(2, self.runs, "-o", out, "--margin", "-1"))
-        self.assertIn("is no variant here", self.fails(2, self.runs, "-o", out, "--baseline", "x"))
-        self.assertFalse(out.exists())
-        (self.dir / "file").write_text("")
-        self.assertIn(
-            "choose another folder with -o", self.fails(4, self.runs, "-o", self.dir / "file")
-        )
-
-    def test_a_gallery_has_a_card_for_each_report(self):
-        out = self.dir / "gallery"
-        reports = [str(p) for p in self.out.values()]
-        self.fails(0, "--gallery", *reports, "-o", out)
-        parsed = Parsed((out / "index.html").read_text())
-        self.assertEqual(parsed.faults, [])
-        links = [a["href"] for a in parsed.all("a")]
-        self.assertEqual(links, ["../report-runs/index.html", "../report-sweep/index.html"])
-        self.assertTrue(all((out / link).exists() for link in links))
-        self.assertEqual(len(parsed.all("article")), 2)
-        self.assertEqual(len([a for a in parsed.all("svg") if a.get("role") == "img"]), 2)
-
-    def test_a_gallery_of_what_is_no_report(self):
-        out = self.dir / "gallery-bad"
-        self.assertIn("holds no report", self.fails(4, "--gallery", self.runs, "-o", out))
-        bad = self.dir / "bad-report"
-        bad.mkdir()
-        (bad / "card.json").write_text('{"rows": [{"label": "a"}]}')
-        self.assertIn("is damaged", self.fails(4, "--gallery", bad, "-o", out))
 
 
 if __name__ == "__main__":

@@ -122,6 +122,17 @@ class Drawing(unittest.TestCase):
         self.assertEqual(len(re.findall(r'class="line s0"', drawn.split("narrow")[0])), 2)
         self.assertNotIn("nan", drawn)
 
+    def test_sentences(self):
+        found = [markup.capital(w) for w in ("matched: all", "train.lr = 1", "Why?")]
+        self.assertEqual(found, ["Matched: all.", "train.lr = 1.", "Why?"])
+        self.assertEqual(markup.prose("95 % of <b>"), "95&nbsp;% of &lt;b&gt;")
+        self.assertEqual(markup.question("a `b<` c"), "a <code>b&lt;</code> c")
+
+    def test_names_may_be_broken_after_marks(self):
+        self.assertEqual(markup.breakable("mhc lr=0.1"), "mhc lr=<wbr>0.<wbr>1")
+        longest = max(map(len, markup.breakable("x" * 50 + "_block").split("<wbr>")))
+        self.assertLessEqual(longest, markup.LONGEST)
+
     def test_an_unknown_number_is_a_dash(self):
         self.assertEqual(markup.number(math.nan), "–")
         self.assertEqual(markup.number(-0.03871, 4, True), "\N{MINUS SIGN}0.0387")

@@ -7,6 +7,7 @@ import csv
 import importlib.util
 import io
 import json
+import math
 import shutil
 import sys
 import tempfile
@@ -188,7 +189,9 @@ class Sweeps(Scratch):
 
     def test_figures_take_what_the_sweep_file_stands_for(self):
         """Not the first stage, which differs from the second in its seeds alone; nor orphans."""
-        s = self.sweep(("standard", "deep"), (1, 2), tune={"keys": ["train.lr"], "per": ["variant"]})
+        s = self.sweep(
+            ("standard", "deep"), (1, 2), tune={"keys": ["train.lr"], "per": ["variant"]}
+        )
         for variant, mixer in (("standard", "standard"), ("deep", "mhc")):
             for seed, stage in ((1, "main"), (2, "main"), (101, "tune"), (3, "main")):
                 entry = s.add(variant, seed, sweeps.ABSENT, stage=stage, current=seed != 3)
@@ -205,6 +208,7 @@ class Sweeps(Scratch):
         )
         left_out = [x for x in said.getvalue().splitlines() if x.startswith("left out")]
         self.assertEqual(len(left_out), 3)  # two orphans, one not started
+        self.assertEqual(plumb.load(s.folder).experiment().variants["deep"].mixer, "mhc")
 
     def test_found_by_the_beginning_of_the_id(self):
         s = self.sweep()
@@ -332,6 +336,15 @@ class Tables(Scratch):
 
 
 class Settings(unittest.TestCase):
+    def test_numbers_that_are_none(self):
+        for value in (None, True, "1", [1], math.inf, math.nan, 10**400):
+            self.assertTrue(math.isnan(files.finite(value)), value)
+        self.assertEqual((files.finite(2), files.finite(-0.5)), (2.0, -0.5))
+        one = run.Run(Path("x"), "mhc", 1, plan={"flops_per_token": -1})
+        self.assertTrue(math.isnan(one.flops_per_token))
+        one.plan = {"flops_per_token": 7}
+        self.assertEqual(one.flops_per_token, 7.0)
+
     def test_lines_one_by_one_are_the_whole_file(self):
         import tomllib
 

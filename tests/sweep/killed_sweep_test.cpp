@@ -10,7 +10,7 @@ using namespace plumb::test;
 
 namespace {
 
-constexpr long kSteps = 300;
+constexpr long kSteps = 1200;
 
 std::vector<std::string> sweep_run(const fs::path& file, const std::string& jobs = "2") {
     return {"sweep", "run", file, "-j", jobs, "--wait", "0.05"};
@@ -21,8 +21,9 @@ long some_worker(const fs::path& sweep) {
     for (int i = 0; i < 12000; ++i) {
         if (fs::exists(sweep))
             for (const fs::path& run : run_folders(sweep))
-                if (const RunLook look = look_at_run(run);
-                    look.word == RunWord::running && look.holder->pid > 0 && pace_of(run).step > 20)
+                if (const RunLook look = look_at_run(run); look.word == RunWord::running &&
+                                                           look.holder->pid > 0 &&
+                                                           pace_of(run).step > 100)
                     return look.holder->pid;
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
@@ -54,9 +55,10 @@ TEST_CASE("a sweep whose workers and parent are killed ends in the same bytes", 
         ::kill(parent, SIGKILL);
     };
     CHECK(run_plumb(sweep_run(file), launch).code == 128 + SIGKILL);
-    const Outcome o = run_plumb(sweep_run(file));  // takes over what goes on
+    const Outcome o = run_plumb(sweep_run(file, "1"));
     INFO(o.out);
     CHECK(o.code == 0);
+    CHECK_THAT(o.out, contains_text("going on   "));  // children of the killed one
     CHECK(results_of(out, kSteps) == results_of(whole, kSteps));
     CHECK(results_of(out, kSteps).size() > 40);
     long killed = 0, attempts = 0;

@@ -25,9 +25,9 @@ def between(low, high, digits=4):
     return "" if not math.isfinite(low) else f" [{signed(low, digits)}, {signed(high, digits)}]"
 
 
-def digits_of(rows):
-    """As many as the narrowest interval of a difference needs, 4 at least."""
-    halves = [(r.high - r.low) / 2 for r in rows if r.high > r.low]
+def digits_of(halves):
+    """As many as the narrowest of these intervals needs, 4 at least."""
+    halves = [x for x in halves if 0 < x < math.inf]
     return max(4, min(9, 1 - math.floor(math.log10(min(halves))))) if halves else 4
 
 
@@ -67,19 +67,20 @@ def minus(comparison):
 def columns(comparison):
     """[(title, whether it stands left, row -> text)]"""
     q = comparison.question
-    d = digits_of(comparison.rows)
+    rows = comparison.rows
+    d = digits_of([(r.high - r.low) / 2 for r in rows])
+    level = digits_of([r.half for r in rows])
     interval = f"[{100 * q.level:.3g} %]"
     found = [
         ("variant", True, lambda r: r.label),
         ("n", False, lambda r: str(r.n if r.is_baseline or not r.baseline else r.n_pairs)),
-        ("loss" if q.less_is_better else q.name, False, lambda r: with_half(r.mean, r.half, d)),
+        ("loss" if q.less_is_better else q.name, False, lambda r: with_half(r.mean, r.half, level)),
         (
             f"minus {minus(comparison)} {interval}",
             False,
             lambda r: signed(r.difference, d) + between(r.low, r.high, d),
         ),
     ]
-    rows = comparison.rows
     few = any(2 <= r.n_pairs <= 4 and math.isfinite(r.pool_low) for r in rows)
     if comparison.pool or few:
         found.append(

@@ -3,9 +3,12 @@
 import dataclasses
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from ..reading.files import UsageError, printable
 from ..reading.runs import Cell, Runs, load, point_words
-from . import curves, formats, provenance, rows as tables, scaling, text, tuning
+from . import curves, formats, provenance, scaling, text, tuning
+from . import rows as tables
 from .question import AT_UNITS, Question, ask
 
 
@@ -199,14 +202,16 @@ def compare(
     check_baseline(runs, question, baseline)
     check_keys(runs, by or ())
     cells = runs.cells + (orphans(runs) if everything else [])
-    rows, problems = tables.make_rows(cells, question, runs.sweep, family)
+    with np.errstate(all="ignore"):  # of numbers at the end of all numbers
+        rows, problems = tables.make_rows(cells, question, runs.sweep, family)
     tuned = tuning.tune_rows(runs, question)
     check_values(rows, question)
     found = Comparison(question, rows, family=family, pool=pool, tuning=tuned)
-    found.curves = curves.curve_rows(rows, question, to_loss)
-    found.scaling = scaling.scaling_rows(rows, question)
-    found.secondary = secondary_rows(cells, further, question, runs, family)
-    merged = tables.over_points(rows, question, tuple(by or ()))
+    with np.errstate(all="ignore"):
+        found.curves = curves.curve_rows(rows, question, to_loss)
+        found.scaling = scaling.scaling_rows(rows, question)
+        found.secondary = secondary_rows(cells, further, question, runs, family)
+        merged = tables.over_points(rows, question, tuple(by or ()))
     if len(merged) < len(rows):
         found.overall = merged
         if by is not None:

@@ -109,9 +109,9 @@ def log_ratio(found, pairs, level):
     logs = [math.log(a / b) for a, b in pairs]
     found.n_pairs = len(logs)
     mean, half = stats.interval(logs, level)
-    found.ratio = math.exp(mean)
+    found.ratio = float(np.exp(mean))
     if len(logs) >= 3:
-        found.low, found.high = math.exp(mean - half), math.exp(mean + half)
+        found.low, found.high = float(np.exp(mean - half)), float(np.exp(mean + half))
         found.p = stats.t_test(logs)
 
 
@@ -130,7 +130,7 @@ def to_loss(row, base, target, level):
         found = CurveRow(row.variant, row.point, row.label, axis, target)
         found.of, found.reached = len(pairs), reached
         spent = [(t * c, u * d) for (t, u), (c, d) in zip(tokens, costs)]
-        if all(x > 0 for both in spent for x in both):
+        if all(0 < x < math.inf for both in spent for x in both):
             log_ratio(found, spent, level)
         rows.append(found)
     return rows

@@ -86,7 +86,7 @@ def matched(rows, sweep):
         )
     if not equal and not unequal:
         return ""
-    how = f" by {sweep.match_by}" if sweep and sweep.match_by else ""
+    how = f" by {printable(sweep.match_by)}" if sweep and sweep.match_by else ""
     text = f"matched{how}: {', '.join(equal) or 'nothing'}"
     return text + (f"; not matched, at most: {', '.join(unequal)}" if unequal else "")
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import stats
+from ..reading.files import finite
 from ..reading.groups import find_baselines
 from ..reading.runs import point_words, seed_key
 from . import curves
@@ -110,8 +111,7 @@ def row_of_cell(cell, question, tuned_keys=()):
 
 def params_of(run):
     x = run.number("params")
-    planned = run.plan.get("params")
-    return float(planned) if math.isnan(x) and isinstance(planned, (int, float)) else x
+    return finite(run.plan.get("params")) if math.isnan(x) else x
 
 
 def baselines_of(cells, wanted, sweep):

@@ -63,8 +63,6 @@ def paragraph(name, words, width):
 
 
 def overall_lines(c, width):
-    if not c.overall:
-        return []
     rows = [
         [
             r.label, str(r.n_pairs), signed(r.difference) + between(r.low, r.high),
@@ -73,6 +71,8 @@ def overall_lines(c, width):
         for r in c.overall
         if not r.is_baseline
     ]  # fmt: skip
+    if not rows:
+        return []
     titles = ["over all points", "points", "difference", "p (Holm)", "verdict"]
     return ["", *fitted(titles, [True, False, False, False, True], rows, width)]
 

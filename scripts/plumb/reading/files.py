@@ -82,6 +82,15 @@ def as_number(value):
         raise ValueError("a number beyond 1e308") from e
 
 
+def finite(value):
+    """A JSON number as a float; NaN for anything else and for what no float holds."""
+    try:
+        x = as_number(value)
+    except ValueError:
+        return math.nan
+    return x if math.isfinite(x) else math.nan
+
+
 def as_count(value):
     """JSON number -> int in 0..2^53; ValueError for anything else."""
     x = as_number(value)

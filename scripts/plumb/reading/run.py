@@ -16,6 +16,7 @@ from .files import (
     as_count,
     as_number,
     bad,
+    finite,
     last_record,
     printable,
     read_json,
@@ -25,7 +26,6 @@ from .files import (
     read_text,
 )
 from .settings import read_config
-
 
 SEEDS = re.compile(r"train\.seed(_\w+)?|seeds?\.\w+")
 
@@ -116,15 +116,12 @@ class Run:
     @property
     def flops_per_token(self):
         """Of training, forward and backward; NaN when it is not recorded."""
-        for found in (self.plan, self.summary):
-            if isinstance(found.get("flops_per_token"), (int, float)):
-                return float(found["flops_per_token"])
-        return math.nan
+        x = finite(self.plan.get("flops_per_token", self.summary.get("flops_per_token")))
+        return x if x > 0 else math.nan
 
     def number(self, name):
         """A number of summary.json, or tok_per_s; NaN when it is not there."""
-        x = self.summary.get(name, math.nan)
-        return float(x) if isinstance(x, (int, float)) and not isinstance(x, bool) else math.nan
+        return finite(self.summary.get(name))
 
     def series(self, name):
         """(steps, tokens, values) of a metric, finite values only; float arrays."""

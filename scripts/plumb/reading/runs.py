@@ -8,6 +8,7 @@ import glob
 import math
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -172,18 +173,32 @@ class Runs(Sequence):
         for cell in self.cells:
             known = next((r for r in cell.runs if r.config), cell.runs[0])
             found = groups.Variant(cell.label, groups.identity(known))
-            for run in sorted(cell.runs, key=groups.pair_key):
+            for run in cell.runs:
                 try:
                     if run.status == "finished":
                         _ = run.metrics, run.depth, run.tensors
                 except InputError as e:
                     run.status, run.why = "damaged", str(e)
+            mark_other_depths(cell.runs)
+            for run in sorted(cell.runs, key=groups.pair_key):
                 (found.runs if run.status == "finished" else found.left_out).append(run)
             variants[cell.label] = found
         measures.learn([r.path for r in self])
         placed = {id(r) for cell in self.cells for r in cell.runs}
         others = [r for r, _ in self.left_out if id(r) not in placed]
         return groups.Experiment(variants, dict(baselines or {}), printable(title), others)
+
+
+def mark_other_depths(runs):
+    """Seeds of one variant have as many sublayers: a run whose probes say another number than most
+    of them is damaged.
+    """
+    depths = Counter(r.n_sublayers for r in runs if r.status == "finished" and r.n_sublayers)
+    usual = max(depths, key=depths.get, default=0)
+    for run in runs:
+        if run.status == "finished" and run.n_sublayers not in (0, usual):
+            words = f"depth.jsonl has {run.n_sublayers} sublayers, other seeds have {usual}"
+            run.status, run.why = "damaged", words
 
 
 def folders_of(where):

@@ -3,11 +3,10 @@ plan.jsonl has a line for every run that was ever planned.
 """
 
 import json
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .files import InputError, as_number, bad, printable, read_bytes, read_json
+from .files import InputError, bad, printable, read_bytes, read_json
 
 
 @dataclass
@@ -42,32 +41,57 @@ class Sweep:
         return list(self.tune["keys"]) if self.tune else []
 
 
-# key of sweep.json: its type, and what a list holds
+# What sweep.json has: a type, [form of every entry], or {key: form}. Keys may be absent.
 FORM = {
-    "name": (str, None), "hypothesis": (str, None), "seeds": (list, int), "looks": (list, int),
-    "baseline": (str, None), "metric": (str, None), "match": (str, None), "match_by": (str, None),
-    "keys": (list, str), "variants": (list, dict), "pending": (list, dict), "current": (list, str),
-}  # fmt: skip
+    "name": str,
+    "hypothesis": str,
+    "seeds": [int],
+    "looks": [int],
+    "baseline": str,
+    "metric": str,
+    "margin": float,
+    "match": str,
+    "match_by": str,
+    "keys": [str],
+    "variants": [{"name": str, "settings": dict}],
+    "tune": {
+        "keys": [str],
+        "per": [str],
+        "winners": [
+            {"variant": str, "group": dict, "chosen": dict, "edge": str, "key": str},
+        ],
+    },
+    "cull": dict,
+    "pending": [
+        {"variant": str, "group": dict, "runs": int, "tune_runs": int, "tune_ended": int},
+    ],
+    "numerics": int,
+    "current": [str],
+}
+MAY_BE_NULL = ("tune", "cull", "numerics")
 
 
 def is_sweep(path):
     return (path / "sweep.json").is_file()
 
 
-def checked_form(found, path):
-    """The keys of FORM that the object has, each of its type."""
-    known = {}
-    for key, (kind, of) in FORM.items():
-        if key not in found:
-            continue
-        value = found[key]
-        right = isinstance(value, kind)
-        if right and of is not None:
-            right = all(isinstance(x, of) and not isinstance(x, bool) for x in value)
-        if not right:
-            raise bad(path, f'has a "{key}" of another type; plumb sweep plan writes it anew')
-        known[key] = value
-    return known
+def misfit(value, form, where):
+    """Where in a value of JSON something is not as the form says, "" where all is."""
+    if isinstance(form, list):
+        if not isinstance(value, list):
+            return where
+        found = (misfit(x, form[0], f"{where}[{i}]") for i, x in enumerate(value))
+        return next(filter(None, found), "")
+    if isinstance(form, dict):
+        if not isinstance(value, dict):
+            return where
+        found = (misfit(value[k], f, f"{where}.{k}") for k, f in form.items() if k in value)
+        return next(filter(None, found), "")
+    right = isinstance(value, form)
+    if form in (int, float):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        right = number and abs(value) < 1e300 and (form is float or value == int(value))
+    return "" if right else where
 
 
 def read_plan(path):
@@ -97,26 +121,17 @@ def read_sweep(folder):
     """Throws InputError."""
     path = folder / "sweep.json"
     raw = read_json(path)
-    known = checked_form(raw, path)
-    sweep = Sweep(folder, raw=raw, **{k: v for k, v in known.items() if k != "current"})
-    sweep.current = frozenset(known.get("current", ()))
-    try:
-        sweep.margin = as_number(raw.get("margin", 0.0))
-        sweep.numerics = (
-            int(as_number(raw["numerics"])) if raw.get("numerics") is not None else None
-        )
-    except (ValueError, OverflowError) as e:
-        raise bad(path, f"has a damaged number: {e}") from e
-    if not (math.isfinite(sweep.margin) and sweep.margin >= 0):
+    known = {k: v for k, v in raw.items() if k in FORM and not (v is None and k in MAY_BE_NULL)}
+    wrong = misfit(known, FORM, "")
+    if wrong:
+        raise bad(path, f'has a "{wrong[1:]}" of another kind; plumb sweep plan writes it anew')
+    current = frozenset(known.pop("current", ()))
+    sweep = Sweep(folder, raw=raw, current=current, **known)
+    if not sweep.margin >= 0:
         raise bad(path, "has a margin that is no distance")
-    if any(not isinstance(v.get("name"), str) for v in sweep.variants):
+    if any("name" not in v for v in sweep.variants):
         raise bad(path, "has a variant without a name")
-    for key in ("tune", "cull"):
-        value = raw.get(key)
-        if value is not None and not isinstance(value, dict):
-            raise bad(path, f'has a "{key}" of another type')
-        setattr(sweep, key, value)
-    if sweep.tune is not None and not isinstance(sweep.tune.get("keys"), list):
+    if sweep.tune is not None and "keys" not in sweep.tune:
         raise bad(path, "has a tune without keys")
     sweep.plan = read_plan(folder / "plan.jsonl")
     unknown = sweep.current - set(sweep.plan)

@@ -78,7 +78,9 @@ def draw_pair(m, row, name):
 
 
 def probed(groups):
-    return {k: runs for k, runs in groups.items() if runs[0].probe_steps()}
+    """Of label -> runs those with a whole probe."""
+    found = {k: [r for r in runs if r.probe_steps()] for k, runs in groups.items()}
+    return {k: runs for k, runs in found.items() if runs}
 
 
 def family_profiles(figures):
@@ -123,7 +125,7 @@ def quantile_profile(runs):
     for run in runs:
         step = run.probe_steps()[-1]
         rows = [run.depth[step, d].get("pgrad_q") for d in range(1, run.n_sublayers + 1)]
-        if all(isinstance(r, list) and len(r) == 6 for r in rows):
+        if rows and all(isinstance(r, list) and len(r) == 6 for r in rows):
             found.append(np.array(rows, dtype=float))
     if not found or len({f.shape for f in found}) > 1:
         return None

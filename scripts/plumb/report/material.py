@@ -79,7 +79,7 @@ class Material:
     families: list = field(default_factory=list)
     names: dict = field(default_factory=dict)  # label -> short name inside its family
     css: dict = field(default_factory=dict)  # label -> s0, s1, ...
-    room: int = FOLDED  # what is left of it
+    room: int = 0  # characters left for the charts of further families
     tables: dict = field(default_factory=dict)  # file name -> (header, rows): numbers of the charts
 
     @property
@@ -133,7 +133,7 @@ def gather(runs, comparison, title, source, experiment):
     families = families_of(comparison.rows)
     names = short_names(families)
     css = colours(comparison.rows, names)
-    return Material(runs, comparison, title, source, experiment, families, names, css)
+    return Material(runs, comparison, title, source, experiment, families, names, css, FOLDED)
 
 
 def seeds_and_tokens(groups):

@@ -124,7 +124,7 @@ def by_family(m, section):
             o += [at + body] if body else []
         elif len(body) > m.room:
             without.append(family.title)
-        elif body and o:
+        elif body:
             m.room -= len(body)
             o.append(details(f"The same at {family.title}", body))
     if m.main.hidden and any(o):
