@@ -19,8 +19,10 @@ def commands_left():
 
 
 def in_rounds(run_all):
-    """Calls run_all(commands) until none is left; exit 1 after a round that gained nothing. A second
-    round makes what the results of the first decide ([tune])."""
+    """Calls run_all(commands) until none is left; exit 1 after a round that gained nothing.
+
+    A second round makes what the results of the first decide ([tune]).
+    """
     before, left = None, commands_left()
     while left and left != before:
         run_all(left)

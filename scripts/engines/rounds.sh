@@ -5,7 +5,8 @@ set -euo pipefail
     printf 'name the sweep file: SWEEP=blocks.toml %s\n' "$0" >&2
     exit 2
 }
-plumb=${PLUMB:-plumb} jobs=${JOBS:-$(nproc)}
+plumb=${PLUMB:-plumb}
+jobs=${JOBS:-$(nproc)} # of whoever sources this
 
 # Gives the commands of the runs left to "$@", on its standard input, until none is left. A second
 # round makes what the results of the first decide ([tune]), and what has failed once more; a round

@@ -107,7 +107,8 @@ std::string command_lines(const std::string& line, int width) {
     return out;
 }
 
-// Lines of text are filled; commands, which are indented, and titles, which end in ':', keep theirs.
+// Lines of text are filled; commands, which are indented, and titles, which end in ':', keep
+// theirs.
 std::string footer_text(const std::string& footer, int width) {
     std::istringstream lines(footer);
     std::string out, paragraph, line;

@@ -84,16 +84,16 @@ struct CommandsOptions {
 
 void add_commands(CLI::App& sweep) {
     auto o = std::make_shared<CommandsOptions>();
-    CLI::App* command = add(
-        sweep, "commands", "A line for the shell for each run of a sweep",
-        R"(Each line may be run anywhere the folder can be seen, and any number of times:
+    CLI::App* command =
+        add(sweep, "commands", "A line for the shell for each run of a sweep",
+            R"(Each line may be run anywhere the folder can be seen, and any number of times:
 what has ended ends at once.
 Examples:
   plumb sweep commands blocks.toml --todo | parallel -j 2
   plumb sweep commands blocks.toml --todo | xargs -d '\n' -P 2 -I{} sh -c {}
   plumb sweep commands blocks.toml --indices | xargs -P 2 -n 1 plumb sweep run-index blocks.toml
 )",
-        o);
+            o);
     command->add_flag("--todo", o->todo, "runs that have not ended");
     command->add_flag("--indices", o->indices, "the numbers alone that run-index takes");
     command->add_option("--threads", o->threads, "threads of a run")->type_name("N");
@@ -192,16 +192,16 @@ struct CalibrateTyped {
 
 void add_calibrate(CLI::App& sweep) {
     auto o = std::make_shared<CalibrateTyped>();
-    CLI::App* command = add(
-        sweep, "calibrate", "Measures the speeds that match = \"time\" needs",
-        R"(Writes SWEEP/calibration.toml. Type it on a quiet machine; another machine is
+    CLI::App* command =
+        add(sweep, "calibrate", "Measures the speeds that match = \"time\" needs",
+            R"(Writes SWEEP/calibration.toml. Type it on a quiet machine; another machine is
 another calibration.
 Examples:
   plumb sweep calibrate equal_time.toml
   plumb sweep calibrate equal_time.toml --rounds 25
   plumb sweep calibrate equal_time.toml --threads 2
 )",
-        o);
+            o);
     command->add_option("--rounds", o->options.rounds, "steps of each in turn")
         ->type_name("N")
         ->check(CLI::Range(3, 1000));

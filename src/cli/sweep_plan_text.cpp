@@ -198,24 +198,13 @@ void print_total(const SweepPlan& plan, const std::vector<Row>& rows) {
                                              plan.orphans));
 }
 
-Json run_json(const PlannedRun& run, const std::string& metric) {
+Json with_end(const PlannedRun& run, const std::string& metric) {
     const auto end = ended_run(run.dir, metric);
-    return {{"index", run.index >= 0 ? Json(run.index) : Json()},
-            {"id", run.id},
-            {"variant", run.variant},
-            {"stage", run.stage},
-            {"point", json_point(run.point)},
-            {"seed", run.seed},
-            {"params", run.params},
-            {"mixer_params", run.mixer_params},
-            {"flops_per_token", run.flops_per_token},
-            {"tokens", run.tokens},
-            {"steps", run.config.train.steps},
-            {"memory", run.memory},
-            {"disk", run.disk},
-            {"dir", run.dir.string()},
-            {"ended", end.has_value()},
-            {"completed", end && end->completed}};
+    Json json = run_json(run);
+    json["dir"] = run.dir.string();
+    json["ended"] = end.has_value();
+    json["completed"] = end && end->completed;
+    return json;
 }
 
 }  // namespace
@@ -249,11 +238,11 @@ void print_plan(const SweepPlan& plan, const TypedSweep& typed) {
 void print_plan_json(const SweepPlan& plan, bool lines) {
     if (lines) {
         for (const PlannedRun& run : plan.runs)
-            fmt::print("{}\n", run_json(run, plan.file.metric).dump());
+            fmt::print("{}\n", with_end(run, plan.file.metric).dump());
         return;
     }
     Json out{{"sweep", sweep_json(plan)}, {"runs", Json::array()}};
-    for (const PlannedRun& run : plan.runs) out["runs"].push_back(run_json(run, plan.file.metric));
+    for (const PlannedRun& run : plan.runs) out["runs"].push_back(with_end(run, plan.file.metric));
     fmt::print("{}\n", out.dump(1));
 }
 

@@ -110,10 +110,11 @@ fs::path TypedSweep::write_inline() const {
     }
     const Config base_config = load_config(config, base).config;
     std::string name = baseline.starts_with("mixer=") ? baseline.substr(6) : baseline;
-    std::string text = fmt::format(
-        "# {}\n\n{}\n[sweep]\nbase = \"base.toml\"\nseeds = {}\n",
-        hypothesis.empty() ? "A question without a hypothesis." : printable_line(hypothesis),
-        kWritten, in_quotes(seeds));
+    // Its first comment would be the hypothesis: where there is none, it begins without.
+    std::string text =
+        hypothesis.empty() ? "" : fmt::format("# {}\n\n", printable_line(hypothesis));
+    text +=
+        fmt::format("[sweep]\n{}\nbase = \"base.toml\"\nseeds = {}\n", kWritten, in_quotes(seeds));
     if (!name.empty()) text += fmt::format("baseline = {}\n", in_quotes(name));
     if (margin > 0) text += fmt::format("margin = {}\n", margin);
     text += fmt::format("out = {}\n{}", in_quotes(options.out.string()), variants);

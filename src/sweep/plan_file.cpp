@@ -63,24 +63,13 @@ private:
 };
 
 Json line_of(const PlannedRun& run, const std::string& now) {
-    Json settings = Json::object();
-    for (const auto& [key, text] : chosen_values(run.config)) settings[key] = json_value(text);
-    return {{"index", run.index},
-            {"id", run.id},
-            {"variant", run.variant},
-            {"stage", run.stage},
-            {"point", json_point(run.point)},
-            {"seed", run.seed},
-            {"settings", settings},
-            {"params", run.params},
-            {"mixer_params", run.mixer_params},
-            {"flops_per_token", run.flops_per_token},
-            {"tokens", run.tokens},
-            {"steps", run.config.train.steps},
-            {"memory", run.memory},
-            {"disk", run.disk},
-            {"dir", run.dir.filename().string()},
-            {"planned", now}};
+    Json line = run_json(run);
+    line["settings"] = Json::object();
+    for (const auto& [key, text] : chosen_values(run.config))
+        line["settings"][key] = json_value(text);
+    line["dir"] = run.dir.filename().string();
+    line["planned"] = now;
+    return line;
 }
 
 // `whole`: bytes of the lines that end in a line feed.

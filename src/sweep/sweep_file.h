@@ -59,7 +59,7 @@ struct SweepTune {
 };
 
 // A run whose validation loss at `at` of its steps is more than `drop_above` nats above the best of
-// all runs at that step is stopped.
+// all runs at the same share of theirs is stopped; looked at once.
 struct SweepCull {
     double at = 0, drop_above = 0;
 };

@@ -48,6 +48,22 @@ Json json_point(const SweepPoint& point) {
     return out;
 }
 
+Json run_json(const PlannedRun& run) {
+    return {{"index", run.index >= 0 ? Json(run.index) : Json()},
+            {"id", run.id},
+            {"variant", run.variant},
+            {"stage", run.stage},
+            {"point", json_point(run.point)},
+            {"seed", run.seed},
+            {"params", run.params},
+            {"mixer_params", run.mixer_params},
+            {"flops_per_token", run.flops_per_token},
+            {"tokens", run.tokens},
+            {"steps", run.config.train.steps},
+            {"memory", run.memory},
+            {"disk", run.disk}};
+}
+
 Json sweep_json(const SweepPlan& plan) {
     const SweepFile& f = plan.file;
     Json out{{"schema", 1},

@@ -12,6 +12,9 @@ namespace plumb {
 //  the file stands for now, "pending", "notes", "warnings"}
 nlohmann::ordered_json sweep_json(const SweepPlan& plan);
 
+// What a run is and needs: index (null before it has one), id, variant, stage, point, seed, counts.
+nlohmann::ordered_json run_json(const PlannedRun& run);
+
 // TOML text of a value as JSON: what is plain text, a number, a truth value or a list of texts in
 // one is so in the other.
 nlohmann::ordered_json json_value(const std::string& toml_text);

@@ -67,9 +67,9 @@ TEST_CASE("a finished run scores the test split too, where its data have one", "
     for (int i = 0; i < 400; ++i) text += fmt::format("{} and {} are {}\n", i, i + 1, 2 * i + 1);
     spill(temp / "text.txt", text);
     const std::string data = temp / "data", run = temp / "run";
-    REQUIRE(run_plumb({"data", "prepare", temp / "text.txt", "--out", data, "--test-fraction",
-                       "0.2"})
-                .code == 0);
+    REQUIRE(
+        run_plumb({"data", "prepare", temp / "text.txt", "--out", data, "--test-fraction", "0.2"})
+            .code == 0);
     auto args = tiny_run(run, {"data.path=" + data});
     std::erase(args, "data.task=markov");
     REQUIRE(run_plumb(args).code == 0);

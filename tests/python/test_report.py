@@ -208,6 +208,12 @@ class Numbers(Made):
         self.says(answer, f"attnres ({markup.number(float(row['difference']), 4, True)} nats")
         self.says(answer, "better than standard")
 
+    def test_two_sizes_are_answered_one_by_one(self):
+        answer = re.search(r'class="answer">(.*?)</p>', self.pages["sweep"])[1]
+        self.assertRegex(
+            answer, r"^With 1 to 3 seeds, at layers=2: .* better than standard\. At layers=4: "
+        )
+
     def test_failed_runs_with_their_last_lines(self):
         page = self.pages["sweep"]
         self.says(page, "diverged by step 200")

@@ -108,6 +108,7 @@ TEST_CASE("eight processes share a sweep, and no run is trained twice", "[sweep]
         INFO(o.out);
         CHECK(o.code == 0);
         CHECK_THAT(o.out, contains_text("12/12 done"));
+        CHECK(o.out.find("failed  ") == std::string::npos);  // who comes second has not failed
     }
     CHECK(run_folders(out).size() == 12);
     for (const fs::path& run : run_folders(out)) {

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 
-from ..reading.files import InputError, UsageError, printable
+from ..reading.files import UsageError, told
 
 EXAMPLES = """examples:
   plumb compare runs/blocks
@@ -125,17 +125,4 @@ def run(options, prog):
 
 def main(argv=None, prog="plumb compare"):
     options = arguments(argv, prog)
-    try:
-        return run(options, prog)
-    except BrokenPipeError:  # the reader, `head` say, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except UsageError as e:
-        print(f"{prog}: {printable(e)}", file=sys.stderr)
-        return 2
-    except InputError as e:
-        print(f"{prog}: {printable(e)}", file=sys.stderr)
-        return 4
-    except OSError as e:
-        print(f"{prog}: cannot write to standard output: {e.strerror}", file=sys.stderr)
-        return 4
+    return told(prog, lambda: run(options, prog))

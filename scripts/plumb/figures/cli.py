@@ -155,17 +155,12 @@ def run(options):
     experiment = read(options, say)
     if options.without:
         experiment = experiment.without(options.without)
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-        style.use()
-        written, skipped = draw_all(options, experiment, say)
-        table = results.results(experiment)
-        if "table" in asked(options) or not asked(options):
-            written += results.write(experiment, table, options.out)
-    except OSError as e:
-        raise files.InputError(
-            f"cannot write {e.filename or options.out}: {e.strerror}; choose another folder with -o"
-        ) from e
+    options.out.mkdir(parents=True, exist_ok=True)
+    style.use()
+    written, skipped = draw_all(options, experiment, say)
+    table = results.results(experiment)
+    if "table" in asked(options) or not asked(options):
+        written += results.write(experiment, table, options.out)
     print(
         results.text(experiment, table),
         results.EXPLANATION,
@@ -187,16 +182,6 @@ def main(argv=None, prog="figures.py"):
             file=sys.stderr,
         )
         return 4
-    from ..reading.files import InputError, UsageError, printable
+    from ..reading.files import told
 
-    try:
-        run(options)
-    except BrokenPipeError:  # the reader, `head` say, has gone: every file is written by then
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except UsageError as e:
-        print(f"{prog}: {printable(e)}", file=sys.stderr)
-        return 2
-    except InputError as e:
-        print(f"{prog}: {printable(e)}", file=sys.stderr)
-        return 4
-    return 0
+    return told(prog, lambda: run(options))

@@ -4,7 +4,9 @@ InputError of one line that names the file.
 
 import json
 import math
+import os
 import struct
+import sys
 import tomllib
 
 import numpy as np
@@ -32,6 +34,26 @@ def printable(text):
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)
     )
+
+
+def told(prog, work):
+    """The exit code of a command: work()'s own (None: 0), with what went wrong told in one line.
+    Usage is 2, files and output 4; a reader that has gone (`head`, say) is no error.
+    """
+    try:
+        return work() or 0
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except UsageError as e:
+        code, why = 2, e
+    except InputError as e:
+        code, why = 4, e
+    except OSError as e:
+        where = f"{e.filename}: {e.strerror}; choose another folder with -o"
+        code, why = 4, f"cannot write {where if e.filename else f'to standard output: {e.strerror}'}"
+    print(f"{prog}: {printable(why)}", file=sys.stderr)
+    return code
 
 
 def bad(path, what):

@@ -115,22 +115,39 @@ def spread(row, unit):
     return f"{words} ({row.n} {seed_word(row.n)})"
 
 
-def sentence(m):
-    """The answer: over all points of a grid where there are several, else of its only family."""
+def answers(m):
+    """[(where, what is said there)]: over all points of a grid where they are enough to test, else of
+    each family, or of the main one of many.
+    """
     c = m.comparison
-    rows, where = m.main.rows, f" at {m.main.title}" if m.main.title else ""
-    if c.overall:
-        rows = c.overall
-        where = f" over {max(r.n for r in rows)} points of the grid"
-    tested = [r for r in rows if not r.is_baseline]
+    tested = [r for r in c.overall if not r.is_baseline]
+    if any(r.verdict != "too few" for r in tested):
+        points = max(r.n for r in tested)
+        return [(f"over {points} points of the grid", said_of(tested, m, c.baseline))]
+    families = m.families if len(m.families) <= SHOWN else [m.main]
+    found = [
+        (
+            f"at {f.title}" if f.title else "",
+            said_of([r for r in f.rows if r is not f.base], m, c.baseline),
+        )
+        for f in families
+    ]
+    return [(where, said) for where, said in found if said]
+
+
+def sentence(m):
+    """The answer."""
     if not any(finished(r) for r in m.rows):
         return "No run has finished yet."
-    said = said_of(tested, m, c.baseline)
-    if not said:
+    found = answers(m)
+    if not found:
         return alone(m, [r for r in m.rows if math.isfinite(r.mean)])
     seeds = [r.n for r in m.rows if r.n]
     count = f"{min(seeds)} to {max(seeds)}" if min(seeds) != max(seeds) else str(max(seeds))
-    return f"With {count} {seed_word(max(seeds))}{where}: {said} ({c.metric_name})."
+    (where, words), *others = found
+    first = f"With {count} {seed_word(max(seeds))}{', ' + where if where else ''}: {words}"
+    more = "".join(f". A{where[1:]}: {words}" for where, words in others)  # At ...
+    return f"{first}{more} ({m.comparison.metric_name})."
 
 
 def warnings(m):

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from ..reading.files import InputError, UsageError, printable
+from ..reading.files import printable, told
 
 
 def arguments(argv, prog):
@@ -59,28 +59,16 @@ def run_gallery(options, say):
     return [gallery.write(options.folders, out, options.title or "Reports", say)]
 
 
+def run(options, say):
+    if options.gallery:
+        written = run_gallery(options, say)
+    else:
+        from . import write
+
+        written = write.report(options, say)
+    print(*(f"wrote: {printable(path)}" for path in written), sep="\n", flush=True)
+
+
 def main(argv=None, prog="plumb report"):
     options = arguments(argv, prog)
-    say = Progress(prog, options.quiet)
-    try:
-        if options.gallery:
-            written = run_gallery(options, say)
-        else:
-            from . import write
-
-            written = write.report(options, say)
-    except UsageError as e:
-        print(f"{prog}: {printable(e)}", file=sys.stderr)
-        return 2
-    except InputError as e:
-        print(f"{prog}: {printable(e)}", file=sys.stderr)
-        return 4
-    except OSError as e:
-        what = f"cannot write {e.filename or options.out}: {e.strerror}"
-        print(f"{prog}: {printable(what)}; choose another folder with -o", file=sys.stderr)
-        return 4
-    try:
-        print(*(f"wrote: {printable(path)}" for path in written), sep="\n", flush=True)
-    except BrokenPipeError:  # the reader has gone; every file is written
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return told(prog, lambda: run(options, Progress(prog, options.quiet)))
