@@ -69,7 +69,9 @@ Attempt::Attempt(fs::path run, RunLock& lock, const AttemptFacts& facts, long fr
                 key != "before")
                 dead[key] = value;
         dead["end"] = nullptr;
-        dead["to_step"] = last_logged_step(run_);  // how far it came
+        // How far it came, which may be nowhere.
+        dead["to_step"] =
+            std::max(static_cast<long>(number_or_0(dead, "from_step")), last_logged_step(run_));
         dead["exit"] = nullptr;
         dead["why"] = "killed: it did not come to write this line";
         file.write(dead);

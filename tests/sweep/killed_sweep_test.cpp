@@ -1,5 +1,5 @@
 // Sweeps that are killed, stopped, shared between processes and taken over: the results are those
-// of one that nobody touched. scripts/sweep_kill_test does the same at random moments.
+// of one that nobody touched. scripts/sweep_engines_test does the same at random moments.
 #include "catch.h"
 #include "sweep/run_look.h"
 #include "sweep/sweep_folder.h"
