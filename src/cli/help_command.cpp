@@ -3,6 +3,7 @@
 #include "cli/command_doc.h"
 #include "cli/list_command.h"
 #include "cli/man_page.h"
+#include "cli/sweep_file_page.h"
 #include "core/check.h"
 #include "core/text.h"
 #include "experiment/config.h"
@@ -17,6 +18,8 @@
 
 namespace plumb {
 namespace {
+
+constexpr const char* kSweepFile = "sweep-file";
 
 constexpr const char* kExamples = R"(Examples:
   plumb help train.lr
@@ -107,7 +110,7 @@ std::string overview(const CLI::App& app, int width) {
     }
     names.clear();
     for (const auto& [kind, mixers] : parameter_kinds()) names.push_back(kind);
-    return out + "\nparameters of mixers\n" + listed(names);
+    return out + "\nparameters of mixers\n" + listed(names) + "\nfiles\n" + listed({kSweepFile});
 }
 
 }  // namespace
@@ -121,10 +124,12 @@ std::vector<std::string> help_topics(const CLI::App& app) {
     for (const ListKind& kind : list_kinds())
         for (const ListItem& item : list_items(kind.name)) topics.push_back(item.name);
     for (const auto& [kind, mixers] : parameter_kinds()) topics.push_back(kind);
+    topics.emplace_back(kSweepFile);
     return topics;
 }
 
 std::string help_topic(const CLI::App& app, const std::string& topic, const Terminal& terminal) {
+    if (topic == kSweepFile) return kSweepFilePage;
     std::string out;
     const auto add = [&out](const std::string& page) { out += (out.empty() ? "" : "\n") + page; };
     if (const CLI::App* command = find_command(app, topic))

@@ -4,6 +4,8 @@
 #include "cli/sweep_board.h"
 #include "cli/terminal.h"
 #include "core/check.h"
+#include "core/files.h"
+#include "core/text.h"
 #include "experiment/manifest.h"
 #include "sweep/file_end.h"
 #include "sweep/sweep_file.h"
@@ -23,13 +25,21 @@ struct Options {
     bool watch = false, failed = false, json = false;
 };
 
-// The folder of a sweep, or of the sweep that a file stands for.
+// The folder of a sweep, or of the sweep that a file stands for; on stderr, that the file says
+// something else now than when the sweep was planned.
 fs::path folder_of(const Options& o) {
     std::error_code ignored;
     if (fs::is_directory(o.file, ignored)) return o.file;
     SweepOptions options;
     options.out = o.out;
-    return read_sweep_file(o.file, options).out;
+    const SweepFile file = read_sweep_file(o.file, options);
+    const fs::path planned = file.out / "sweep.toml";
+    if (fs::exists(planned, ignored) && read_file(planned) != file.text)
+        std::fprintf(stderr,
+                     "plumb: %s has changed since its runs were planned; this is how it was. "
+                     "`plumb sweep plan` shows what it stands for now\n",
+                     printable_line(o.file).c_str());
+    return file.out;
 }
 
 std::vector<std::string> lines_of(const std::string& text) {

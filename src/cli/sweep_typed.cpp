@@ -85,6 +85,10 @@ void TypedSweep::add_to(CLI::App& command) {
 }
 
 bool TypedSweep::inline_form() const {
+    for (const std::string& word : words)
+        if (words.size() > 1 && word.find('=') == std::string::npos && word.ends_with(".toml"))
+            throw UsageError(
+                fmt::format("settings over the sweep file {} are typed as --set KEY=VALUE", word));
     return words.size() != 1 || words.front().find('=') != std::string::npos;
 }
 

@@ -176,12 +176,25 @@ LoadedConfig with_settings(const LoadedConfig& base, const std::vector<PlacedSet
     return std::move(loader.result);
 }
 
+namespace {
+
+// What only the whole config is asked otherwise.
+void check_mixer_name(const SettingValue& value, const std::string& where) try {
+    if (value.key == "mixer.name") find_mixer(value.typed);
+} catch (const UsageError& e) {
+    throw UsageError(fmt::format("{}: {}", where, e.what()));
+}
+
+}  // namespace
+
 SettingValue setting_value(const std::string& key, std::string_view typed,
                            const std::string& where) {
     Loader loader;
     loader.set(key, typed, fmt::format("'{}'", typed), where);
     const FieldRef& field = loader.find(key, where);
-    return {field.key, std::string(typed), field.text()};
+    SettingValue out{field.key, std::string(typed), field.text()};
+    check_mixer_name(out, where);
+    return out;
 }
 
 SettingValue setting_value(const std::string& key, const toml::node& node,
@@ -190,7 +203,9 @@ SettingValue setting_value(const std::string& key, const toml::node& node,
     const FieldRef& field = loader.find(key, where);
     const TypedValue value = typed_value(field, node, where);
     loader.set(key, value.typed, value.shown, where);
-    return {field.key, value.typed, field.text()};
+    SettingValue out{field.key, value.typed, field.text()};
+    check_mixer_name(out, where);
+    return out;
 }
 
 // What earlier versions wrote: validation was eval_batches batches, and probes ran on one batch.

@@ -93,6 +93,12 @@ Resume parse_resume(const std::string& text) {
     throw UsageError(fmt::format("--resume {}: use auto, never or must", text));
 }
 
+bool holds_foreign_files(const fs::path& dir) {
+    const std::vector<fs::path> found = entries(dir);
+    return !fs::exists(dir / "config.toml") &&
+           !std::all_of(found.begin(), found.end(), is_no_content);
+}
+
 RunStart inspect_run_directory(const fs::path& dir, const ResumeOptions& options,
                                const Config& config) {
     const std::string where = dir.string();
@@ -100,8 +106,7 @@ RunStart inspect_run_directory(const fs::path& dir, const ResumeOptions& options
         throw UsageError(fmt::format("--out {}: is a file; choose another folder", where));
     const bool has_run = fs::exists(dir / "config.toml");
     if (!has_run) {
-        const std::vector<fs::path> found = entries(dir);
-        if (!std::all_of(found.begin(), found.end(), is_no_content))
+        if (holds_foreign_files(dir))
             throw UsageError(fmt::format(
                 "--out {}: holds files that are not a run; choose a new or empty folder", where));
         if (options.resume == Resume::must || options.from_step)

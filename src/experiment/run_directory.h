@@ -28,6 +28,9 @@ struct RunStart {
     bool continues = false;                           // the folder holds this run already
 };
 
+// Whether `dir` holds no run, but files that keep one from beginning there.
+bool holds_foreign_files(const std::filesystem::path& dir);
+
 // Decides how a run starts in `dir`, writing nothing. Throws UsageError if the folder holds a run
 // and resume is never, holds a run of other settings or data (experiment/run_settings.h), holds no
 // run but other files, or no checkpoint of the step asked for.

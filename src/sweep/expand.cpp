@@ -106,6 +106,22 @@ std::string words_of(const SweepPoint& point, const char* equals, const char* be
     return out;
 }
 
+// What only a model says of its settings, with the run that has them.
+void check_shape(const SweepCell& cell, const SweepFile& file, SweepCosts& costs) {
+    const DataConfig& data = cell.config.config.data;
+    if (data.path.empty() && data.task.empty())
+        throw UsageError(fmt::format(
+            "{}: no data to train on: name a settings file with base = \"FILE.toml\" under "
+            "[sweep], or say data.path or data.task in a variant",
+            file.path.string()));
+    try {
+        costs.of(cell.config.config);
+    } catch (const UsageError& e) {
+        throw UsageError(fmt::format("{}: {}{}: {}", file.path.string(), cell.variant,
+                                     words_of(cell.point, "=", " "), e.what()));
+    }
+}
+
 }  // namespace
 
 void Faults::add(const std::string& fault) {
@@ -153,6 +169,7 @@ std::vector<SweepCell> expand(const SweepFile& file, SweepCosts& costs,
                     return matches(cell.config.config, c);
                 };
                 if (std::any_of(file.exclude.begin(), file.exclude.end(), excluded)) continue;
+                check_shape(cell, file, costs);
                 if (points.insert(cell.point).second) cells.push_back(std::move(cell));
             } catch (const UsageError& e) {
                 faults.add(e.what());

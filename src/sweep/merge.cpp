@@ -6,6 +6,7 @@
 #include "sweep/outcome.h"
 #include "sweep/plan_file.h"
 
+#include <algorithm>
 #include <map>
 
 namespace plumb {
@@ -87,10 +88,17 @@ MergeReport merge_sweeps(const fs::path& into, const fs::path& from) {
     std::error_code ignored;
     if (fs::equivalent(into, from, ignored))
         throw UsageError(fmt::format("{} and {} are one folder", into.string(), from.string()));
-    append_to_plan_file(theirs, into);
-    MergeReport report;
     std::map<std::string, std::string> ours;  // id -> folder
     for (const PlanLine& line : read_plan_file(into)) ours[line.id] = line.dir;
+    if (std::none_of(theirs.begin(), theirs.end(),
+                     [&](const PlanLine& line) { return ours.contains(line.id); }))
+        throw UsageError(
+            fmt::format("{} and {} have no run in common: they are different sweeps. "
+                        "Nothing was copied",
+                        into.string(), from.string()));
+    append_to_plan_file(theirs, into);
+    for (const PlanLine& line : read_plan_file(into)) ours[line.id] = line.dir;
+    MergeReport report;
     for (const PlanLine& line : theirs)
         merge_run(line.id, from / line.dir, into / ours.at(line.id), report);
     return report;

@@ -76,7 +76,8 @@ RunLook look_at_run(const fs::path& dir) {
     if (const auto ended = ended_word(status)) return {*ended};
     if (status == "interrupted") return {RunWord::interrupted};
     if (status == "failed") return {RunWord::failed};
-    return {!status.empty() || is_there(dir / "config.toml") ? RunWord::stopped : RunWord::fresh};
+    if (!status.empty() || is_there(dir / "config.toml")) return {RunWord::stopped};
+    return {last_error(dir).empty() ? RunWord::fresh : RunWord::failed};  // before it began
 }
 
 RunPace pace_of(const fs::path& dir) {

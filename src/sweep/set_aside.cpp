@@ -3,6 +3,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/text.h"
+#include "experiment/run_directory.h"
 #include "experiment/run_lock.h"
 #include "sweep/run_look.h"
 #include "sweep/run_origin.h"
@@ -44,6 +45,14 @@ fs::path new_folder(const fs::path& old) {
 }
 
 }  // namespace
+
+bool set_aside_remains(const fs::path& run, const fs::path& sweep) {
+    std::error_code ignored;
+    if (!fs::is_directory(run, ignored) || !holds_foreign_files(run)) return false;
+    RunLock::refuse_if_busy(run);
+    rename_path(run, new_folder(sweep / ".old") / run.filename());
+    return true;
+}
 
 long set_aside(const SweepPlan& plan, const std::vector<std::string>& which) {
     std::vector<fs::path> moved;

@@ -14,4 +14,8 @@ namespace plumb {
 // nothing was moved.
 long set_aside(const SweepPlan& plan, const std::vector<std::string>& which);
 
+// Moves what is left of a run without its config.toml (a folder that was removed while it trained)
+// to SWEEP/.old, so that the run can begin again. False: there is nothing of the kind.
+bool set_aside_remains(const std::filesystem::path& run, const std::filesystem::path& sweep);
+
 }  // namespace plumb

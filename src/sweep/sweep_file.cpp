@@ -122,7 +122,7 @@ void read_tune(SweepReader& r, SweepFile& file) {
     if (table == nullptr) return;
     SweepTune tune;
     tune.axes = r.axes(*table, {"seeds", "per"});
-    if (tune.axes.empty())
+    if (tune.axes.empty() && r.keys("tune", {"seeds", "per"}) == 0)
         r.fault("tune", "", "[tune] needs a key with the values to try, train.lr = [1e-3, 2e-3]");
     std::vector<long> default_seeds;
     for (std::size_t i = 0; i < file.seeds.size(); ++i)
@@ -252,6 +252,12 @@ void read_base(SweepReader& r, SweepFile& file, const toml::table* scale,
         for (const char* lists : {"grid", "zip"}) plain.erase(lists);
         settings = r.settings(plain, {});
     }
+    const fs::path base_file = base.empty() ? fs::path() : file.path.parent_path() / base;
+    std::error_code ignored;
+    if (!base.empty() && !fs::exists(base_file, ignored))
+        return r.fault("sweep", "base",
+                       fmt::format("base = \"{}\": there is no {} (relative to the sweep file)",
+                                   base, base_file.string()));
     r.attempt([&] {
         for (const std::string& word : set) {
             const std::size_t equals = word.find('=');
@@ -259,8 +265,7 @@ void read_base(SweepReader& r, SweepFile& file, const toml::table* scale,
                 throw UsageError(fmt::format("--set: expected key=value, not '{}'", word));
             settings.push_back({word.substr(0, equals), word.substr(equals + 1), "--set"});
         }
-        file.base = with_settings(
-            load_config(base.empty() ? fs::path() : file.path.parent_path() / base, {}), settings);
+        file.base = with_settings(load_config(base_file, {}), settings);
     });
 }
 

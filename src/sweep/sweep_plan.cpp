@@ -85,6 +85,16 @@ SweepPlan plan_all(const SweepFile& file) {
     drop_doubles(plan.runs, plan.warnings);
     number_runs(plan.runs, lines, file.out);
     plan.orphans = count_orphans(lines, plan.runs);
+    if (plan.orphans > 0 && plan.orphans == static_cast<long>(lines.size()))
+        plan.warnings.push_back(fmt::format(
+            "{} holds {} runs, and none is of this file: another sweep's, or all settings or the "
+            "data have changed. They are left alone; --out DIR keeps the two apart",
+            file.out.string(), lines.size()));
+    if (plan.comparisons == 0 && cells.size() > 1)
+        plan.notes.push_back(fmt::format(
+            "nothing is compared: all runs are of the baseline {}. A [[variant]] for each value "
+            "makes a comparison",
+            file.baseline));
     return plan;
 }
 

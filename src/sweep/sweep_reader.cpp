@@ -115,6 +115,11 @@ bool SweepReader::has(const std::string& table_name, const std::string& key) {
     return find(table_name, key) != nullptr;
 }
 
+std::size_t SweepReader::keys(const std::string& table_name, const std::vector<std::string>& but) {
+    const toml::table* t = table(table_name);
+    return t == nullptr ? 0 : leaves(*t, but).size();
+}
+
 void SweepReader::words(const std::string& table_name, const std::vector<std::string>& known) {
     const toml::table* t = table(table_name);
     if (t == nullptr) return;

@@ -34,6 +34,8 @@ public:
     const toml::table* table(const std::string& name);                // nullptr: none
     std::vector<const toml::table*> tables(const std::string& name);  // of [[name]]
     bool has(const std::string& table, const std::string& key);
+    // How many settings [table] has, these words apart.
+    std::size_t keys(const std::string& table, const std::vector<std::string>& but);
     // Keys of [table] that are none of these are faults.
     void words(const std::string& table, const std::vector<std::string>& known);
 

@@ -5,6 +5,7 @@
 #include "core/text.h"
 #include "experiment/run.h"
 #include "sweep/memory_admission.h"
+#include "sweep/set_aside.h"
 #include "sweep/sweep_work.h"
 
 #include <sched.h>
@@ -171,6 +172,9 @@ void SweepWork::start(SweepUnit& unit) {
     unit.started = SweepClock::now();
     unit.culled_for.clear();
     try {
+        if (set_aside_remains(unit.run.dir, file_.out))
+            say(true, "set aside  {}: remains without a config.toml, now in {}", unit.name(),
+                (file_.out / ".old").string());
         make_folder(unit.run.dir);
         std::error_code none;
         const std::uintmax_t size = fs::file_size(unit.log(), none);

@@ -101,6 +101,24 @@ TEST_CASE("a sweep of typed settings is written as the file it stands for", "[cl
     CHECK_THAT(refused.out, contains_text("somebody wrote"));
 }
 
+TEST_CASE("status says that its file has changed", "[cli][sweep]") {
+    const Sweep s;
+    CHECK(s.sweep({"commands", s.file}).code == 0);
+    CHECK(s.sweep({"status", s.file}).out.find("has changed") == std::string::npos);
+    spill(s.file, slurp(s.file) + "[grid]\ntrain.lr = [1e-3, 2e-3]\n");
+    CHECK_THAT(s.sweep({"status", s.file}).out, contains_text("has changed since"));
+}
+
+TEST_CASE("plumb help sweep-file describes every table", "[cli][sweep]") {
+    const Outcome page = run_plumb({"help", "sweep-file"});
+    CHECK(page.code == 0);
+    for (const char* text : {"[sweep]", "[[variant]]", "[grid]", "[zip]", "[[when]]", "[[exclude]]",
+                             "[tune]", "[cull]", "[scale.gpu]", "looks", "match_by", "lock"})
+        CHECK_THAT(page.out, contains_text(text));
+    // The page is TOML with remarks beside it: its words are those that a file may have.
+    CHECK_THAT(run_plumb({"help"}).out, contains_text("sweep-file"));
+}
+
 TEST_CASE("what is typed wrongly for a sweep is told", "[cli][sweep]") {
     const Sweep s;
     const auto says = [&](const std::vector<std::string>& words, int code, const char* text) {
@@ -116,6 +134,7 @@ TEST_CASE("what is typed wrongly for a sweep is told", "[cli][sweep]") {
     says({"plan", s.file, "--set", "lr"}, 2, "expected key=value");
     says({"plan", s.file, "--scale", "gpu"}, 2, "there is no [scale.gpu]");
     says({"plan", s.file + "x"}, 4, "No such file");
+    says({"plan", s.file, "train.lr=1"}, 2, "--set KEY=VALUE");
     const Outcome no_out = run_plumb({"sweep", "plan", "mixer=standard"});
     CHECK(no_out.code == 2);
     CHECK_THAT(no_out.out, contains_text("--out DIR"));

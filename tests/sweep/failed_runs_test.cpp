@@ -1,6 +1,9 @@
 // Runs that fail: tried again, given up, or the end of the sweep.
 #include "catch.h"
+#include "core/files.h"
 #include "sweep/fake_program.h"
+#include "sweep/run_look.h"
+#include "sweep/set_aside.h"
 
 namespace fs = std::filesystem;
 using namespace plumb;
@@ -39,6 +42,34 @@ TEST_CASE("a run that keeps failing is given up, and the others go on", "[sweep]
     REQUIRE(r.last.failed.size() == 1);
     CHECK(r.last.failed[0].why == "cannot write");
     CHECK(r.last.failed[0].log == (plan.runs[1].dir / "log.txt").string());
+}
+
+TEST_CASE("a run that failed before it began is known by its log", "[sweep]") {
+    const TempFolder temp;
+    const SweepPlan plan = tiny_plan(temp / "sweep", 1);
+    const auto& dir = plan.runs[0].dir;
+    make_folder(dir);
+    CHECK(look_at_run(dir).word == RunWord::fresh);
+    spill(dir / "log.txt", "plumb: data.path=x has no train.bin\n");
+    CHECK(look_at_run(dir).word == RunWord::failed);
+    SweepPlan whole = plan;
+    whole.file.out = temp / "sweep";
+    CHECK(set_aside(whole, {"failed"}) == 1);
+    CHECK(look_at_run(dir).word == RunWord::fresh);
+    CHECK(std::filesystem::exists(temp / "sweep/.old/1" / dir.filename().string()));
+}
+
+TEST_CASE("what is left of a folder that was removed does not block its run", "[sweep]") {
+    const TempFolder temp;
+    SweepAtWork work;
+    SweepPlan plan = tiny_plan(temp / "sweep", 1);
+    const auto dir = plan.runs[0].dir;
+    make_folder(dir / "checkpoints");
+    spill(dir / "timing.json", "{}");
+    const SweepResult r = work.run(std::move(plan));
+    CHECK(r.outcome == SweepOutcome::all_done);
+    CHECK(work.count("set aside") == 1);
+    CHECK(std::filesystem::exists(temp / "sweep/.old/1" / dir.filename().string() / "timing.json"));
 }
 
 TEST_CASE("a diverged run is a result", "[sweep]") {

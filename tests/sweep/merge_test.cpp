@@ -55,6 +55,14 @@ TEST_CASE("one run with two results is told", "[sweep]") {
     CHECK_THAT(r.differ.front(), contains_text("1.4413 in "));
 }
 
+TEST_CASE("another sweep is not merged", "[sweep]") {
+    const MadeSweep sweep("");
+    machine(sweep, "a", "1");
+    pretend_done(machine(sweep, "b", "2").runs[0], 1);
+    CHECK_THROWS_AS(merge_sweeps(sweep.temp / "a", sweep.temp / "b"), UsageError);
+    CHECK(read_plan_file(sweep.temp / "a").size() == 2);
+}
+
 TEST_CASE("only folders of sweeps are merged, and not with themselves", "[sweep]") {
     const MadeSweep sweep("");
     machine(sweep, "a", "1");

@@ -111,7 +111,15 @@ TEST_CASE("faults of a sweep file that stand alone", "[sweep]") {
     CHECK_THAT(fault("[sweep]\nseeds = \"1..x\"\n"), contains_text("are not a list such as 1..5"));
     CHECK_THAT(fault("[sweep]\nseeds = [1, 1]\n"), contains_text("name one twice"));
     CHECK_THAT(fault("[sweep]\nmargin = -1\n"), contains_text("margin must be"));
-    CHECK_THROWS_AS(Written("[sweep]\nbase = \"none.toml\"\n").read(), IoError);
+    CHECK_THAT(fault("[sweep]\nbase = \"none.toml\"\nmargin = -1\n"),
+               contains_text("blocks.toml:2: base = \"none.toml\": there is no"));
+    CHECK_THAT(fault("[[variant]]\nname = \"a\"\nmixer.name = \"hypr\"\n"),
+               contains_text("blocks.toml:3: "));
+    CHECK_THAT(fault("[[variant]]\nname = \"a\"\nmixer.name = \"hypr\"\n"),
+               contains_text("did you mean 'hyper'?"));
+    const std::string tune = fault(with("[tune]\ntrain.lr = [1e-3, \"x\"]\n"));
+    CHECK_THAT(tune, contains_text("train.lr"));
+    CHECK(tune.find("needs a key") == std::string::npos);
     CHECK_THAT(fault("[sweep]\nscale = \"gpu\"\n"), contains_text("there is no [scale.gpu]"));
     CHECK_THAT(fault("[sweep]\nlock = \"none\"\n"), contains_text("lock"));
 }

@@ -69,6 +69,11 @@ TEST_CASE("what no run can be is told of all runs before anything is made", "[sw
         "[[variant]]\nname = \"wide\"\nmodel.width = 15\n");
     CHECK_THAT(sweep.fault(), contains_text("mixer.streams is an option of hyper, mhc"));
     CHECK_FALSE(std::filesystem::exists(sweep.out));
+    const MadeSweep odd("[[variant]]\nname = \"standard\"\n[grid]\nmodel.heads = [2, 3, 5]\n");
+    CHECK_THAT(odd.fault(), contains_text("q.toml: standard heads=3: "));
+    CHECK_THAT(odd.fault(), contains_text("q.toml: standard heads=5: "));
+    spill(odd.temp / "base.toml", "");
+    CHECK_THAT(odd.fault(), contains_text("no data to train on"));
     const MadeSweep nothing("[[variant]]\nname = \"a\"\n[[exclude]]\nmodel.layers = 2\n");
     CHECK_THAT(nothing.fault(), contains_text("everything is excluded"));
 }
@@ -113,6 +118,16 @@ TEST_CASE("a planner that was killed amid a line leaves a plan that goes on", "[
     }
     spill(sweep.out / "plan.jsonl", whole.substr(whole.find('\n') + 1));
     CHECK_THROWS_AS(sweep.written(), IoError);  // a line was taken out
+}
+
+TEST_CASE("another sweep in the folder, and a sweep that compares nothing, are told", "[sweep]") {
+    const MadeSweep sweep(std::string("seeds = \"1..2\"\n") + kTwoVariants);
+    CHECK(sweep.written().warnings.empty());
+    sweep.write(std::string("seeds = \"7..8\"\n") + kTwoVariants);
+    REQUIRE(sweep.plan().warnings.size() == 1);
+    CHECK_THAT(sweep.plan().warnings[0], contains_text("none is of this file"));
+    const MadeSweep alone("[[variant]]\nname = \"a\"\n[grid]\ntrain.lr = [1e-3, 2e-3]\n");
+    CHECK_THAT(alone.plan().notes.back(), contains_text("nothing is compared"));
 }
 
 TEST_CASE("the folder of a sweep stands for itself", "[sweep]") {
