@@ -16,8 +16,8 @@ the pages of results. `python -m plumb COMMAND` is what `plumb compare` and `plu
 
 
 def load(where):
-    """Runs (reading/runs.py) of a sweep's folder, a folder of runs, a run, a glob, or a list of
-    these. Summaries are read now, logs when they are asked for.
+    """Runs (reading/runs.py) of a sweep's folder or file, a folder of runs, a run, a glob, or a
+    list of these. Summaries are read now, logs when they are asked for.
     """
     from .reading.runs import load
 

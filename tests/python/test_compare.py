@@ -269,6 +269,23 @@ class Verdicts(Scratch):
         self.assertEqual(found.rows[1].verdict, "exploratory")
         self.assertIn("seeds were added after results were seen", " ".join(found.warnings))
 
+    def test_the_plan_of_looks_is_said_as_a_plan(self):
+        losses = {"base": self.BASE, "v": self.BASE}
+        for looks, said in (
+            ([5], "; one planned look, at 5 seeds; "),
+            ([3, 5], "; planned looks at 3 and 5 seeds; "),
+            ([2, 3, 5], "; planned looks at 2, 3 and 5 seeds; "),
+        ):
+            self.assertIn(said, self.compared(losses, looks=looks).headline)
+
+    def test_pooled_is_shown_where_it_is_another_interval(self):
+        base, v, w = [1.40, 1.42, 1.41], [1.39, 1.40, 1.41], [1.38, 1.41, 1.37]
+        for pool in (False, True):
+            two = self.compared({"base": base, "v": v}, {"pool": pool})
+            self.assertTrue(math.isfinite(two.rows[1].pool_low))
+            self.assertNotIn("(pooled)", two.text(200))
+            self.assertIn("(pooled)", self.compared({"base": base, "v": v, "w": w}).text(200))
+
     def test_fewer_than_three_pairs_no_p_no_verdict(self):
         row = self.rows({"base": [1.0, 1.1], "v": [0.5, 0.61]})["v"]
         self.assertTrue(math.isnan(row.p) and math.isnan(row.p_adjusted))

@@ -133,12 +133,40 @@ class Forms(Scratch):
         self.assertIn("variant        n", call(folder, "--width", 200)[1])
 
     def test_many_left_out_are_not_a_page(self):
-        s = sweeps.Sweep(self.dir / "many", ["base"], range(1, 51))
+        """Of one reason, orphans, folders that no plan has: each is a line with its count."""
+        s = sweeps.Sweep(self.dir / "many", ["base", "v"], range(1, 51))
         for seed in range(1, 51):
             s.add("base", seed, RUNNING)
+        for seed in (1, 2, 3):
+            s.add("v", seed, sweeps.ABSENT)
+            s.add("base", seed, 1.0, {"train.lr": 1}, current=False)
+        s.add("v", 4, sweeps.ABSENT)
+        s.add("base", 9, 1.0, stage="tune", current=False)
+        s.add("v", 5, DIVERGED)
         folder = s.write()
-        self.assertIn("left out: 38 more", call(folder)[1])
-        self.assertEqual(len(json.loads(call(folder, "--json")[1])["left_out"]), 50)
+        sweeps.write_run(folder / "stray", 1.0, 1)
+        wanted = [
+            "4 runs that the sweep file no longer stands for (--all shows 3)",
+            "1 run that plan.jsonl does not have: stray",
+            "50 unfinished: base (50)",
+            "4 not started: v (4)",
+        ]
+        for form in ((), ("--markdown",)):
+            out = call(folder, *form)[1].replace("\\", "")
+            said = [x.split("left out: ")[1] for x in out.splitlines() if "left out: " in x]
+            self.assertEqual(said, wanted)
+        self.assertEqual(len(json.loads(call(folder, "--json")[1])["left_out"]), 59)
+
+    def test_few_left_out_are_named_and_many_unlike_ones_counted(self):
+        s = sweeps.Sweep(self.dir / "unlike", ["base"], range(1, 21))
+        for seed in range(1, 21):
+            entry = s.add("base", seed, 1.0)
+            (s.folder / entry["dir"] / "summary.json").write_text("{" if seed > 3 else "{}")
+        _, out, _ = call(s.write(), "--width", 400)
+        said = [x.split("left out: ")[1] for x in out.splitlines() if "left out: " in x]
+        self.assertEqual(len(said), 13)
+        self.assertIn("8 more (--json lists them)", said)
+        self.assertEqual(sum(x.startswith("base-s") for x in said), 12)
 
     def test_small_differences_keep_their_digits(self):
         s = sweeps.Sweep(self.dir / "tiny", ["base", "v"], range(1, 4))
@@ -268,6 +296,31 @@ class Command(Scratch):
         self.assertEqual(code, 0)
         self.assertIn("baseline standard", out)
         self.assertRegex(out, r"mhc +3 .*better")
+
+    def test_a_sweep_file_stands_for_its_folder(self):
+        folder = self.sweep("runs/s")
+        (self.dir / "s.toml").write_text("[grid]\nmixer = ['a']\n")
+        (self.dir / "own.toml").write_text("[sweep]\nout = 'runs/s'\n")
+        (self.dir / "later name.toml").write_text("[sweep]\n")
+        (self.dir / "big.toml").write_text("[sweep]\n[scale.cpu]\n[scale.gpu]\n")
+        self.sweep("runs/big-gpu")
+        (self.dir / "plain.toml").write_text("[model]\nlayers = 2\n")
+        (self.dir / "broken.toml").write_text("[")
+        (folder / "sweep.toml").write_text("[sweep]\nout = 'elsewhere'\n")
+        wanted = call(folder)[1]
+        with contextlib.chdir(self.dir):
+            for file in ("s.toml", "own.toml", "runs/s/sweep.toml"):
+                self.assertEqual(call(file), (0, wanted, ""))
+            for file, said in (
+                ("later name.toml", "type: plumb sweep run 'later name.toml'\n"),
+                ("big.toml", "runs/big has no runs of big.toml yet; give runs/big-gpu\n"),
+                ("plain.toml", "is no sweep file"),
+                ("broken.toml", "is not TOML"),
+                ("absent.toml", "no file absent.toml"),
+            ):
+                code, _, err = call(file)
+                self.assertEqual((code, err.count("\n")), (4, 1))
+                self.assertIn(said, err)
 
     def test_interrupted(self):
         with (

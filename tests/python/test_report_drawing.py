@@ -72,6 +72,16 @@ class Drawing(unittest.TestCase):
         self.assertLessEqual({0, 1234, 4321, 4999}, set(kept))
         self.assertEqual(charts.thinned([1.0] * 7), list(range(7)))
 
+    def test_no_tick_between_two_blocks(self):
+        chart = charts.Chart("c", "transformer block", "y", "told", half=True)
+        for x in ([1, 2, 3], [1, 2], [1, 2, 3, 4, 5, 6], [3]):
+            drawn = charts.lines(chart, [charts.Series("a", "s0", x, [float(v) for v in x])])
+            ticks = re.findall(r'text-anchor="middle">([^<]+)</text>', drawn)
+            ticks = [float(t) for t in ticks if t != "transformer block"]
+            self.assertTrue(ticks and set(ticks) <= set(x), ticks)
+        half = charts.lines(chart, [charts.Series("a", "s0", [1, 1.5, 2], [1.0, 2.0, 3.0])])
+        self.assertIn(">1.5</text>", half)
+
     def test_ticks_are_round_and_inside(self):
         self.assertEqual(svg.linear_ticks(0.0, 1.0, 5), [0, 0.2, 0.4, 0.6, 0.8, 1.0])
         self.assertEqual(svg.log_ticks(0.9, 120, 4), [1, 3, 10, 30, 100])

@@ -79,6 +79,42 @@ class Few(PageTest):
         self.says(text, "<h1>Is <code>it</code> so?</h1>")
         self.says(text, '<p class="lead">No: 3 &lt; 4.</p>')
 
+    def test_orphans_are_not_counted_as_unfinished(self):
+        folder = self.dir / "runs"
+        folder.mkdir()
+        sweep = report_runs.sweep_of_sizes(folder, {"standard": "standard"}, (2, 4), (1e-3,), (1,))
+        gone = [x["id"] for x in sweep.plan if x["point"]["model.layers"] == 4]
+        sweep.says["current"] = [x for x in sweep.says["current"] if x not in gone]
+        sweep.write()
+        text = self.report()
+        self.says(text, "1 of 1 runs done · 1 of other settings (orphans) left alone")
+        self.silent(text, "not finished")
+
+    def test_own_text_is_said_in_words_in_reproduce(self):
+        notes = self.dir / "my notes"
+        notes.mkdir()
+        meta = {"name": "x", "tokenizer": "char", "train_tokens": 90, "sha256": {"text": "beef"}}
+        (notes / "meta.json").write_text(json.dumps(meta))
+        made = ("essays", notes), ("a b", "gone/x"), ("kjv", "data/kjv"), ("token files", "data/gpt")
+        for seed, (name, path) in enumerate(made, 1):
+            path = Path(path)
+            run = self.dir / "runs" / path.name
+            settings = {"data.path": json.dumps(str(path))}
+            synthetic.make_run(run, "mhc", seed, n=4, steps=100, settings=settings)
+            text = f"{path} ({name}), 9,000 train + 1,000 val, byte tokens, vocabulary 256"
+            manifest = {"data": {"description": text, "fingerprint": "f00d"}}
+            (run / "manifest.json").write_text(json.dumps(manifest))
+        self.report()
+        text = (self.dir / "out/REPRODUCE.md").read_text()
+        own = f"plumb data prepare FILE... --tokenizer char --out '{notes}'"
+        self.says(text, f"    # first, with your own text for FILE: {own}\n")
+        self.says(text, "FILE: plumb data prepare FILE... --tokenizer byte --out gone/x\n")
+        self.says(text, "    plumb data prepare kjv --out data/kjv\n")
+        self.says(text, "    # first put the token files of data/gpt there again\n")
+        self.says(text, "(essays), 9,000 train + 1,000 val, byte tokens, vocabulary 256. It was made")
+        self.says(text, "it must print data.sha256: beef.")
+        self.says(text, "the data fingerprint in manifest.json of a new run is the one below.")
+
     def test_runs_without_probes(self):
         for mixer in ("standard", "mhc"):
             synthetic.make_run(self.dir / f"runs/{mixer}", mixer, 1, n=0, steps=100, probe_every=0)
@@ -158,7 +194,7 @@ class Limits(Made):
 
     def test_failed_runs_are_cut(self):
         text = self.page("sweep", records, "MOST_FAILURES", 1)
-        self.says(text, "1 of 2; plumb compare names all.")
+        self.says(text, "1 of 2; plumb compare --json names all.")
         table = re.search(r'id="failures-table".*?</table>', text, re.S)[0]
         self.assertEqual(table.count("<tr>"), 2)  # with the heading
 

@@ -187,6 +187,40 @@ class Sweeps(Scratch):
         self.assertEqual(aside["base-s4-3"][1], "not started")
         self.assertIn("summary.json is not JSON", aside["v-s4-7"][1])
 
+    def test_a_run_that_failed_before_its_first_write_says_its_last_line(self):
+        s = self.sweep()
+        s.add("base", 1, 1.0)
+        for seed, log in ((2, "loading\nplumb train: no \x1b[31mdata\n\n"), (3, ""), (4, None)):
+            path = s.folder / s.add("base", seed, sweeps.ABSENT)["dir"]
+            (path / "checkpoints").mkdir(parents=True)
+            if log is not None:
+                (path / "log.txt").write_text(log)
+        found = plumb.load(s.write())
+        aside = [(r.seed, r.status, why) for r, why in found.left_out]
+        began = "failed before it began: "
+        self.assertEqual(aside, [
+            (2, "unfinished", began + r"plumb train: no \x1b[31mdata"),
+            (3, "unfinished", began + "it printed nothing"),
+            (4, "unfinished", began + "it printed nothing"),
+        ])  # fmt: skip
+
+    def test_a_run_that_lost_its_summary_says_how_to_run_it_again(self):
+        s = self.sweep()
+        for seed in (1, 2, 3):
+            s.add("base", seed, 1.0)
+        one, two, three = (s.folder / entry["dir"] / "summary.json" for entry in s.plan)
+        one.unlink()
+        two.write_text("{")
+        three.write_text('{"seed": "x"}')
+        found = plumb.load(s.write())
+        file = s.folder / "sweep.toml"
+        for (run, why), said in zip(found.left_out, ("is gone", "not JSON", "damaged number")):
+            self.assertEqual(run.status, "damaged")
+            self.assertIn(said, why)
+            self.assertTrue(why.endswith(f"; type: plumb sweep run {file} --rerun {run.id}"), why)
+            self.assertNotIn("restore", why)
+        self.assertEqual(len(found.left_out), 3)
+
     def test_figures_take_what_the_sweep_file_stands_for(self):
         """Not the first stage, which differs from the second in its seeds alone; nor orphans."""
         s = self.sweep(

@@ -28,8 +28,12 @@ def arguments(argv, prog):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("runs", nargs="+", metavar="DIR", help="a sweep's folder, a folder of runs, runs, a glob")
-    add("--baseline", metavar="NAME", help="variant the others are compared with")
+    add("runs", nargs="+", metavar="DIR", help="a sweep's folder or file, a folder of runs, runs, a glob")
+    add(
+        "--baseline",
+        metavar="NAME",
+        help="variant the others are compared with, or a row: its label, or settings (lr=0.005)",
+    )
     add(
         "--metric",
         metavar="NAME,...",

@@ -64,6 +64,17 @@ def minus(comparison):
     return printable(bases.pop()) if len(bases) == 1 else "baseline"
 
 
+def pools(row):
+    """Whether the pooled interval is another one: of one pair of arms it is the paired one."""
+    alike = math.isclose(row.pool_low, row.low, rel_tol=1e-6)
+    alike = alike and math.isclose(row.pool_high, row.high, rel_tol=1e-6)
+    return math.isfinite(row.pool_low) and not alike
+
+
+def pooled(row, digits):
+    return between(row.pool_low, row.pool_high, digits).strip() if pools(row) else "-"
+
+
 def columns(comparison):
     """[(title, whether it stands left, row -> text)]"""
     q = comparison.question
@@ -81,11 +92,8 @@ def columns(comparison):
             lambda r: signed(r.difference, d) + between(r.low, r.high, d),
         ),
     ]
-    few = any(2 <= r.n_pairs <= 4 and math.isfinite(r.pool_low) for r in rows)
-    if comparison.pool or few:
-        found.append(
-            ("(pooled)", False, lambda r: between(r.pool_low, r.pool_high, d).strip() or "-")
-        )
+    if any(pools(r) and (comparison.pool or 2 <= r.n_pairs <= 4) for r in rows):
+        found.append(("(pooled)", False, lambda r: pooled(r, d)))
     found += [
         ("q (BH)" if q.exploratory else "p (Holm)", False, lambda r: p_text(r.p_adjusted)),
         ("verdict", True, lambda r: r.verdict_text),

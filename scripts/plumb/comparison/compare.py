@@ -7,6 +7,7 @@ import numpy as np
 
 from ..reading.files import UsageError, printable
 from ..reading.runs import Cell, Runs, load, point_words
+from . import baseline as baselines
 from . import curves, formats, provenance, scaling, text, tuning
 from . import rows as tables
 from .question import AT_UNITS, Question, ask
@@ -29,7 +30,8 @@ class Comparison:
     warnings: list = field(default_factory=list)
     notes: list = field(default_factory=list)
     mixed: list = field(default_factory=list)  # warnings that --strict does not let pass
-    left_out: list = field(default_factory=list)
+    left_out: list = field(default_factory=list)  # a line a run
+    left_out_told: list = field(default_factory=list)  # the same in few lines
     family: str = "baseline"
     pool: bool = False
 
@@ -97,11 +99,18 @@ def headline(question, rows, looks):
     if question.margin:
         parts.append(f"margin {question.margin:g}")
     if looks:
-        parts.append(
-            f"{len(looks)} look{'s' if len(looks) > 1 else ''} ({', '.join(map(str, looks))})"
-        )
+        parts.append(planned_looks(looks))
     parts.append(f"{100 * question.level:.3g} % intervals")
     return "; ".join(parts)
+
+
+def planned_looks(looks):
+    """`one planned look, at 5 seeds`: what was declared, not how often anyone looked."""
+    *first, last = map(str, looks)
+    seeds = f"{last} seed" + ("" if looks == (1,) else "s")
+    if not first:
+        return f"one planned look, at {seeds}"
+    return f"planned looks at {', '.join(first)} and {seeds}"
 
 
 def warnings_of(runs, question, rows, problems, tuned):
@@ -124,22 +133,8 @@ def warnings_of(runs, question, rows, problems, tuned):
     if dead:
         found.append(f"diverged runs are counted, never scored: {provenance.listed(dead)}")
     found += tuning.edge_warnings(tuned)
-    if any(r.baseline is None and not r.is_baseline for r in rows) and not any(
-        r.is_baseline for r in rows
-    ):
-        labels = provenance.listed([r.label for r in rows])
-        found.append(
-            f"no baseline '{question.baseline}' here; --baseline NAME takes one of: {labels}"
-        )
+    found += baselines.warnings(runs, rows, question)
     return [printable(w) for w in found + provenance.sweep_warnings(runs.sweep)]
-
-
-def check_baseline(runs, question, asked):
-    names = {c.label for c in runs.cells} | {c.variant for c in runs.cells}
-    names |= {r.mixer for r in runs} if not runs.sweep else set()
-    if asked and asked not in names:
-        known = ", ".join(dict.fromkeys(c.variant for c in runs.cells))
-        raise UsageError(printable(f"--baseline {asked} is no variant here; there are: {known}"))
 
 
 def check_values(rows, question):
@@ -189,8 +184,8 @@ def compare(
 ):
     """Compares every variant with the baseline.
 
-    runs: what plumb.load gave, or a path. baseline: name of a variant, or the label of a row.
-    metric, margin, looks: else what the sweep file declares (of folders: final_val_loss, none, one
+    runs: what plumb.load gave, or a path. baseline: name of a variant, the label of a row,
+    or settings that one row alone has ("lr=0.005"). metric, margin, looks: else what the sweep file declares (of folders: final_val_loss, none, one
     look); metrics after a first one and a comma are exploratory. by: keys of the grid that rows
     keep apart; over the others a row is the mean over points. at: "tokens=N" | "time=SECONDS" |
     "flops=N", the curve there. family: "baseline", or "all" for one table-wide correction. to_loss:
@@ -198,8 +193,7 @@ def compare(
     """
     runs = runs if isinstance(runs, Runs) else load(runs)
     metric, *further = metric.split(",") if metric else [None]
-    question = ask(runs, baseline, metric, margin, looks, at)
-    check_baseline(runs, question, baseline)
+    question = ask(runs, baselines.baseline_named(runs, baseline), metric, margin, looks, at)
     check_keys(runs, by or ())
     cells = runs.cells + (orphans(runs) if everything else [])
     with np.errstate(all="ignore"):  # of numbers at the end of all numbers
@@ -213,7 +207,7 @@ def compare(
         found.secondary = secondary_rows(cells, further, question, runs, family)
         merged = tables.over_points(rows, question, tuple(by or ()))
     if len(merged) < len(rows):
-        found.overall = merged
+        found.overall = merged if any(r.baseline for r in merged) else []
         if by is not None:
             found.rows, found.overall = merged, []
     describe(found, runs, rows, problems)
@@ -237,3 +231,4 @@ def describe(found, runs, rows, problems):
     if question.exploratory:
         found.notes.append(f"{question.name} is not the declared outcome: exploratory, BH q for p")
     found.left_out = provenance.left_out(runs)
+    found.left_out_told = provenance.left_out_told(runs)

@@ -98,7 +98,7 @@ def markdown(c):
     below += (
         explanations(c) + [f"warning: {w}" for w in c.warnings] + [f"note: {n}" for n in c.notes]
     )
-    below += [f"left out: {line}" for line in c.left_out]
+    below += [f"left out: {line}" for line in c.left_out_told]
     tail = "".join(f"- {in_markdown(line)}\n" for line in below if line)
     return "\n\n".join(above) + f"\n\n{body}\n\n{tail}"
 

@@ -1,6 +1,7 @@
 """Who made the runs, what was matched between variants, what was left out, and what that means."""
 
 import math
+import re
 from collections import Counter
 
 from ..reading.files import printable
@@ -108,6 +109,51 @@ def pairing(rows):
 def left_out(runs):
     """A line for every run that no statistic takes, and why."""
     return [printable(f"{r.path.name}: {why}") for r, why in runs.left_out]
+
+
+FEW = 3  # runs left out for one reason that have a line each
+MOST_LEFT_OUT = 12  # lines
+
+
+def left_out_told(runs):
+    """The same for a reader, who has a few lines for it: orphans in one, and more than FEW of one
+    reason in one. Every run is in a count.
+    """
+    lines, groups = orphans_told([r for r, _ in runs.left_out if r.status == "orphan"]), {}
+    for run, why in runs.left_out:
+        if run.status != "orphan":
+            groups.setdefault(re.split("[,:]", why)[0], []).append((run, why))
+    single = []
+    for reason, members in groups.items():
+        if len(members) > FEW:
+            names = Counter(run.variant for run, _ in members if run.variant)
+            of = listed([f"{name} ({n})" for name, n in names.items()])
+            lines.append(printable(f"{len(members)} {reason}" + (f": {of}" if of else "")))
+        else:
+            single += [printable(f"{run.path.name}: {why}") for run, why in members]
+    room = max(FEW, MOST_LEFT_OUT - len(lines))
+    more = [f"{len(single) - room} more (--json lists them)"] if len(single) > room else []
+    return single[:room] + lines + more
+
+
+def orphans_told(orphans):
+    """A line of those that were planned once, a line of those that never were."""
+    planned = [r for r in orphans if r.plan]
+    strays = [r.path.name for r in orphans if not r.plan]
+    lines = []
+    if planned:
+        main = sum(r.stage == "main" for r in planned)  # what --all compares
+        shown = "them" if main == len(planned) else str(main)
+        words = f"{counted_runs(len(planned))} that the sweep file no longer stands for"
+        lines.append(words + (f" (--all shows {shown})" if main else ""))
+    if strays:
+        words = f"{counted_runs(len(strays))} that plan.jsonl does not have: {listed(strays)}"
+        lines.append(printable(words))
+    return lines
+
+
+def counted_runs(n):
+    return f"{n} run{'s' if n != 1 else ''}"
 
 
 def sweep_warnings(sweep):

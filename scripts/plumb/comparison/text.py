@@ -7,8 +7,6 @@ from ..reading.files import printable
 from ..reading.runs import point_words
 from .columns import between, explanations, number, p_text, signed, table, with_half
 
-MOST_LEFT_OUT = 12
-
 
 def grid(titles, lefts, rows):
     """Lines of a table."""
@@ -173,14 +171,6 @@ def secondary_lines(c, width):
     return ["", *fitted(titles, [True, False, False, False], rows, width)]
 
 
-def left_out_lines(c, width):
-    shown = c.left_out[:MOST_LEFT_OUT]
-    lines = [line for entry in shown for line in paragraph("left out: ", entry, width)]
-    if len(c.left_out) > len(shown):
-        lines.append(f"left out: {len(c.left_out) - len(shown)} more (--json lists them)")
-    return lines
-
-
 def text(c, width=80):
     lines = paragraph("", c.hypothesis, width) if c.hypothesis else []
     lines += paragraph("", c.headline, width)
@@ -195,5 +185,5 @@ def text(c, width=80):
         lines += part(c, width)
     tail = [line for w in c.warnings for line in paragraph("warning: ", w, width)]
     tail += [line for n in c.notes for line in paragraph("note: ", n, width)]
-    tail += left_out_lines(c, width)
+    tail += [line for x in c.left_out_told for line in paragraph("left out: ", x, width)]
     return "\n".join(lines + ([""] + tail if tail else []))

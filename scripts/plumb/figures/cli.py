@@ -129,13 +129,14 @@ def read(options, say):
     from ..comparison.compare import compare
     from ..reading import files, groups, runs, sweep
 
-    if len(options.runs) == 1 and sweep.is_sweep(Path(options.runs[0])):
-        found = runs.load(options.runs[0], say)
+    folders = runs.folders_of(options.runs)
+    if len(folders) == 1 and sweep.is_sweep(folders[0]):
+        found = runs.load(folders, say)
         rows = compare(found, baseline=options.baseline).rows
         baselines = {row.label: row.baseline for row in rows if row.baseline}
         return found.experiment(baselines, options.title)
     baseline = options.baseline or "standard"
-    experiment = groups.load(options.runs, baseline, options.title, say)
+    experiment = groups.load(folders, baseline, options.title, say)
     if options.baseline and not experiment.has(baseline):
         raise files.UsageError(
             f"--baseline {baseline} is no variant here; there are: "

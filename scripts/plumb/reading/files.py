@@ -74,14 +74,17 @@ def read_text(path):
         raise bad(path, f"is not UTF-8 text (byte {e.start})") from e
 
 
+RESTORE = "restore it, or move it away to use config.toml"
+
+
 def read_json(path):
     """The object that a JSON file holds."""
     try:
         found = json.loads(read_text(path))
     except (ValueError, RecursionError) as e:
-        raise bad(path, f"is not JSON ({e}); restore it, or move it away to use config.toml") from e
+        raise bad(path, f"is not JSON ({e}); {RESTORE}") from e
     if not isinstance(found, dict):
-        raise bad(path, "is not a JSON object; restore it, or move it away to use config.toml")
+        raise bad(path, f"is not a JSON object; {RESTORE}")
     return found
 
 

@@ -278,6 +278,9 @@ def last_probe(run):
     return last_record(run.path / "depth.jsonl").get("step")
 
 
+NO_SUMMARY = "finished, but its summary.json is gone"
+
+
 def judge(run):
     """(status, why): a finished run says so, and its logs reach the step of its summary."""
     words = f"{run.summary.get('status', '')} "
@@ -286,6 +289,8 @@ def judge(run):
     words = words.lower()
     if "diverge" in words:
         return "diverged", f"diverged by step {last_step(run)}"
+    if not run.summary and words.split() == ["done"]:
+        return "damaged", NO_SUMMARY
     if not run.summary or any(
         w in words for w in ("running", "interrupt", "unfinished", "stopped", "failed")
     ):

@@ -7,6 +7,7 @@ the runs' settings. Either way the runs fall into cells, one variant at one poin
 import glob
 import math
 import os
+import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -14,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import groups, measures
-from .files import InputError, UsageError, printable
+from .files import RESTORE, InputError, UsageError, printable
 from .frames import frame
-from .run import Run, find_runs, open_run, try_load
-from .sweep import is_sweep, read_sweep
+from .run import NO_SUMMARY, Run, find_runs, open_run, try_load
+from .sweep import folder_of_file, is_sweep, read_sweep
 
 # Set aside: no statistic takes runs of these, and each is named.
 ASIDE = ("orphan", "outdated", "culled", "unfinished", "damaged")
@@ -202,10 +203,12 @@ def mark_other_depths(runs):
 
 
 def folders_of(where):
-    """Folders that a path, a glob, or a list of these stands for."""
+    """Folders that a path, a glob, a sweep file, or a list of these stands for."""
     if not isinstance(where, (str, os.PathLike)):
         return list(dict.fromkeys(f for one in where for f in folders_of(one)))
     path = Path(where)
+    if path.suffix == ".toml" and not path.is_dir() and "*" not in str(where):
+        return [folder_of_file(path)]
     if path.is_dir() or not any(c in str(where) for c in "*?["):
         return [path]
     found = [Path(p) for p in sorted(glob.glob(str(where), recursive=True)) if Path(p).is_dir()]
@@ -225,8 +228,8 @@ def watched(items, say):
 
 
 def load(where, say=lambda line: None):
-    """Runs of a sweep's folder, a folder of runs, a run, a glob or a list of these. say: told what
-    is done. Throws InputError.
+    """Runs of a sweep's folder or file, a folder of runs, a run, a glob or a list of these. say:
+    told what is done. Throws InputError.
     """
     folders = folders_of(where)
     if not folders:
@@ -288,16 +291,40 @@ def check_seeds(cell):
             )
 
 
+WRITTEN = ("config.toml", "summary.json", "metrics.jsonl")  # by a run that began
+
+
+def never_began(path, seed):
+    """A run that failed before its first write: its folder has its log, or empty folders."""
+    try:
+        said = Run(path, "", seed).log_tail(1)
+    except InputError as e:
+        said = [str(e)]
+    why = f"failed before it began: {said[0] if said else 'it printed nothing'}"
+    return Run(path, "", seed, "unfinished", why)
+
+
+def say_rerun(sweep, run):
+    """What gives back a run that ended and whose summary.json is gone or damaged."""
+    if run.why.startswith(str(run.path / "summary.json")) or run.why == NO_SUMMARY:
+        file = shlex.quote(str(sweep.path / "sweep.toml"))
+        why = run.why.removesuffix(f"; {RESTORE}")
+        run.why = f"{why}; type: plumb sweep run {file} --rerun {run.id}"
+
+
 def open_planned(sweep, entry):
     path = sweep.path / entry["dir"]
-    if path.is_dir():
+    if any((path / name).exists() for name in WRITTEN):
         run = try_load(path, open_run)
+    elif path.is_dir():
+        run = never_began(path, entry["seed"])
     else:
         run = Run(path, "", entry["seed"], "unfinished", "not started")
     run.id, run.plan, run.seed = entry["id"], entry, entry["seed"]
     run.variant, run.stage = entry["variant"], entry.get("stage", "main")
     run.point = {k: v for k, v in entry.get("point", {}).items() if k not in sweep.tuned}
     mark_culled(run)
+    say_rerun(sweep, run)
     return run
 
 

@@ -5,8 +5,9 @@ plan.jsonl has a line for every run that was ever planned.
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 
-from .files import InputError, bad, printable, read_bytes, read_json
+from .files import InputError, bad, printable, read_bytes, read_json, read_toml
 
 
 @dataclass
@@ -73,6 +74,28 @@ MAY_BE_NULL = ("tune", "cull", "numerics")
 
 def is_sweep(path):
     return (path / "sweep.json").is_file()
+
+
+def folder_of_file(file):
+    """The folder of a sweep file, which `plumb sweep run` writes: [sweep] out, else runs/NAME, seen
+    from the current folder; of the copy in a sweep's folder, that folder. Throws InputError.
+    """
+    if not file.is_file():
+        raise InputError(printable(f"no file {file}; give a sweep file, or a folder of runs"))
+    says = read_toml(file)
+    if not {"sweep", "grid", "zip", "variant", "tune"} & set(says):
+        raise bad(file, "is no sweep file (plumb help sweep-file); give a folder of runs")
+    table = says.get("sweep")
+    out = table.get("out") if isinstance(table, dict) else None
+    folder = Path(out if isinstance(out, str) and out else f"runs/{file.stem}")
+    if file.name == "sweep.toml" and (file.parent / "plan.jsonl").exists():
+        folder = file.parent
+    if not is_sweep(folder):
+        scales = says.get("scale") if isinstance(says.get("scale"), dict) else {}
+        there = [f"{folder}-{s}" for s in scales if is_sweep(Path(f"{folder}-{s}"))]
+        todo = f"give {' or '.join(there)}" if there else f"type: plumb sweep run {quote(str(file))}"
+        raise InputError(printable(f"{folder} has no runs of {file} yet; {todo}"))
+    return folder
 
 
 def misfit(value, form, where):

@@ -5,6 +5,7 @@ what was held equal.
 import math
 import statistics
 
+from ..comparison.baseline import only_baseline
 from ..comparison.columns import amount
 from ..reading.files import Skip
 from .charts import swatch
@@ -27,15 +28,20 @@ VERDICT_CSS = {"better": "good", "worse": "bad", "not resolved": "open", "too fe
 
 
 def counts(m):
-    """`35 of 37 runs done · 1 diverged · 1 not finished`."""
-    every = [run for run in m.runs.all if run.stage == "main"]
+    """`35 of 37 runs done · 1 diverged · 1 not finished · 2 of other settings (orphans) left alone`:
+    of 37 that the sweep file stands for now.
+    """
+    planned = [run for run in m.runs.all if run.stage == "main"]
+    every = [run for run in planned if run.status != "orphan"]
     done = sum(run.status == "finished" for run in every)
     words = [f"{done} of {len(every)} runs done"]
     for name, status in (("diverged", "diverged"), ("stopped early", "culled")):
         n = sum(run.status == status for run in every)
         words += [f"{n} {name}"] if n else []
     n = sum(run.status not in ("finished", "diverged", "culled") for run in every)
-    return " · ".join(words + ([f"{n} not finished"] if n else []))
+    words += [f"{n} not finished"] if n else []
+    n = len(planned) - len(every)
+    return " · ".join(words + ([f"{n} of other settings (orphans) left alone"] if n else []))
 
 
 def header(m):
@@ -97,6 +103,8 @@ def alone(m, rows):
     """Of a sweep in which nothing is compared, over learning rates of one variant say."""
     c = m.comparison
     said = f"No variant shares a seed with the baseline {c.baseline}: nothing is compared."
+    if only_baseline(rows, c.question):
+        said = f"All are the baseline {c.baseline}: nothing is compared."
     if not rows:
         return said
     rows = sorted(rows, key=lambda r: r.mean if c.question.less_is_better else -r.mean)

@@ -136,7 +136,9 @@ def draw(chart, series, w, h, labelled):
     values += [0.0] if chart.zero else []
     y = Scale(*chart.y_range, kind=chart.kind, knee=chart.knee) if chart.y_range else None
     y = y or Scale.around(values, chart.kind, chart.knee)
-    x = Scale.around([v for s in series for v in s.x], chart.x_kind, pad=0.0)
+    at = [v for s in series for v in s.x]
+    x = Scale.around(at, chart.x_kind, pad=0.0)
+    x.whole = all(float(v).is_integer() for v in at)  # blocks, sublayers, steps
     n_y = 5 if w > NARROW else 4
     room = label_room(series, w) if labelled else 0
     frame = Frame(w, h, svg.left_room(y, n_y), w - (room or 14), 30, h - 46)

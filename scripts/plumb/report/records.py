@@ -4,8 +4,9 @@ the same as REPRODUCE.md.
 
 import re
 import shlex
+from pathlib import Path
 
-from ..reading.files import Skip, printable
+from ..reading.files import InputError, Skip, printable, read_json
 from ..reading.groups import SEEDS, trains
 from .answer import sentence
 from .charts import swatch
@@ -41,7 +42,7 @@ def failures(m):
     if absent:
         caption += f" {absent} more have not started."
     if len(every) > MOST_FAILURES:
-        caption += f" {MOST_FAILURES} of {len(every)}; plumb compare names all."
+        caption += f" {MOST_FAILURES} of {len(every)}; plumb compare --json names all."
     if not rows:
         return f'<p class="note">{absent} runs have not started.</p>'
     return table("failures-table", caption, head, rows, (), (2,))
@@ -189,15 +190,64 @@ def sweep_commands(m, out):
 
 
 CORPORA = ("austen", "kjv")  # of plumb data prepare
+FOREIGN = "token files"  # name of a folder that another program made
+
+
+def described(m):
+    """{path: (name, description)} of the data that the runs' manifests describe."""
+    texts = [str(part(r, "data", "description") or "") for r in m.runs.all]
+    found = [re.match(r"(.+?) \(([^()]*)\), ", text) for text in texts]
+    return {f[1]: (f[2], f.string) for f in found if f}
 
 
 def data_commands(m):
-    """What makes the data, where the runs' description names a corpus that plumb can prepare."""
-    found = [
-        re.match(r"(\S+) \((\w+)\)", str(part(r, "data", "description") or "")) for r in m.runs.all
-    ]
-    named = dict.fromkeys((f[1], f[2]) for f in found if f and f[2] in CORPORA)
-    return [f"plumb data prepare {corpus} --out {shlex.quote(path)}" for path, corpus in named]
+    """What makes the data: a command where the runs' description names a corpus that plumb can
+    prepare, else a comment that says what to type.
+    """
+    told, lines = described(m), []
+    for path in dict.fromkeys([*told, *data_paths(m)]):
+        name = told.get(path, ("", ""))[0]
+        if name in CORPORA:
+            lines.append(f"plumb data prepare {name} --out {shlex.quote(path)}")
+        elif name == FOREIGN:
+            lines.append(f"# first put the token files of {path} there again")
+        else:
+            lines.append(f"# first, with your own text for FILE: {own_command(m, path)}")
+    return lines
+
+
+def data_meta(path):
+    """meta.json of a folder of tokens, {} where it is not here or cannot be read."""
+    try:
+        return read_json(Path(path) / "meta.json")
+    except InputError:
+        return {}
+
+
+def own_command(m, path):
+    meta, text = data_meta(path), described(m).get(path, ("", ""))[1]
+    kind = meta.get("tokenizer") or ("char" if ", char tokens" in text else "byte")
+    return f"plumb data prepare FILE... --tokenizer {kind} --out {shlex.quote(path)}"
+
+
+def data_words(m, path):
+    """What REPRODUCE.md says of one folder of tokens."""
+    name, text = described(m).get(path, ("", ""))
+    if name in (*CORPORA, FOREIGN):
+        return f"Data: `{path}`, as the runs name it; its fingerprint is below."
+    meta = data_meta(path)
+    sha = meta.get("sha256")
+    sha = sha.get("text") if isinstance(sha, dict) else None
+    splits = {k: meta.get(f"{k}_tokens") for k in ("train", "val", "test")}
+    splits = ", ".join(f"{n:,} {k}" for k, n in splits.items() if isinstance(n, int))
+    what = text or ", ".join(filter(None, (path, meta.get("name"), splits)))
+    return (
+        f"Data: {what}. It was made from files that the runs do not name. Before the first run type "
+        f"`{own_command(m, path)}`, with the same files and shares for validation and test"
+        + (f"; it must print data.sha256: {sha}" if sha else "")
+        + ". The numbers can come out alike only where the data fingerprint in manifest.json of a "
+        "new run is the one below."
+    )
 
 
 def run_commands(m, out):
@@ -262,7 +312,7 @@ def reproduce(m, out):
     if m.runs.sweep:
         o.append(f"\nThe sweep file, {SWEEP}/sweep.toml:\n\n" + in_code(sweep_text(m).splitlines()))
     for path in data_paths(m):
-        o.append(f"\nData: `{printable(path)}`, as the runs name it; its fingerprint is below.\n")
+        o.append(f"\n{printable(data_words(m, path))}\n")
     if is_dirty(m):
         o.append(
             "\n**The working tree had changes that are not committed** when runs were made: the "

@@ -7,7 +7,7 @@ gives each its value for light, dark and paper.
 
 import math
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .markup import esc
 
@@ -89,6 +89,7 @@ class Scale:
     end: float = 1.0
     kind: str = "linear"
     knee: float = 1.0
+    whole: bool = False  # of things that are counted: no tick between two of them
 
     @staticmethod
     def around(values, kind="linear", knee=1.0, pad=0.04):
@@ -112,7 +113,7 @@ class Scale:
         return math.sinh(p) * self.knee if self.kind == "symlog" else p
 
     def at(self, start, end):
-        return Scale(self.low, self.high, start, end, self.kind, self.knee)
+        return replace(self, start=start, end=end)
 
     def __call__(self, v):
         """Pixel of v, kept inside the frame."""
@@ -127,7 +128,8 @@ class Scale:
             ends = [t for t in log_ticks(self.knee, max(abs(self.low), abs(self.high)), 3)]
             both = [-t for t in reversed(ends)] + [0.0] + ends
             return [t for t in both if self.low <= t <= self.high]
-        return linear_ticks(self.low, self.high, n)
+        found = linear_ticks(self.low, self.high, n)
+        return [t for t in found if t.is_integer()] if self.whole else found
 
 
 def text(x, y, words, css, anchor="", extra=""):
