@@ -86,7 +86,7 @@ CLI::App* add(CLI::App& app, const std::string& name, const std::string& text,
 void add_compare_command(CLI::App& app) {
     CLI::App* c =
         add(app, "compare", "Variants against a baseline: differences, intervals, verdicts",
-            kCompareExamples, "A sweep's folder, or folders of runs", {"numpy", "scipy"});
+            kCompareExamples, "A sweep's file or folder, or folders of runs", {"numpy", "scipy"});
     option(c, "--baseline", "NAME", "Variant the others are compared with");
     option(c, "--metric", "NAME", "A number of summary.json; after a comma: exploratory ones");
     option(c, "--margin", "X", "Smallest difference that matters");
@@ -111,10 +111,10 @@ void add_compare_command(CLI::App& app) {
 }
 
 void add_report_command(CLI::App& app) {
-    CLI::App* c =
-        add(app, "report", "One page that answers: table, figures, how to repeat it",
-            kReportExamples, "A sweep's folder, or folders of runs; of reports with --gallery",
-            {"numpy", "scipy", "matplotlib"});
+    CLI::App* c = add(app, "report", "One page that answers: table, figures, how to repeat it",
+                      kReportExamples,
+                      "A sweep's file or folder, or folders of runs; of reports with --gallery",
+                      {"numpy", "scipy", "matplotlib"});
     option(c, "-o,--out", "OUT", "Where the page goes; made if absent")->required();
     flag(c, "--gallery", "One page over several reports");
     option(c, "--title", "HEADING", "Heading of the page (default: the sweep's question)");

@@ -95,8 +95,8 @@ class Few(PageTest):
         notes.mkdir()
         meta = {"name": "x", "tokenizer": "char", "train_tokens": 90, "sha256": {"text": "beef"}}
         (notes / "meta.json").write_text(json.dumps(meta))
-        made = ("essays", notes), ("a b", "gone/x"), ("kjv", "data/kjv"), ("token files", "data/gpt")
-        for seed, (name, path) in enumerate(made, 1):
+        made = {"essays": notes, "a b": "gone/x", "kjv": "data/kjv", "token files": "data/gpt"}
+        for seed, (name, path) in enumerate(made.items(), 1):
             path = Path(path)
             run = self.dir / "runs" / path.name
             settings = {"data.path": json.dumps(str(path))}
@@ -111,7 +111,7 @@ class Few(PageTest):
         self.says(text, "FILE: plumb data prepare FILE... --tokenizer byte --out gone/x\n")
         self.says(text, "    plumb data prepare kjv --out data/kjv\n")
         self.says(text, "    # first put the token files of data/gpt there again\n")
-        self.says(text, "(essays), 9,000 train + 1,000 val, byte tokens, vocabulary 256. It was made")
+        self.says(text, "(essays), 9,000 train + 1,000 val, byte tokens, vocabulary 256. It was")
         self.says(text, "it must print data.sha256: beef.")
         self.says(text, "the data fingerprint in manifest.json of a new run is the one below.")
 

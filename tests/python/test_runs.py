@@ -4,10 +4,8 @@ python3 -m unittest -v (here).
 
 import contextlib
 import csv
-import importlib.util
 import io
 import json
-import math
 import shutil
 import sys
 import tempfile
@@ -25,10 +23,8 @@ import plumb  # noqa: E402
 import sweeps  # noqa: E402
 import synthetic  # noqa: E402
 from plumb.figures import cli as figures  # noqa: E402
-from plumb.reading import files, run, settings  # noqa: E402
-from plumb.reading.frames import Table, frame  # noqa: E402
+from plumb.reading import files  # noqa: E402
 
-HAVE_PANDAS = importlib.util.find_spec("pandas") is not None
 
 
 class Scratch(unittest.TestCase):
@@ -187,40 +183,6 @@ class Sweeps(Scratch):
         self.assertEqual(aside["base-s4-3"][1], "not started")
         self.assertIn("summary.json is not JSON", aside["v-s4-7"][1])
 
-    def test_a_run_that_failed_before_its_first_write_says_its_last_line(self):
-        s = self.sweep()
-        s.add("base", 1, 1.0)
-        for seed, log in ((2, "loading\nplumb train: no \x1b[31mdata\n\n"), (3, ""), (4, None)):
-            path = s.folder / s.add("base", seed, sweeps.ABSENT)["dir"]
-            (path / "checkpoints").mkdir(parents=True)
-            if log is not None:
-                (path / "log.txt").write_text(log)
-        found = plumb.load(s.write())
-        aside = [(r.seed, r.status, why) for r, why in found.left_out]
-        began = "failed before it began: "
-        self.assertEqual(aside, [
-            (2, "unfinished", began + r"plumb train: no \x1b[31mdata"),
-            (3, "unfinished", began + "it printed nothing"),
-            (4, "unfinished", began + "it printed nothing"),
-        ])  # fmt: skip
-
-    def test_a_run_that_lost_its_summary_says_how_to_run_it_again(self):
-        s = self.sweep()
-        for seed in (1, 2, 3):
-            s.add("base", seed, 1.0)
-        one, two, three = (s.folder / entry["dir"] / "summary.json" for entry in s.plan)
-        one.unlink()
-        two.write_text("{")
-        three.write_text('{"seed": "x"}')
-        found = plumb.load(s.write())
-        file = s.folder / "sweep.toml"
-        for (run, why), said in zip(found.left_out, ("is gone", "not JSON", "damaged number")):
-            self.assertEqual(run.status, "damaged")
-            self.assertIn(said, why)
-            self.assertTrue(why.endswith(f"; type: plumb sweep run {file} --rerun {run.id}"), why)
-            self.assertNotIn("restore", why)
-        self.assertEqual(len(found.left_out), 3)
-
     def test_figures_take_what_the_sweep_file_stands_for(self):
         """Not the first stage, which differs from the second in its seeds alone; nor orphans."""
         s = self.sweep(
@@ -307,115 +269,6 @@ class Sweeps(Scratch):
             files.UsageError, "two runs are 'base' with seed 1: .*base-s1-0"
         ):
             plumb.load(s.write())
-
-
-class Tables(Scratch):
-    COLUMNS = ["id", "variant", "stage", "seed", "status", "why", "mixer.name", "train.lr",
-               "train.seed", "train.steps"]  # fmt: skip
-
-    def runs(self):
-        s = self.sweep()
-        s.add(
-            "base",
-            1,
-            1.25,
-            settings={"train.lr": 0.5},
-            made={"git": {"commit": "abcdef012"}, "numerics": 1, "run": {"device": "cpu"}},
-        )
-        s.add("v", 2, sweeps.DIVERGED)
-        return plumb.load(s.write())
-
-    def check(self, table):
-        self.assertEqual(list(table.columns)[:10], self.COLUMNS)
-        self.assertEqual(list(table["status"]), ["finished", "diverged"])
-        self.assertEqual(float(table["final_val_loss"][0]), 1.25)
-        self.assertTrue(np.isnan(float(table["final_val_loss"][1])))
-        self.assertEqual(
-            [table[c][0] for c in ("commit", "device", "numerics")], ["abcdef0", "cpu", 1]
-        )
-        self.assertEqual(len(table), 2)
-
-    def test_without_pandas(self):
-        with mock.patch.dict(sys.modules, {"pandas": None}):
-            table = self.runs().table
-            self.assertIsInstance(table, Table)
-            self.check(table)
-            self.assertEqual(next(iter(table))["train.lr"], 0.5)
-            self.assertIsNone(table.rows[1]["train.lr"])
-            self.assertEqual(table.to_csv().splitlines()[0].split(",")[:10], self.COLUMNS)
-            with self.assertRaisesRegex(KeyError, "no column 'x'"):
-                table["x"]
-
-    @unittest.skipUnless(HAVE_PANDAS, "pandas is not here")
-    def test_with_pandas(self):
-        import pandas
-
-        table = self.runs().table
-        self.assertIsInstance(table, pandas.DataFrame)
-        self.check(table)
-
-    @unittest.skipUnless(HAVE_PANDAS, "pandas is not here")
-    def test_both_have_the_same_columns_and_values(self):
-        runs = self.runs()
-        with mock.patch.dict(sys.modules, {"pandas": None}):
-            plain = runs.table
-        self.assertEqual(list(plain.columns), list(runs.table.columns))
-        for column in plain.columns:
-            mine, theirs = plain[column][0], runs.table[column][0]
-            self.assertTrue(mine == theirs or (mine != mine and theirs != theirs), column)
-
-    def test_no_rows(self):
-        with mock.patch.dict(sys.modules, {"pandas": None}):
-            self.assertEqual(len(frame(["a"], [])), 0)
-
-
-class Settings(unittest.TestCase):
-    def test_numbers_that_are_none(self):
-        for value in (None, True, "1", [1], math.inf, math.nan, 10**400):
-            self.assertTrue(math.isnan(files.finite(value)), value)
-        self.assertEqual((files.finite(2), files.finite(-0.5)), (2.0, -0.5))
-        one = run.Run(Path("x"), "mhc", 1, plan={"flops_per_token": -1})
-        self.assertTrue(math.isnan(one.flops_per_token))
-        one.plan = {"flops_per_token": 7}
-        self.assertEqual(one.flops_per_token, 7.0)
-
-    def test_lines_one_by_one_are_the_whole_file(self):
-        import tomllib
-
-        for text in (
-            '[a]\nx = 1\ny = "b # c"  # d\n\n[b]\nx = [1, 2]\n',
-            "x = 1\n[a-b]\nc.d = true\n",
-            '[a]\nx = """\n[b]\ny = 1\n"""\n',
-            "[a]\nx = [\n1,\n2]\n",
-            "[a.b]\nx = 1\n",
-            "[[a]]\nx = 1\n",
-        ):
-            found = settings.parse_settings(text)
-            if found is not None:
-                self.assertEqual(found, settings.flat(tomllib.loads(text)), text)
-        self.assertEqual(settings.parse_settings("[a]\nx = 1\n[b]\nx = 2\n"), {"a.x": 1, "b.x": 2})
-        for text in ("[a]\nx = 1\n[a]\ny = 2\n", "[a]\nx = 1\nx = 2\n", "[a]\nx = [\n1]\n", "x\n"):
-            self.assertIsNone(settings.parse_settings(text), text)
-
-    def test_last_record_of_a_log_that_is_damaged_at_its_end(self):
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "metrics.jsonl"
-            self.assertEqual(files.last_record(path), {})
-            path.write_bytes(b'{"step":1}\n' * 3000 + b'{"step":7,"a":2}\n\xff\n{"step"')
-            self.assertEqual(files.last_record(path), {"step": 7, "a": 2})
-            path.write_bytes(b"[3]\n5\n")
-            self.assertEqual(files.last_record(path), {})
-
-    def test_a_curve_read_line_by_line_is_the_whole_log_s(self):
-        with tempfile.TemporaryDirectory() as folder:
-            synthetic.make_run(Path(folder) / "a", "mhc", 1, n=4, steps=200)
-            path = Path(folder) / "a" / "metrics.jsonl"
-            path.write_text('{"step":0,"tokens":0,"val/loss":5.5}\n' + path.read_text())
-            quick, whole = (run.open_run(Path(folder) / "a") for _ in range(2))
-            _ = whole.metrics
-            np.testing.assert_array_equal(quick.val_curve, whole.val_curve)
-            self.assertNotIn("metrics", vars(quick))
-            np.testing.assert_array_equal(quick.val_curve, quick.series("val/loss")[1:])
 
 
 class Progress(Scratch):

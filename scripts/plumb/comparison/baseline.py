@@ -9,7 +9,7 @@ MOST_NAMED = 12
 
 
 def named(runs):
-    """What --baseline takes, besides settings: variants, labels of rows, mixers of plain folders."""
+    """What --baseline takes beside settings: variants, labels of rows, mixers of folders."""
     names = [c.variant for c in runs.cells] + [c.label for c in runs.cells]
     return list(dict.fromkeys(names + ([] if runs.sweep else [r.mixer for r in runs])))
 

@@ -28,7 +28,8 @@ def arguments(argv, prog):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("runs", nargs="+", metavar="DIR", help="a sweep's folder or file, a folder of runs, runs, a glob")
+    add("runs", nargs="+", metavar="DIR",
+        help="a sweep's folder or file, a folder of runs, runs, a glob")  # fmt: skip
     add(
         "--baseline",
         metavar="NAME",

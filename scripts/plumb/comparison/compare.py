@@ -185,9 +185,10 @@ def compare(
     """Compares every variant with the baseline.
 
     runs: what plumb.load gave, or a path. baseline: name of a variant, the label of a row,
-    or settings that one row alone has ("lr=0.005"). metric, margin, looks: else what the sweep file declares (of folders: final_val_loss, none, one
-    look); metrics after a first one and a comma are exploratory. by: keys of the grid that rows
-    keep apart; over the others a row is the mean over points. at: "tokens=N" | "time=SECONDS" |
+    or settings that one row alone has ("lr=0.005"). metric, margin, looks: else what the sweep file
+    declares (of folders: final_val_loss, none, one look); metrics after a first one and a comma are
+    exploratory. by: keys of the grid that rows keep apart; over the others a row is the mean over
+    points. at: "tokens=N" | "time=SECONDS" |
     "flops=N", the curve there. family: "baseline", or "all" for one table-wide correction. to_loss:
     the loss that curves have to reach. everything: orphans too.
     """

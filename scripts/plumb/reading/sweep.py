@@ -93,7 +93,8 @@ def folder_of_file(file):
     if not is_sweep(folder):
         scales = says.get("scale") if isinstance(says.get("scale"), dict) else {}
         there = [f"{folder}-{s}" for s in scales if is_sweep(Path(f"{folder}-{s}"))]
-        todo = f"give {' or '.join(there)}" if there else f"type: plumb sweep run {quote(str(file))}"
+        make = f"type: plumb sweep run {quote(str(file))}"
+        todo = f"give {' or '.join(there)}" if there else make
         raise InputError(printable(f"{folder} has no runs of {file} yet; {todo}"))
     return folder
 

@@ -28,8 +28,8 @@ VERDICT_CSS = {"better": "good", "worse": "bad", "not resolved": "open", "too fe
 
 
 def counts(m):
-    """`35 of 37 runs done · 1 diverged · 1 not finished · 2 of other settings (orphans) left alone`:
-    of 37 that the sweep file stands for now.
+    """`35 of 37 runs done · 1 diverged · 1 not finished · 2 of other settings (orphans) left
+    alone`, of 37 that the sweep file stands for now.
     """
     planned = [run for run in m.runs.all if run.stage == "main"]
     every = [run for run in planned if run.status != "orphan"]
@@ -124,8 +124,8 @@ def spread(row, unit):
 
 
 def answers(m):
-    """[(where, what is said there)]: over all points of a grid where they are enough to test, else of
-    each family, or of the main one of many.
+    """[(where, what is said there)]: over all points of a grid where they are enough to test, else
+    of each family, or of the main one of many.
     """
     c = m.comparison
     tested = [r for r in c.overall if not r.is_baseline]

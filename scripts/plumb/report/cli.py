@@ -19,7 +19,8 @@ def arguments(argv, prog):
         "folders",
         nargs="+",
         metavar="DIR",
-        help="the folder or file of a sweep, a run folder, or a folder of runs; with --gallery: of reports",
+        help="the folder or file of a sweep, a run folder, or a folder of runs; with --gallery: of "
+        "reports",
     )
     parser.add_argument(
         "-o", "--out", required=True, metavar="OUT", help="where the page goes; made if absent"

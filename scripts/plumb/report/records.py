@@ -242,8 +242,8 @@ def data_words(m, path):
     splits = ", ".join(f"{n:,} {k}" for k, n in splits.items() if isinstance(n, int))
     what = text or ", ".join(filter(None, (path, meta.get("name"), splits)))
     return (
-        f"Data: {what}. It was made from files that the runs do not name. Before the first run type "
-        f"`{own_command(m, path)}`, with the same files and shares for validation and test"
+        f"Data: {what}. It was made from files that the runs do not name. Before the first run "
+        f"type `{own_command(m, path)}`, with the same files and shares for validation and test"
         + (f"; it must print data.sha256: {sha}" if sha else "")
         + ". The numbers can come out alike only where the data fingerprint in manifest.json of a "
         "new run is the one below."
