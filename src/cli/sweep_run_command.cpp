@@ -17,8 +17,8 @@ namespace {
 
 constexpr const char* kRunExamples =
     R"(Runs that are done or diverged are skipped, stopped ones resumed, failed ones tried again.
-Ctrl-C ends it after a checkpoint of every run; the same command goes on. Several of these, also on
-several machines with the same folder, share the work.
+Ctrl-C ends it after a checkpoint of every run; the same command goes on. Several of these on
+the same folder share the work.
 Examples:
   plumb sweep run blocks.toml -j 4
   plumb sweep run blocks.toml --threads 8 --gpus 0,1
