@@ -1,7 +1,7 @@
 #include "cli/matrix_file.h"
 
 #include "core/check.h"
-#include "record/safetensors.h"
+#include "formats/safetensors.h"
 
 #include <algorithm>
 #include <charconv>

@@ -7,8 +7,8 @@
 #include "experiment/manifest.h"
 #include "experiment/memory_use.h"
 #include "experiment/run_condition.h"
+#include "formats/jsonl.h"
 #include "plumb/git_info.h"
-#include "record/jsonl.h"
 
 #include <fmt/chrono.h>
 

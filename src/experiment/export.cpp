@@ -3,8 +3,8 @@
 #include "core/files.h"
 #include "core/utf8.h"
 #include "experiment/run_directory.h"
+#include "formats/npz.h"
 #include "mixers/mixers.h"
-#include "record/npz.h"
 
 #include <nlohmann/json.hpp>
 

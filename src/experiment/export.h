@@ -12,7 +12,7 @@
 #pragma once
 
 #include "experiment/config.h"
-#include "record/safetensors.h"
+#include "formats/safetensors.h"
 #include "train/token_meta.h"
 
 #include <filesystem>

@@ -2,8 +2,8 @@
 // (scripts/oracle), and how far our model is from them.
 #pragma once
 
+#include "formats/safetensors.h"
 #include "model/transformer.h"
-#include "record/safetensors.h"
 
 #include <filesystem>
 #include <vector>

@@ -5,7 +5,7 @@
 #include "core/text.h"
 #include "experiment/config.h"
 #include "experiment/run_lock.h"
-#include "record/jsonl.h"
+#include "formats/jsonl.h"
 #include "train/checkpoint.h"
 
 #include <algorithm>

@@ -2,8 +2,8 @@
 
 #include "core/files.h"
 #include "core/json.h"
+#include "formats/safetensors.h"
 #include "record/measures.h"
-#include "record/safetensors.h"
 #include "record/tensorboard.h"
 
 namespace plumb {

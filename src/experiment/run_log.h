@@ -3,10 +3,10 @@
 // section "Files of a run").
 #pragma once
 
+#include "formats/jsonl.h"
+#include "formats/tfevents.h"
 #include "matrix/summary.h"
 #include "record/depth_record.h"
-#include "record/jsonl.h"
-#include "record/tfevents.h"
 #include "train/train_config.h"
 
 #include <filesystem>

@@ -1,7 +1,7 @@
 #include "record/stored_probe.h"
 
 #include "core/check.h"
-#include "record/jsonl.h"
+#include "formats/jsonl.h"
 #include "record/measures.h"
 
 #include <limits>

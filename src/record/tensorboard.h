@@ -7,8 +7,8 @@
 // of log10 |gradient| of a sublayer's weights. The first event of a tag carries what it means.
 #pragma once
 
+#include "formats/tfevents.h"
 #include "record/depth_record.h"
-#include "record/tfevents.h"
 
 #include <vector>
 

@@ -1,6 +1,6 @@
 #include "sweep/cull.h"
 
-#include "record/jsonl.h"
+#include "formats/jsonl.h"
 
 #include <algorithm>
 

@@ -10,7 +10,7 @@
 // -c DONE` reads it; in runs of schema 1 it is empty, and nothing is checked.
 #pragma once
 
-#include "record/safetensors.h"
+#include "formats/safetensors.h"
 
 #include <nlohmann/json.hpp>
 

@@ -2,7 +2,7 @@
 // PyTorch and transformers.
 #include "experiment/export.h"
 #include "catch.h"
-#include "record/safetensors.h"
+#include "formats/safetensors.h"
 #include "support/run_program.h"
 
 namespace fs = std::filesystem;

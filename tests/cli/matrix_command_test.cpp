@@ -5,7 +5,7 @@
 #include "cli/run_folder.h"
 #include "core/check.h"
 #include "core/files.h"
-#include "record/safetensors.h"
+#include "formats/safetensors.h"
 #include "support/temp_folder.h"
 
 #include <nlohmann/json.hpp>

@@ -1,6 +1,6 @@
 // Runs of the built program that are stopped or killed, and what they are when they have gone on.
 #include "catch.h"
-#include "record/tfevents.h"
+#include "formats/tfevents.h"
 #include "support/run_files.h"
 
 namespace fs = std::filesystem;

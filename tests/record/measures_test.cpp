@@ -1,9 +1,9 @@
 #include "record/measures.h"
 
 #include "catch.h"
+#include "formats/safetensors.h"
 #include "record/parameters.h"
 #include "record/probes.h"
-#include "record/safetensors.h"
 #include "support/run_program.h"
 #include "support/tiny_trainer.h"
 

@@ -1,4 +1,4 @@
-#include "record/tfevents.h"
+#include "formats/tfevents.h"
 
 #include "catch.h"
 #include "core/check.h"

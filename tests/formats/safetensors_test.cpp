@@ -1,4 +1,4 @@
-#include "record/safetensors.h"
+#include "formats/safetensors.h"
 
 #include "catch.h"
 #include "core/check.h"

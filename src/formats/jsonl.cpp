@@ -1,4 +1,4 @@
-#include "record/jsonl.h"
+#include "formats/jsonl.h"
 
 #include "core/json.h"
 

@@ -1,7 +1,7 @@
 // NumPy's archive of named arrays, numpy.load("x.npz"): a zip of .npy files, stored as they are.
 #pragma once
 
-#include "record/safetensors.h"
+#include "formats/safetensors.h"
 
 #include <filesystem>
 #include <span>

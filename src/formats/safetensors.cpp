@@ -1,4 +1,4 @@
-#include "record/safetensors.h"
+#include "formats/safetensors.h"
 
 #include "core/files.h"
 #include "core/json.h"

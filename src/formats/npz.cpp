@@ -1,4 +1,4 @@
-#include "record/npz.h"
+#include "formats/npz.h"
 
 #include "core/check.h"
 #include "core/files.h"

@@ -1,4 +1,4 @@
-#include "record/tfevents.h"
+#include "formats/tfevents.h"
 
 #include "core/check.h"
 #include "core/process.h"
