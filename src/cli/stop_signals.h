@@ -1,7 +1,7 @@
 // What asks a long command to end: Ctrl-C, SIGTERM, a closed terminal, a batch system.
 #pragma once
 
-#include "train/stop.h"
+#include "core/stop.h"
 
 namespace plumb {
 

@@ -1,6 +1,6 @@
 #include "experiment/bench.h"
 
-#include "experiment/memory_use.h"
+#include "core/memory_use.h"
 #include "train/trainer.h"
 
 #include <algorithm>

@@ -2,9 +2,9 @@
 
 #include "core/check.h"
 #include "core/files.h"
+#include "core/student_t.h"
 #include "experiment/bench.h"
 #include "experiment/manifest.h"
-#include "experiment/student_t.h"
 #include "sweep/match.h"
 #include "train/dataset.h"
 

@@ -1,8 +1,8 @@
 // `plumb sweep run-index`: single runs of a sweep, for other engines (xargs, Slurm, Snakemake).
 #pragma once
 
+#include "core/stop.h"
 #include "sweep/sweep_plan.h"
-#include "train/stop.h"
 
 #include <functional>
 #include <string>

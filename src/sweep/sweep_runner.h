@@ -4,10 +4,10 @@
 // (experiment/run_lock.h) keeps it from being trained twice.
 #pragma once
 
+#include "core/stop.h"
 #include "sweep/failure_policy.h"
 #include "sweep/sweep_plan.h"
 #include "sweep/sweep_snapshot.h"
-#include "train/stop.h"
 
 #include <functional>
 #include <optional>

@@ -2,9 +2,9 @@
 // the model's batch: a pass whose batch reaches beyond them leaves the rest unscored.
 #pragma once
 
+#include "core/stop.h"
 #include "model/model.h"
 #include "train/dataset.h"
-#include "train/stop.h"
 
 #include <functional>
 

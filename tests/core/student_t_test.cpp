@@ -1,5 +1,5 @@
 // Student's t: roots of the regularized incomplete beta function, to 17 digits by mpmath.
-#include "experiment/student_t.h"
+#include "core/student_t.h"
 
 #include "catch.h"
 

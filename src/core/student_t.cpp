@@ -1,4 +1,4 @@
-#include "experiment/student_t.h"
+#include "core/student_t.h"
 
 #include "core/check.h"
 

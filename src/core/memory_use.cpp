@@ -1,4 +1,4 @@
-#include "experiment/memory_use.h"
+#include "core/memory_use.h"
 
 #include <fstream>
 #include <string>
