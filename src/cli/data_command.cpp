@@ -1,7 +1,7 @@
 #include "cli/data_command.h"
 
 #include "core/text.h"
-#include "train/prepare.h"
+#include "data/prepare.h"
 
 #include <fmt/format.h>
 

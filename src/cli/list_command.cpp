@@ -3,10 +3,10 @@
 #include "cli/settings_page.h"
 #include "core/check.h"
 #include "core/text.h"
+#include "data/corpora.h"
+#include "data/tasks.h"
 #include "mixers/mixers.h"
 #include "record/measures.h"
-#include "train/corpora.h"
-#include "train/tasks.h"
 
 #include <algorithm>
 #include <memory>

@@ -3,10 +3,10 @@
 #pragma once
 
 #include "core/params.h"
+#include "data/dataset.h"
+#include "data/token_meta.h"
 #include "experiment/config.h"
 #include "train/checkpoint.h"
-#include "train/dataset.h"
-#include "train/token_meta.h"
 
 namespace plumb {
 

@@ -2,8 +2,8 @@
 // it trains on.
 #pragma once
 
+#include "data/dataset.h"
 #include "experiment/config.h"
-#include "train/dataset.h"
 
 #include <optional>
 #include <string>

@@ -2,8 +2,8 @@
 
 #include "core/check.h"
 #include "core/text.h"
+#include "data/tasks.h"
 #include "mixers/mixers.h"
-#include "train/tasks.h"
 
 #include <algorithm>
 #include <charconv>

@@ -11,9 +11,9 @@
 // Both have README.md, a model card.
 #pragma once
 
+#include "data/token_meta.h"
 #include "experiment/config.h"
 #include "formats/safetensors.h"
-#include "train/token_meta.h"
 
 #include <filesystem>
 #include <optional>

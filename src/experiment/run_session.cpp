@@ -3,6 +3,7 @@
 #include "core/exit_code.h"
 #include "core/files.h"
 #include "core/text.h"
+#include "data/token_files.h"
 #include "experiment/manifest.h"
 #include "experiment/warnings.h"
 #include "mixers/parameter_kind.h"
@@ -10,7 +11,6 @@
 #include "record/probes.h"
 #include "train/checkpoint.h"
 #include "train/run_text.h"
-#include "train/token_files.h"
 
 #include <chrono>
 #include <cmath>

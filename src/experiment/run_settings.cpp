@@ -2,10 +2,10 @@
 
 #include "core/files.h"
 #include "core/json.h"
-#include "train/dataset.h"
+#include "data/dataset.h"
+#include "data/token_files.h"
+#include "data/token_meta.h"
 #include "train/schedule.h"
-#include "train/token_files.h"
-#include "train/token_meta.h"
 
 #include <algorithm>
 

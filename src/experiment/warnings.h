@@ -1,8 +1,8 @@
 // What is legal in a config and surely not meant. A run says it once, at its start.
 #pragma once
 
+#include "data/dataset.h"
 #include "experiment/config.h"
-#include "train/dataset.h"
 
 #include <string>
 #include <vector>

@@ -3,10 +3,10 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/student_t.h"
+#include "data/dataset.h"
 #include "experiment/bench.h"
 #include "experiment/manifest.h"
 #include "sweep/match.h"
-#include "train/dataset.h"
 
 #include <fmt/chrono.h>
 

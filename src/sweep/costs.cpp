@@ -1,8 +1,8 @@
 #include "sweep/costs.h"
 
+#include "data/dataset.h"
 #include "experiment/run.h"
 #include "record/probes.h"
-#include "train/dataset.h"
 
 namespace plumb {
 namespace {

@@ -3,10 +3,10 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/text.h"
+#include "data/token_files.h"
 #include "experiment/config_toml.h"
 #include "experiment/run_lock.h"
 #include "sweep/sweep_reader.h"
-#include "train/token_files.h"
 
 #include <algorithm>
 #include <array>

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "core/stop.h"
+#include "data/dataset.h"
 #include "model/model.h"
-#include "train/dataset.h"
 
 #include <functional>
 

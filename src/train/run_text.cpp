@@ -2,7 +2,7 @@
 
 #include "core/files.h"
 #include "core/json.h"
-#include "train/token_meta.h"
+#include "data/token_meta.h"
 
 #include <limits>
 

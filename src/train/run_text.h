@@ -1,10 +1,10 @@
 // RUN/data/meta.json: what a run needs of its data to read and write text, kept with the run. A run
 // that was copied without its tokens still generates, and still turns other text into its tokens.
-// The file is the data folder's own meta.json (train/token_meta.h); where there is no tokenizer it
+// The file is the data folder's own meta.json (data/token_meta.h); where there is no tokenizer it
 // says {"schema": 1, "tokenizer": "none", "vocab": N}.
 #pragma once
 
-#include "train/dataset.h"
+#include "data/dataset.h"
 
 #include <filesystem>
 

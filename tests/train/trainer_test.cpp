@@ -1,10 +1,10 @@
 #include "train/trainer.h"
 
 #include "catch.h"
+#include "data/tasks.h"
 #include "record/probes.h"
 #include "support/allocations.h"
 #include "support/tiny_trainer.h"
-#include "train/tasks.h"
 
 #include <cmath>
 #include <map>

@@ -1,9 +1,9 @@
-#include "train/prepare.h"
+#include "data/prepare.h"
 
 #include "core/check.h"
 #include "core/sha256.h"
 #include "core/text.h"
-#include "train/token_folder.h"
+#include "data/token_folder.h"
 
 #include <algorithm>
 #include <cmath>

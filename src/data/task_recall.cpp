@@ -1,5 +1,5 @@
 // copy, mqar, khop, modadd: deterministic answers, so the optimal loss is 0.
-#include "train/tasks.h"
+#include "data/tasks.h"
 
 #include <numeric>
 

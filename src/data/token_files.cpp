@@ -1,13 +1,13 @@
-#include "train/token_files.h"
+#include "data/token_files.h"
 
 #include "core/files.h"
 #include "core/rng.h"
 #include "core/sha256.h"
 #include "core/text.h"
-#include "train/nanogpt_meta.h"
-#include "train/token_bin.h"
-#include "train/token_folder.h"
-#include "train/token_meta.h"
+#include "data/nanogpt_meta.h"
+#include "data/token_bin.h"
+#include "data/token_folder.h"
+#include "data/token_meta.h"
 
 #include <algorithm>
 #include <cmath>

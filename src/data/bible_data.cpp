@@ -6,7 +6,7 @@
 // are bytes, 256 (which asks for a new table) ends a window, and every code after the first adds a
 // string to the table: the last string and the first byte of this one. b grows when the table is
 // full; what is left of a group of eight codes is then skipped.
-#include "train/bible_data.h"
+#include "data/bible_data.h"
 
 #include "core/check.h"
 

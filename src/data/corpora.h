@@ -1,7 +1,7 @@
 // Text to make token files from: two corpora that come as Debian packages, and files.
 #pragma once
 
-#include "train/debian_package.h"
+#include "data/debian_package.h"
 
 #include <string>
 #include <vector>

@@ -1,4 +1,4 @@
-#include "train/token_folder.h"
+#include "data/token_folder.h"
 
 #include "core/check.h"
 #include "core/files.h"

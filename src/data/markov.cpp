@@ -1,7 +1,7 @@
-#include "train/markov.h"
+#include "data/markov.h"
 
 #include "core/rng.h"
-#include "train/tasks.h"
+#include "data/tasks.h"
 
 #include <Eigen/Dense>
 

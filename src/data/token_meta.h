@@ -6,7 +6,7 @@
 // and, where there is a test split, "test_bytes_per_token", "test_tokens", sha256["test.bin"].
 #pragma once
 
-#include "train/tokenizer.h"
+#include "data/tokenizer.h"
 
 #include <filesystem>
 #include <optional>

@@ -1,4 +1,4 @@
-#include "train/token_meta.h"
+#include "data/token_meta.h"
 
 #include "core/json.h"
 #include "core/text.h"

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "core/view.h"
-#include "train/tokenizer.h"
+#include "data/tokenizer.h"
 #include "train/train_config.h"
 
 #include <cstdint>

@@ -1,8 +1,8 @@
-#include "train/tasks.h"
+#include "data/tasks.h"
 
 #include "catch.h"
 #include "core/rng.h"
-#include "train/markov.h"
+#include "data/markov.h"
 
 #include <algorithm>
 #include <map>

@@ -1,8 +1,8 @@
 // From text to token files: what `plumb data prepare` does.
 #pragma once
 
-#include "train/corpora.h"
-#include "train/token_meta.h"
+#include "data/corpora.h"
+#include "data/token_meta.h"
 
 namespace plumb {
 

@@ -1,4 +1,4 @@
-#include "train/tasks.h"
+#include "data/tasks.h"
 
 #include "core/rng.h"
 #include "core/sha256.h"

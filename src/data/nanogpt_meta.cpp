@@ -1,7 +1,7 @@
 // A pickle is a program for a stack machine (pickletools.py of CPython describes every
 // instruction). Plain data needs only those that push a constant, collect what lies above a mark,
 // and remember an object for later; the rest of the machine, which imports and calls, is not here.
-#include "train/nanogpt_meta.h"
+#include "data/nanogpt_meta.h"
 
 #include "core/check.h"
 #include "core/files.h"

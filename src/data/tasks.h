@@ -6,7 +6,7 @@
 // validation and the test split are the first kTaskValSequences sequences.
 #pragma once
 
-#include "train/dataset.h"
+#include "data/dataset.h"
 
 #include <functional>
 

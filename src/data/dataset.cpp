@@ -1,7 +1,7 @@
-#include "train/dataset.h"
+#include "data/dataset.h"
 
-#include "train/tasks.h"
-#include "train/token_files.h"
+#include "data/tasks.h"
+#include "data/token_files.h"
 
 #include <nlohmann/json.hpp>
 

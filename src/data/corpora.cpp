@@ -1,11 +1,11 @@
-#include "train/corpora.h"
+#include "data/corpora.h"
 
 #include "core/check.h"
 #include "core/files.h"
 #include "core/sha256.h"
 #include "core/text.h"
-#include "train/bible_data.h"
-#include "train/r_data.h"
+#include "data/bible_data.h"
+#include "data/r_data.h"
 
 #include <filesystem>
 

@@ -1,11 +1,11 @@
-#include "train/corpora.h"
+#include "data/corpora.h"
 
 #include "catch.h"
 #include "core/check.h"
+#include "data/prepare.h"
+#include "data/r_data.h"
+#include "data/token_bin.h"
 #include "support/run_program.h"
-#include "train/prepare.h"
-#include "train/r_data.h"
-#include "train/token_bin.h"
 
 #include <zlib.h>
 

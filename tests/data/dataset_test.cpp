@@ -1,10 +1,10 @@
-#include "train/dataset.h"
+#include "data/dataset.h"
 
 #include "catch.h"
 #include "core/files.h"
+#include "data/prepare.h"
+#include "data/token_files.h"
 #include "support/temp_folder.h"
-#include "train/prepare.h"
-#include "train/token_files.h"
 
 #include <nlohmann/json.hpp>
 

@@ -3,7 +3,7 @@
 // also the native encoding (length, name), then the value. A character vector is the item word
 // 0x10 (STRSXP), a count, and per string an item word whose low byte is 9 (CHARSXP), a length (-1
 // for NA) and the bytes. See "Serialization Formats" in R Internals.
-#include "train/r_data.h"
+#include "data/r_data.h"
 
 #include "core/check.h"
 

@@ -1,4 +1,4 @@
-#include "train/bible_data.h"
+#include "data/bible_data.h"
 
 #include "catch.h"
 #include "core/check.h"

@@ -1,12 +1,12 @@
 // Token files of every format, and files that change while they are read.
-#include "train/token_bin.h"
+#include "data/token_bin.h"
 
 #include "catch.h"
 #include "core/check.h"
 #include "core/sha256.h"
+#include "data/dataset.h"
+#include "data/token_meta.h"
 #include "support/run_program.h"
-#include "train/dataset.h"
-#include "train/token_meta.h"
 
 using namespace plumb;
 using test::slurp;

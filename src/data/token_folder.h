@@ -1,7 +1,7 @@
 // Writing a folder of token files so that it is whole or known to be unfinished.
 #pragma once
 
-#include "train/token_meta.h"
+#include "data/token_meta.h"
 
 #include <filesystem>
 #include <map>

@@ -1,4 +1,4 @@
-#include "train/nanogpt_meta.h"
+#include "data/nanogpt_meta.h"
 
 #include "catch.h"
 #include "core/check.h"

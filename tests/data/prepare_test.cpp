@@ -1,11 +1,11 @@
 // Several texts, splits of their own, line ends; and folders that a kill left half written.
-#include "train/prepare.h"
+#include "data/prepare.h"
 
 #include "catch.h"
 #include "core/check.h"
+#include "data/dataset.h"
+#include "data/token_folder.h"
 #include "support/run_program.h"
-#include "train/dataset.h"
-#include "train/token_folder.h"
 
 using namespace plumb;
 using test::slurp;

@@ -1,4 +1,4 @@
-#include "train/debian_package.h"
+#include "data/debian_package.h"
 
 #include "core/check.h"
 #include "core/files.h"

@@ -1,4 +1,4 @@
-#include "train/token_bin.h"
+#include "data/token_bin.h"
 
 #include "core/check.h"
 #include "core/files.h"

@@ -2,7 +2,7 @@
 // meta.json or nanoGPT's meta.pkl, or neither.
 #pragma once
 
-#include "train/dataset.h"
+#include "data/dataset.h"
 
 #include <filesystem>
 
