@@ -1,7 +1,7 @@
 #include "cli/matrix_text.h"
 
-#include "core/site.h"
 #include "core/text.h"
+#include "mixers/site.h"
 
 #include <nlohmann/json.hpp>
 

@@ -1,7 +1,7 @@
 #include "experiment/evaluation.h"
 
-#include "core/site.h"
 #include "experiment/run_directory.h"
+#include "mixers/site.h"
 
 #include <algorithm>
 #include <cmath>

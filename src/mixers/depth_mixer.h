@@ -29,7 +29,7 @@
 #include "core/arena.h"
 #include "core/context.h"
 #include "core/params.h"
-#include "core/site.h"
+#include "mixers/site.h"
 #include "ops/pre_norm.h"
 
 #include <string>

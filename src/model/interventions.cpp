@@ -2,7 +2,7 @@
 
 #include "core/check.h"
 #include "core/rng.h"
-#include "core/site.h"
+#include "mixers/site.h"
 
 #include <algorithm>
 #include <charconv>

@@ -5,8 +5,8 @@
 #include "mixers/depth_mixer.h"
 #include "mixers/mixer_config.h"
 #include "model/model_config.h"
+#include "model/recorder.h"
 #include "model/sublayer.h"
-#include "record/recorder.h"
 
 #include <memory>
 #include <vector>

@@ -12,7 +12,7 @@ namespace plumb {
 template <class Real>
 GradientSummary summarise_gradients(const std::vector<View<const Real>>& grads);
 
-// The mixer's parameters that belong to a site (core/site.h), by their names: SITE.mixer.*, and
+// The mixer's parameters that belong to a site (mixers/site.h), by their names: SITE.mixer.*, and
 // layer.K.mixer.* (once a transformer block) to layer.K.mlp.
 std::vector<ParamId> mixer_params_at(const std::vector<ParamSpec>& specs, const std::string& site);
 

@@ -1,7 +1,7 @@
 #include "record/probes.h"
 
 #include "core/parallel.h"
-#include "core/site.h"
+#include "mixers/site.h"
 #include "ops/reduce.h"
 
 #include <algorithm>

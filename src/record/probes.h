@@ -7,8 +7,8 @@
 #pragma once
 
 #include "matrix/summary.h"
+#include "model/recorder.h"
 #include "record/depth_record.h"
-#include "record/recorder.h"
 
 #include <vector>
 

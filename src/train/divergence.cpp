@@ -1,6 +1,6 @@
 #include "train/divergence.h"
 
-#include "core/site.h"
+#include "mixers/site.h"
 
 #include <cmath>
 

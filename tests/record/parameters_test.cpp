@@ -1,7 +1,7 @@
 #include "record/parameters.h"
 
 #include "catch.h"
-#include "core/site.h"
+#include "mixers/site.h"
 #include "support/every_mixer.h"
 #include "support/tiny_trainer.h"
 

@@ -1,7 +1,7 @@
 #include "record/tensorboard.h"
 
 #include "catch.h"
-#include "core/site.h"
+#include "mixers/site.h"
 #include "record/measures.h"
 #include "support/run_program.h"
 

@@ -1,4 +1,4 @@
-#include "core/site.h"
+#include "mixers/site.h"
 
 #include <fmt/format.h>
 
