@@ -1,9 +1,9 @@
 #include "cli/completion.h"
 
 #include "cli/list_command.h"
+#include "config/config.h"
 #include "core/check.h"
 #include "core/text.h"
-#include "experiment/config.h"
 
 #include <algorithm>
 #include <memory>

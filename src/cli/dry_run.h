@@ -1,8 +1,8 @@
 // `plumb train --dry-run`: what a run is going to be, before it costs anything.
 #pragma once
 
+#include "config/config.h"
 #include "core/context.h"
-#include "experiment/config.h"
 
 namespace plumb {
 

@@ -1,7 +1,7 @@
 #include "cli/man_page.h"
 
 #include "cli/exit_code.h"
-#include "experiment/config.h"
+#include "config/config.h"
 #include "plumb/build_info.h"
 
 #include <fmt/format.h>

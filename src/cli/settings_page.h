@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cli/list_command.h"
-#include "experiment/config.h"
+#include "config/config.h"
 
 namespace plumb {
 

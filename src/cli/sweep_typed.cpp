@@ -1,9 +1,9 @@
 #include "cli/sweep_typed.h"
 
+#include "config/config_toml.h"
 #include "core/check.h"
 #include "core/files.h"
 #include "core/text.h"
-#include "experiment/config_toml.h"
 
 #include <algorithm>
 

@@ -2,10 +2,10 @@
 // commands that use it (generate, eval, export).
 #pragma once
 
+#include "config/config.h"
 #include "core/params.h"
 #include "data/dataset.h"
 #include "data/token_meta.h"
-#include "experiment/config.h"
 #include "train/checkpoint.h"
 
 namespace plumb {

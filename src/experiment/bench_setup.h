@@ -2,8 +2,8 @@
 // it trains on.
 #pragma once
 
+#include "config/config.h"
 #include "data/dataset.h"
-#include "experiment/config.h"
 
 #include <optional>
 #include <string>

@@ -1,8 +1,8 @@
 // Trained runs side by side: losses of each, what interventions change, means over seeds.
 #pragma once
 
+#include "config/config.h"
 #include "core/student_t.h"
-#include "experiment/config.h"
 #include "model/interventions.h"
 #include "train/evaluate.h"
 

@@ -11,8 +11,8 @@
 // Both have README.md, a model card.
 #pragma once
 
+#include "config/config.h"
 #include "data/token_meta.h"
-#include "experiment/config.h"
 #include "formats/safetensors.h"
 
 #include <filesystem>

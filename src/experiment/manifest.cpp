@@ -1,9 +1,9 @@
 #include "experiment/manifest.h"
 
+#include "config/config.h"
 #include "core/check.h"
 #include "core/files.h"
 #include "core/process.h"
-#include "experiment/config.h"
 #include "plumb/build_info.h"
 #include "plumb/git_info.h"
 

@@ -1,8 +1,8 @@
 #include "experiment/oracle_fixture.h"
 
+#include "config/config.h"
 #include "core/json.h"
 #include "experiment/compare.h"
-#include "experiment/config.h"
 #include "experiment/toy_stack.h"
 
 #include <map>

@@ -1,9 +1,9 @@
 #include "experiment/run_condition.h"
 
+#include "config/config.h"
 #include "core/check.h"
 #include "core/files.h"
 #include "core/text.h"
-#include "experiment/config.h"
 #include "experiment/run_lock.h"
 #include "formats/jsonl.h"
 #include "train/checkpoint.h"

@@ -1,7 +1,7 @@
 // The folder of a run: who may write into it, what it holds already, its status and summary.
 #pragma once
 
-#include "experiment/config.h"
+#include "config/config.h"
 
 #include <nlohmann/json.hpp>
 

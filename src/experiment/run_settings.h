@@ -1,7 +1,7 @@
 // Settings of a run that goes on: which may change on the way, and which make it another run.
 #pragma once
 
-#include "experiment/config.h"
+#include "config/config.h"
 #include "experiment/run_directory.h"
 
 #include <filesystem>

@@ -2,7 +2,7 @@
 // from config, data and step: same run, same bytes.
 #pragma once
 
-#include "experiment/config.h"
+#include "config/config.h"
 #include "train/checkpoint.h"
 #include "train/trainer.h"
 

@@ -1,7 +1,7 @@
 // The weights that a new run starts from: train.init_from.
 #pragma once
 
-#include "experiment/config.h"
+#include "config/config.h"
 #include "model/model.h"
 
 #include <filesystem>

@@ -1,8 +1,8 @@
 // What is legal in a config and surely not meant. A run says it once, at its start.
 #pragma once
 
+#include "config/config.h"
 #include "data/dataset.h"
-#include "experiment/config.h"
 
 #include <string>
 #include <vector>

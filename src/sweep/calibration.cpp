@@ -1,8 +1,8 @@
 #include "sweep/calibration.h"
 
+#include "config/config_toml.h"
 #include "core/check.h"
 #include "core/text.h"
-#include "experiment/config_toml.h"
 
 namespace plumb {
 namespace {

@@ -2,7 +2,7 @@
 // of the program. Never the commit, the machine, the threads or the names of files.
 #pragma once
 
-#include "experiment/config.h"
+#include "config/config.h"
 
 #include <string>
 #include <utility>

@@ -1,7 +1,7 @@
 #include "sweep/match.h"
 
+#include "config/config_fields.h"
 #include "core/check.h"
-#include "experiment/config_fields.h"
 #include "sweep/calibration.h"
 
 #include <algorithm>

@@ -1,10 +1,10 @@
 #include "sweep/sweep_file.h"
 
+#include "config/config_toml.h"
 #include "core/check.h"
 #include "core/files.h"
 #include "core/text.h"
 #include "data/token_files.h"
-#include "experiment/config_toml.h"
 #include "experiment/run_lock.h"
 #include "sweep/sweep_reader.h"
 

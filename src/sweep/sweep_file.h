@@ -17,7 +17,7 @@
 // Later wins: base < grid, zip, variant < when < tune < seed.
 #pragma once
 
-#include "experiment/config.h"
+#include "config/config.h"
 
 #include <filesystem>
 #include <optional>

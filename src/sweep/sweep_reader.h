@@ -1,7 +1,7 @@
 // The tables of a sweep file, read so that all its faults are told at once.
 #pragma once
 
-#include "experiment/config_toml.h"
+#include "config/config_toml.h"
 #include "sweep/sweep_file.h"
 
 #include <toml++/toml.h>

@@ -1,5 +1,5 @@
 #include "catch.h"
-#include "experiment/config.h"
+#include "config/config.h"
 #include "model/transformer.h"
 #include "support/run_program.h"
 #include "train/checkpoint.h"

@@ -1,7 +1,7 @@
 // Help, lists and topics: everything can be found, and reads at 60 columns.
 #include "catch.h"
+#include "config/config.h"
 #include "core/text.h"
-#include "experiment/config.h"
 #include "support/environment.h"
 #include "support/run_program.h"
 

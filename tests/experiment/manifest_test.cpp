@@ -1,7 +1,7 @@
 #include "experiment/manifest.h"
 
 #include "catch.h"
-#include "experiment/config.h"
+#include "config/config.h"
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 // Defaults of the settings that change numbers: a run's id leaves them out (sweep/identity.h).
 #include "catch.h"
-#include "experiment/config.h"
+#include "config/config.h"
 #include "signature/golden.h"
 
 using namespace plumb;

@@ -1,7 +1,7 @@
 // A run's id: every setting that changes numbers is in it, and nothing else.
 #include "sweep/identity.h"
 #include "catch.h"
-#include "experiment/config_fields.h"
+#include "config/config_fields.h"
 #include "support/run_program.h"
 #include "support/temp_folder.h"
 

@@ -1,4 +1,4 @@
-#include "experiment/config.h"
+#include "config/config.h"
 
 #include "catch.h"
 #include "core/check.h"

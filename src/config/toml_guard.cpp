@@ -1,4 +1,4 @@
-#include "experiment/toml_guard.h"
+#include "config/toml_guard.h"
 
 #include "core/check.h"
 #include "core/text.h"

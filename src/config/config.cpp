@@ -1,10 +1,10 @@
-#include "experiment/config.h"
+#include "config/config.h"
 
+#include "config/config_fields.h"
+#include "config/config_toml.h"
 #include "core/check.h"
 #include "core/files.h"
 #include "core/text.h"
-#include "experiment/config_fields.h"
-#include "experiment/config_toml.h"
 #include "mixers/mixers.h"
 
 #include <algorithm>

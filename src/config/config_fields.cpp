@@ -1,4 +1,4 @@
-#include "experiment/config_fields.h"
+#include "config/config_fields.h"
 
 #include "core/check.h"
 #include "core/text.h"

@@ -1,8 +1,8 @@
-#include "experiment/config_toml.h"
+#include "config/config_toml.h"
 
+#include "config/toml_guard.h"
 #include "core/check.h"
 #include "core/files.h"
-#include "experiment/toml_guard.h"
 
 namespace plumb {
 namespace fs = std::filesystem;

@@ -1,7 +1,7 @@
 // The fields of a Config as a list, from the one visit of each table. Internal to experiment/.
 #pragma once
 
-#include "experiment/config.h"
+#include "config/config.h"
 
 #include <optional>
 #include <string>

@@ -2,7 +2,7 @@
 // and sweep/, whose files have settings in other tables.
 #pragma once
 
-#include "experiment/config_fields.h"
+#include "config/config_fields.h"
 
 #include <toml++/toml.h>
 

@@ -1,7 +1,7 @@
 // A Config as TOML, JSON and tables.
+#include "config/config_fields.h"
 #include "core/check.h"
 #include "core/text.h"
-#include "experiment/config_fields.h"
 
 #include <algorithm>
 
