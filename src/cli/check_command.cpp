@@ -1,8 +1,8 @@
 #include "cli/check_command.h"
 
+#include "check/oracle_fixture.h"
 #include "cli/exit_code.h"
 #include "core/context.h"
-#include "experiment/oracle_fixture.h"
 
 #include <nlohmann/json.hpp>
 

@@ -1,8 +1,8 @@
 // `plumb check`: are the numbers of this build right? Gradients, identities, the PyTorch oracle.
 #pragma once
 
+#include "check/self_check.h"
 #include "cli/terminal.h"
-#include "experiment/self_check.h"
 
 #include <CLI/CLI.hpp>
 

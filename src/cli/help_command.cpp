@@ -1,5 +1,6 @@
 #include "cli/help_command.h"
 
+#include "check/toy_stack.h"
 #include "cli/command_doc.h"
 #include "cli/list_command.h"
 #include "cli/man_page.h"
@@ -7,7 +8,6 @@
 #include "config/config.h"
 #include "core/check.h"
 #include "core/text.h"
-#include "experiment/toy_stack.h"
 #include "mixers/mixers.h"
 #include "mixers/parameter_kind.h"
 

@@ -1,7 +1,7 @@
 #include "mixers/attn_res.h"
 
-#include "experiment/compare.h"
-#include "experiment/gradient_check.h"
+#include "check/compare.h"
+#include "check/gradient_check.h"
 #include "support/every_mixer.h"
 #include "support/random.h"
 

@@ -1,7 +1,7 @@
 // Every mixer behind pre-norms and without, in all three storage types.
+#include "check/compare.h"
+#include "check/gradient_check.h"
 #include "core/parallel.h"
-#include "experiment/compare.h"
-#include "experiment/gradient_check.h"
 #include "support/bf16_stack.h"
 #include "support/every_mixer.h"
 

@@ -1,5 +1,5 @@
 // What every depth mixer promises, over the whole table and all test settings.
-#include "experiment/compare.h"
+#include "check/compare.h"
 #include "support/every_mixer.h"
 
 #include <cstring>

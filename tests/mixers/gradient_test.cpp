@@ -1,5 +1,5 @@
 // Every mixer's backward against differences, and proof that the check sees an error of 1 %.
-#include "experiment/gradient_check.h"
+#include "check/gradient_check.h"
 #include "support/broken_mixer.h"
 #include "support/every_mixer.h"
 

@@ -1,5 +1,5 @@
 // Mixers that start as the standard network: same logits and same gradients of every shared weight.
-#include "experiment/tiny_model.h"
+#include "check/tiny_model.h"
 #include "support/every_mixer.h"
 
 using namespace plumb;

@@ -1,7 +1,7 @@
 #include "mixers/sinkhorn.h"
 #include "catch.h"
-#include "experiment/gradient_check.h"
-#include "experiment/self_check.h"
+#include "check/gradient_check.h"
+#include "check/self_check.h"
 #include "support/random.h"
 
 using namespace plumb;

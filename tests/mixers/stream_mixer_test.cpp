@@ -1,7 +1,7 @@
 // Four streams of full registers take kernels of their own; the contract's shapes (7 and 9
 // channels, mostly 2 and 3 streams) do not reach them.
-#include "experiment/compare.h"
-#include "experiment/gradient_check.h"
+#include "check/compare.h"
+#include "check/gradient_check.h"
 #include "support/bf16_stack.h"
 #include "support/every_mixer.h"
 

@@ -1,8 +1,8 @@
 // The decoder against the transformer: with every mixer, the same logits.
 #include "model/decoder.h"
 
+#include "check/tiny_model.h"
 #include "core/rng.h"
-#include "experiment/tiny_model.h"
 #include "support/allocations.h"
 #include "support/every_mixer.h"
 

@@ -1,9 +1,9 @@
 // Interventions on the walk: what people type, and what it does with every mixer.
 #include "model/interventions.h"
 
-#include "experiment/compare.h"
-#include "experiment/oracle_fixture.h"
-#include "experiment/tiny_model.h"
+#include "check/compare.h"
+#include "check/oracle_fixture.h"
+#include "check/tiny_model.h"
 #include "support/every_mixer.h"
 
 #include <nlohmann/json.hpp>

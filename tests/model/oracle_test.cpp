@@ -1,7 +1,7 @@
 // Losses and every gradient of the model, with every mixer, against an independent PyTorch float64
 // implementation (scripts/oracle). Double must match to 1e-10, gradients of either to 1000 epsilon.
 #include "catch.h"
-#include "experiment/oracle_fixture.h"
+#include "check/oracle_fixture.h"
 
 #include <limits>
 

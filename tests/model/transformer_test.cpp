@@ -1,8 +1,8 @@
 // The model with every mixer: causality, paired initial values, no parameter left behind.
+#include "check/compare.h"
+#include "check/gradient_check.h"
+#include "check/tiny_model.h"
 #include "core/rng.h"
-#include "experiment/compare.h"
-#include "experiment/gradient_check.h"
-#include "experiment/tiny_model.h"
 #include "support/every_mixer.h"
 
 using namespace plumb;

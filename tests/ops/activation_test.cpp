@@ -1,7 +1,7 @@
 #include "ops/activation.h"
 
 #include "catch.h"
-#include "experiment/gradient_check.h"
+#include "check/gradient_check.h"
 #include "ops/exp.h"
 #include "support/bf16.h"
 

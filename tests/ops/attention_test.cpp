@@ -3,7 +3,7 @@
 #include "ops/attention.h"
 
 #include "catch.h"
-#include "experiment/gradient_check.h"
+#include "check/gradient_check.h"
 #include "support/random.h"
 
 using namespace plumb;

@@ -1,7 +1,7 @@
 #include "ops/cross_entropy.h"
 
 #include "catch.h"
-#include "experiment/gradient_check.h"
+#include "check/gradient_check.h"
 #include "support/bf16.h"
 
 using namespace plumb;

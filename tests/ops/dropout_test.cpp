@@ -2,7 +2,7 @@
 #include "ops/dropout.h"
 
 #include "catch.h"
-#include "experiment/gradient_check.h"
+#include "check/gradient_check.h"
 #include "support/bf16.h"
 
 #include <Random123/philox.h>

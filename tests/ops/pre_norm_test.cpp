@@ -1,7 +1,7 @@
 #include "ops/pre_norm.h"
 
 #include "catch.h"
-#include "experiment/gradient_check.h"
+#include "check/gradient_check.h"
 #include "support/random.h"
 
 using namespace plumb;

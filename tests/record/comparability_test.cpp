@@ -2,8 +2,8 @@
 // gates start as the standard network with other sizes in their books. A measure that calls itself
 // comparable must not notice; one that is marked must, or the mark is wrong.
 #include "catch.h"
-#include "experiment/compare.h"
-#include "experiment/tiny_model.h"
+#include "check/compare.h"
+#include "check/tiny_model.h"
 #include "matrix/analysis.h"
 #include "record/measures.h"
 #include "record/parameters.h"

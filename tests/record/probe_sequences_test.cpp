@@ -1,7 +1,7 @@
 // What is measured is a set of sequences, however many of them a pass holds.
 #include "catch.h"
-#include "experiment/compare.h"
-#include "experiment/toy_stack.h"
+#include "check/compare.h"
+#include "check/toy_stack.h"
 #include "record/measures.h"
 #include "record/parameters.h"
 #include "record/probes.h"

@@ -1,6 +1,6 @@
 // Losses of 20 training steps.
 #include "catch.h"
-#include "experiment/compare.h"
+#include "check/compare.h"
 #include "signature/golden.h"
 #include "signature/settings.h"
 

@@ -1,8 +1,8 @@
 // What the signature trains: small models, every mixer with its default and its test settings.
 #pragma once
 
+#include "check/toy_stack.h"
 #include "data/tasks.h"
-#include "experiment/toy_stack.h"
 #include "train/trainer.h"
 
 #include <memory>

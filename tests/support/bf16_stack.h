@@ -10,9 +10,9 @@
 // forward.
 #pragma once
 
+#include "check/toy_stack.h"
 #include "core/flush_to_zero.h"
 #include "core/rng.h"
-#include "experiment/toy_stack.h"
 
 #include <string>
 #include <vector>

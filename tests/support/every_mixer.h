@@ -2,7 +2,7 @@
 #pragma once
 
 #include "catch.h"
-#include "experiment/toy_stack.h"
+#include "check/toy_stack.h"
 
 namespace plumb::test {
 

@@ -1,8 +1,8 @@
 // Arrays of reproducible random numbers, as views.
 #pragma once
 
+#include "check/compare.h"
 #include "core/rng.h"
-#include "experiment/compare.h"
 
 #include <string>
 #include <vector>

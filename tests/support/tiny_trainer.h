@@ -1,7 +1,7 @@
 // A trainer of one to two blocks on a built-in task.
 #pragma once
 
-#include "experiment/toy_stack.h"
+#include "check/toy_stack.h"
 #include "train/trainer.h"
 
 #include <memory>

@@ -1,8 +1,8 @@
-#include "experiment/tiny_model.h"
+#include "check/tiny_model.h"
 
+#include "check/compare.h"
+#include "check/toy_stack.h"
 #include "core/rng.h"
-#include "experiment/compare.h"
-#include "experiment/toy_stack.h"
 
 namespace plumb {
 namespace {

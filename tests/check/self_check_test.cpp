@@ -1,4 +1,4 @@
-#include "experiment/self_check.h"
+#include "check/self_check.h"
 
 #include "catch.h"
 

@@ -1,7 +1,7 @@
 // Gradients against differences, in double.
 #pragma once
 
-#include "experiment/toy_stack.h"
+#include "check/toy_stack.h"
 
 namespace plumb {
 

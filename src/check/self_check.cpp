@@ -1,10 +1,10 @@
-#include "experiment/self_check.h"
+#include "check/self_check.h"
 
+#include "check/compare.h"
+#include "check/gradient_check.h"
+#include "check/oracle_fixture.h"
+#include "check/tiny_model.h"
 #include "core/rng.h"
-#include "experiment/compare.h"
-#include "experiment/gradient_check.h"
-#include "experiment/oracle_fixture.h"
-#include "experiment/tiny_model.h"
 #include "mixers/sinkhorn.h"
 
 namespace plumb {

@@ -1,9 +1,9 @@
-#include "experiment/toy_stack.h"
+#include "check/toy_stack.h"
 
+#include "check/compare.h"
 #include "config/config.h"
 #include "core/flush_to_zero.h"
 #include "core/rng.h"
-#include "experiment/compare.h"
 
 namespace plumb {
 namespace {

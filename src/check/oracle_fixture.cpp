@@ -1,9 +1,9 @@
-#include "experiment/oracle_fixture.h"
+#include "check/oracle_fixture.h"
 
+#include "check/compare.h"
+#include "check/toy_stack.h"
 #include "config/config.h"
 #include "core/json.h"
-#include "experiment/compare.h"
-#include "experiment/toy_stack.h"
 
 #include <map>
 

@@ -1,6 +1,6 @@
-#include "experiment/gradient_check.h"
+#include "check/gradient_check.h"
 
-#include "experiment/compare.h"
+#include "check/compare.h"
 
 namespace plumb {
 
