@@ -1,10 +1,10 @@
 #include "cli/bench_command.h"
 
+#include "bench/bench_report.h"
 #include "cli/terminal.h"
 #include "core/files.h"
 #include "core/text.h"
 #include "core/threads.h"
-#include "experiment/bench_report.h"
 
 #include <fmt/chrono.h>
 

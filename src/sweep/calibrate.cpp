@@ -1,10 +1,10 @@
 #include "sweep/calibrate.h"
 
+#include "bench/bench.h"
 #include "core/check.h"
 #include "core/files.h"
 #include "core/student_t.h"
 #include "data/dataset.h"
-#include "experiment/bench.h"
 #include "experiment/manifest.h"
 #include "sweep/match.h"
 

@@ -1,5 +1,5 @@
 // A BenchReport as JSON and CSV.
-#include "experiment/bench_report.h"
+#include "bench/bench_report.h"
 
 namespace plumb {
 namespace {

@@ -2,9 +2,9 @@
 // that whatever else the machine does falls on both. Two models are alive at a time.
 #pragma once
 
+#include "bench/bench_gemm.h"
+#include "bench/bench_setup.h"
 #include "core/context.h"
-#include "experiment/bench_gemm.h"
-#include "experiment/bench_setup.h"
 
 #include <array>
 #include <functional>

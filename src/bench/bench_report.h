@@ -1,8 +1,8 @@
 // What `plumb bench` found, as tables (terminal, Markdown), CSV and JSON.
 #pragma once
 
-#include "experiment/decode_bench.h"
-#include "experiment/micro_bench.h"
+#include "bench/decode_bench.h"
+#include "bench/micro_bench.h"
 
 #include <nlohmann/json.hpp>
 

@@ -1,6 +1,6 @@
-#include "experiment/decode_bench.h"
+#include "bench/decode_bench.h"
 
-#include "experiment/decode_timing.h"
+#include "bench/decode_timing.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "experiment/bench_gemm.h"
+#include "bench/bench_gemm.h"
 
 #include "ops/gemm_rate.h"
 

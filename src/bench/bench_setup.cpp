@@ -1,4 +1,4 @@
-#include "experiment/bench_setup.h"
+#include "bench/bench_setup.h"
 
 #include "core/check.h"
 #include "core/rng.h"

@@ -1,4 +1,4 @@
-#include "experiment/bandwidth.h"
+#include "bench/bandwidth.h"
 
 #include <algorithm>
 #include <chrono>

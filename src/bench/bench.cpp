@@ -1,4 +1,4 @@
-#include "experiment/bench.h"
+#include "bench/bench.h"
 
 #include "core/memory_use.h"
 #include "train/trainer.h"

@@ -2,9 +2,9 @@
 // matrix-product rate, or its bytes at the memory bandwidth measured for that much memory.
 #pragma once
 
-#include "experiment/bandwidth.h"
-#include "experiment/bench_gemm.h"
-#include "experiment/bench_setup.h"
+#include "bench/bandwidth.h"
+#include "bench/bench_gemm.h"
+#include "bench/bench_setup.h"
 
 #include <functional>
 #include <string>

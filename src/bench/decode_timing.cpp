@@ -1,4 +1,4 @@
-#include "experiment/decode_timing.h"
+#include "bench/decode_timing.h"
 
 #include "core/rng.h"
 #include "model/decoder.h"

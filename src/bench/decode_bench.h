@@ -1,7 +1,7 @@
 // How long generating a token takes with each depth mixer, against a baseline, in rounds A B A B.
 #pragma once
 
-#include "experiment/bench.h"
+#include "bench/bench.h"
 
 #include <string>
 #include <vector>

@@ -1,8 +1,8 @@
-#include "experiment/micro_bench.h"
+#include "bench/micro_bench.h"
 
+#include "bench/bench.h"
+#include "bench/mixer_walk.h"
 #include "core/flush_to_zero.h"
-#include "experiment/bench.h"
-#include "experiment/mixer_walk.h"
 #include "model/model.h"
 #include "ops/activation.h"
 #include "ops/adamw.h"

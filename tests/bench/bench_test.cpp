@@ -1,5 +1,5 @@
+#include "bench/bench_report.h"
 #include "catch.h"
-#include "experiment/bench_report.h"
 #include "mixers/mixers.h"
 
 #include <numeric>

@@ -1,4 +1,4 @@
-#include "experiment/bench_report.h"
+#include "bench/bench_report.h"
 
 #include "core/text.h"
 #include "experiment/manifest.h"
