@@ -1,7 +1,7 @@
 #include "bench/bench_report.h"
 
 #include "core/text.h"
-#include "experiment/manifest.h"
+#include "run/manifest.h"
 
 #include <algorithm>
 #include <cmath>

@@ -4,11 +4,11 @@
 #include "core/dispatch.h"
 #include "core/files.h"
 #include "core/threads.h"
-#include "experiment/manifest.h"
 #include "ops/gemm_rate.h"
 #include "ops/matmul.h"
 #include "plumb/build_info.h"
 #include "plumb/git_info.h"
+#include "run/manifest.h"
 
 #include <cmath>
 #include <cstdio>

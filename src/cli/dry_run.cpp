@@ -3,9 +3,9 @@
 #include "cli/terminal.h"
 #include "core/size.h"
 #include "core/text.h"
-#include "experiment/run.h"
-#include "experiment/warnings.h"
 #include "record/probes.h"
+#include "run/run.h"
+#include "run/warnings.h"
 
 #include <algorithm>
 #include <map>

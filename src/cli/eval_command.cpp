@@ -5,8 +5,8 @@
 #include "cli/trained_run.h"
 #include "core/text.h"
 #include "core/threads.h"
-#include "experiment/evaluation.h"
-#include "experiment/run_directory.h"
+#include "run/evaluation.h"
+#include "run/run_directory.h"
 
 #include <cmath>
 #include <memory>

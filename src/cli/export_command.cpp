@@ -3,8 +3,8 @@
 #include "cli/run_folder.h"
 #include "cli/trained_run.h"
 #include "core/files.h"
-#include "experiment/export.h"
 #include "model/model.h"
+#include "run/export.h"
 
 #include <nlohmann/json.hpp>
 

@@ -1,4 +1,4 @@
-// `plumb export`: a checkpoint for other programs (experiment/export.h).
+// `plumb export`: a checkpoint for other programs (run/export.h).
 #pragma once
 
 #include <CLI/CLI.hpp>

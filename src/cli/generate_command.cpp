@@ -10,7 +10,7 @@
 #include "core/utf8.h"
 #include "model/decoder.h"
 #include "model/sampler.h"
-#include "train/run_text.h"
+#include "run/run_text.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "cli/terminal.h"
-#include "experiment/run_condition.h"
 #include "record/measures.h"
 #include "record/stored_probe.h"
+#include "run/run_condition.h"
 
 #include <CLI/CLI.hpp>
 

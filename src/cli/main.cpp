@@ -21,8 +21,8 @@
 #include "core/check.h"
 #include "core/text.h"
 #include "core/utf8.h"
-#include "experiment/run_lock.h"
 #include "plumb/build_info.h"
+#include "run/run_lock.h"
 
 #include <CLI/CLI.hpp>
 

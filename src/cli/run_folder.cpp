@@ -3,7 +3,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/text.h"
-#include "experiment/run_condition.h"
+#include "run/run_condition.h"
 #include "train/checkpoint.h"
 
 #include <algorithm>

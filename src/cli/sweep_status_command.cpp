@@ -6,7 +6,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/text.h"
-#include "experiment/manifest.h"
+#include "run/manifest.h"
 #include "sweep/file_end.h"
 #include "sweep/sweep_file.h"
 #include "sweep/sweep_status.h"

@@ -6,9 +6,9 @@
 #include "cli/terminal.h"
 #include "core/text.h"
 #include "core/threads.h"
-#include "experiment/attempts.h"
-#include "experiment/run.h"
-#include "experiment/run_settings.h"
+#include "run/attempts.h"
+#include "run/run.h"
+#include "run/run_settings.h"
 
 #include <cerrno>
 #include <cstdio>

@@ -4,7 +4,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/text.h"
-#include "experiment/run_settings.h"
+#include "run/run_settings.h"
 
 #include <nlohmann/json.hpp>
 

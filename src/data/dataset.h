@@ -50,7 +50,7 @@ public:
     // SHA-256 of the data and the tokenizer. Throws IoError if files are not what meta.json says.
     virtual std::string fingerprint() const = 0;
 
-    // What a run keeps of its data (train/run_text.h).
+    // What a run keeps of its data (run/run_text.h).
     virtual std::string meta_json() const;
 
     // What turns text into tokens; nullopt where the data are numbers only.

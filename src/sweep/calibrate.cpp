@@ -5,7 +5,7 @@
 #include "core/files.h"
 #include "core/student_t.h"
 #include "data/dataset.h"
-#include "experiment/manifest.h"
+#include "run/manifest.h"
 #include "sweep/match.h"
 
 #include <fmt/chrono.h>

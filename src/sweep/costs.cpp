@@ -1,8 +1,8 @@
 #include "sweep/costs.h"
 
 #include "data/dataset.h"
-#include "experiment/run.h"
 #include "record/probes.h"
+#include "run/run.h"
 
 namespace plumb {
 namespace {

@@ -1,7 +1,7 @@
 #include "sweep/identity.h"
 
 #include "core/sha256.h"
-#include "experiment/manifest.h"
+#include "run/manifest.h"
 
 #include <fmt/format.h>
 

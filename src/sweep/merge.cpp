@@ -1,8 +1,8 @@
 #include "sweep/merge.h"
 
 #include "core/files.h"
-#include "experiment/run_condition.h"
-#include "experiment/run_lock.h"
+#include "run/run_condition.h"
+#include "run/run_lock.h"
 #include "sweep/outcome.h"
 #include "sweep/plan_file.h"
 

@@ -1,7 +1,7 @@
 #include "sweep/run_look.h"
 
 #include "core/check.h"
-#include "experiment/run_lock.h"
+#include "run/run_lock.h"
 #include "sweep/file_end.h"
 
 #include <algorithm>

@@ -3,8 +3,8 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/text.h"
-#include "experiment/run_directory.h"
-#include "experiment/run_lock.h"
+#include "run/run_directory.h"
+#include "run/run_lock.h"
 #include "sweep/run_look.h"
 #include "sweep/run_origin.h"
 

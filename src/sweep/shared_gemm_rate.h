@@ -1,5 +1,5 @@
 // One measurement of the GEMM rate for each shape of model, not one for each run: what the first
-// run of a shape printed is handed to the later ones (PLUMB_GEMM_RATE, experiment/run.h).
+// run of a shape printed is handed to the later ones (PLUMB_GEMM_RATE, run/run.h).
 #pragma once
 
 #include "sweep/sweep_plan.h"

@@ -5,7 +5,7 @@
 #include "core/files.h"
 #include "core/text.h"
 #include "data/token_files.h"
-#include "experiment/run_lock.h"
+#include "run/run_lock.h"
 #include "sweep/sweep_reader.h"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 #include "sweep/sweep_json.h"
 
-#include "experiment/manifest.h"
+#include "run/manifest.h"
 
 namespace plumb {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "core/check.h"
 #include "core/files.h"
-#include "experiment/manifest.h"
+#include "run/manifest.h"
 #include "sweep/expand.h"
 #include "sweep/match.h"
 #include "sweep/plan_file.h"

@@ -3,7 +3,7 @@
 #include "core/exit_code.h"
 #include "core/files.h"
 #include "core/text.h"
-#include "experiment/run.h"
+#include "run/run.h"
 #include "sweep/memory_admission.h"
 #include "sweep/set_aside.h"
 #include "sweep/sweep_work.h"

@@ -1,7 +1,7 @@
 // `plumb sweep run`: trains the runs of a sweep, several at a time, each in a process of its own.
 // Nothing that matters is kept here: whatever ends this process, another finds in the folders what
 // is done, and goes on. Any number of such processes may work on one sweep: the lock of a run
-// (experiment/run_lock.h) keeps it from being trained twice.
+// (run/run_lock.h) keeps it from being trained twice.
 #pragma once
 
 #include "core/stop.h"

@@ -1,6 +1,6 @@
 // `plumb export`: names, shapes and numbers of what it writes. scripts/check_eval reads it with
 // PyTorch and transformers.
-#include "experiment/export.h"
+#include "run/export.h"
 #include "catch.h"
 #include "formats/safetensors.h"
 #include "support/run_program.h"

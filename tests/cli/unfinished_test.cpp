@@ -1,5 +1,5 @@
 // A run that is at work, was killed or has diverged is called so by every command that reads it.
-#include "experiment/run_condition.h"
+#include "run/run_condition.h"
 #include "support/check_message.h"
 
 namespace fs = std::filesystem;

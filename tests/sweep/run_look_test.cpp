@@ -1,7 +1,7 @@
 #include "sweep/run_look.h"
 
 #include "catch.h"
-#include "experiment/run_lock.h"
+#include "run/run_lock.h"
 #include "support/run_files.h"
 #include "sweep/run_origin.h"
 

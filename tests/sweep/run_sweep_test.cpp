@@ -1,6 +1,6 @@
 // A sweep of tiny runs, trained by the program that was built.
 #include "catch.h"
-#include "experiment/run.h"
+#include "run/run.h"
 #include "support/environment.h"
 #include "sweep/hand_made_plan.h"
 #include "sweep/run_look.h"

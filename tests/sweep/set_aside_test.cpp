@@ -2,7 +2,7 @@
 
 #include "catch.h"
 #include "core/check.h"
-#include "experiment/run_lock.h"
+#include "run/run_lock.h"
 #include "sweep/hand_made_plan.h"
 
 namespace fs = std::filesystem;

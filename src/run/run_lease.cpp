@@ -1,8 +1,8 @@
-#include "experiment/run_lease.h"
+#include "run/run_lease.h"
 
 #include "core/files.h"
 #include "core/json.h"
-#include "experiment/run_lock.h"
+#include "run/run_lock.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

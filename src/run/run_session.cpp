@@ -1,16 +1,16 @@
-#include "experiment/run_session.h"
+#include "run/run_session.h"
 
 #include "core/exit_code.h"
 #include "core/files.h"
 #include "core/text.h"
 #include "data/token_files.h"
-#include "experiment/manifest.h"
-#include "experiment/warnings.h"
 #include "mixers/parameter_kind.h"
 #include "record/parameters.h"
 #include "record/probes.h"
+#include "run/manifest.h"
+#include "run/run_text.h"
+#include "run/warnings.h"
 #include "train/checkpoint.h"
-#include "train/run_text.h"
 
 #include <chrono>
 #include <cmath>

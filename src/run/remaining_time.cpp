@@ -1,4 +1,4 @@
-#include "experiment/remaining_time.h"
+#include "run/remaining_time.h"
 
 namespace plumb {
 namespace {

@@ -1,7 +1,7 @@
-#include "experiment/evaluation.h"
+#include "run/evaluation.h"
 
-#include "experiment/run_directory.h"
 #include "mixers/site.h"
+#include "run/run_directory.h"
 
 #include <algorithm>
 #include <cmath>

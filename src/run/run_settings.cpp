@@ -1,4 +1,4 @@
-#include "experiment/run_settings.h"
+#include "run/run_settings.h"
 
 #include "core/files.h"
 #include "core/json.h"

@@ -1,12 +1,12 @@
 // One session of a run, in the process that holds its lock. Internal to experiment/; callers have
-// run_training (experiment/run.h).
+// run_training (run/run.h).
 #pragma once
 
-#include "experiment/attempts.h"
-#include "experiment/remaining_time.h"
-#include "experiment/run.h"
-#include "experiment/run_log.h"
-#include "experiment/run_state.h"
+#include "run/attempts.h"
+#include "run/remaining_time.h"
+#include "run/run.h"
+#include "run/run_log.h"
+#include "run/run_state.h"
 
 namespace plumb {
 

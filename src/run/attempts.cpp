@@ -1,14 +1,14 @@
-#include "experiment/attempts.h"
+#include "run/attempts.h"
 
 #include "core/exit_code.h"
 #include "core/files.h"
 #include "core/json.h"
 #include "core/memory_use.h"
 #include "core/process.h"
-#include "experiment/manifest.h"
-#include "experiment/run_condition.h"
 #include "formats/jsonl.h"
 #include "plumb/git_info.h"
+#include "run/manifest.h"
+#include "run/run_condition.h"
 
 #include <fmt/chrono.h>
 

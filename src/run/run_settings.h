@@ -2,7 +2,7 @@
 #pragma once
 
 #include "config/config.h"
-#include "experiment/run_directory.h"
+#include "run/run_directory.h"
 
 #include <filesystem>
 #include <map>

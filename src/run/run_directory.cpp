@@ -1,9 +1,9 @@
-#include "experiment/run_directory.h"
+#include "run/run_directory.h"
 
 #include "core/check.h"
 #include "core/files.h"
-#include "experiment/run_lock.h"
-#include "experiment/run_settings.h"
+#include "run/run_lock.h"
+#include "run/run_settings.h"
 #include "train/checkpoint.h"
 
 #include <algorithm>

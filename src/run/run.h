@@ -1,8 +1,8 @@
 // A training run from config to summary: data, model, loop, probes, checkpoints, resume.
 #pragma once
 
-#include "experiment/run_directory.h"
-#include "experiment/run_lock.h"
+#include "run/run_directory.h"
+#include "run/run_lock.h"
 #include "train/trainer.h"
 
 #include <functional>

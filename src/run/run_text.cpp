@@ -1,4 +1,4 @@
-#include "train/run_text.h"
+#include "run/run_text.h"
 
 #include "core/files.h"
 #include "core/json.h"

@@ -32,7 +32,7 @@ struct RunStart {
 bool holds_foreign_files(const std::filesystem::path& dir);
 
 // Decides how a run starts in `dir`, writing nothing. Throws UsageError if the folder holds a run
-// and resume is never, holds a run of other settings or data (experiment/run_settings.h), holds no
+// and resume is never, holds a run of other settings or data (run/run_settings.h), holds no
 // run but other files, or no checkpoint of the step asked for.
 RunStart inspect_run_directory(const std::filesystem::path& dir, const ResumeOptions& options,
                                const Config& config);

@@ -1,11 +1,11 @@
-#include "experiment/run_condition.h"
+#include "run/run_condition.h"
 
 #include "config/config.h"
 #include "core/check.h"
 #include "core/files.h"
 #include "core/text.h"
-#include "experiment/run_lock.h"
 #include "formats/jsonl.h"
+#include "run/run_lock.h"
 #include "train/checkpoint.h"
 
 #include <algorithm>

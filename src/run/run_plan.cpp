@@ -1,6 +1,6 @@
 // What a run needs: data, model, trainer, and the rate its products could reach.
-#include "experiment/run.h"
 #include "ops/gemm_rate.h"
+#include "run/run.h"
 
 #include <charconv>
 #include <cstdlib>

@@ -1,10 +1,10 @@
-#include "experiment/export.h"
+#include "run/export.h"
 
 #include "core/files.h"
 #include "core/utf8.h"
-#include "experiment/run_directory.h"
 #include "formats/npz.h"
 #include "mixers/mixers.h"
+#include "run/run_directory.h"
 
 #include <nlohmann/json.hpp>
 

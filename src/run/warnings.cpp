@@ -1,4 +1,4 @@
-#include "experiment/warnings.h"
+#include "run/warnings.h"
 
 #include "core/text.h"
 #include "train/schedule.h"

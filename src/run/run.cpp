@@ -1,12 +1,12 @@
-#include "experiment/run.h"
+#include "run/run.h"
 
 #include "core/json.h"
 #include "core/size.h"
 #include "core/text.h"
-#include "experiment/run_lock.h"
-#include "experiment/run_session.h"
-#include "experiment/run_settings.h"
-#include "experiment/start_weights.h"
+#include "run/run_lock.h"
+#include "run/run_session.h"
+#include "run/run_settings.h"
+#include "run/start_weights.h"
 
 namespace plumb {
 namespace fs = std::filesystem;

@@ -1,5 +1,5 @@
 // One process writes a run: the lock alone, then whole processes started on one folder at once.
-#include "experiment/run_lock.h"
+#include "run/run_lock.h"
 
 #include "catch.h"
 #include "core/check.h"

@@ -1,4 +1,4 @@
-#include "experiment/start_weights.h"
+#include "run/start_weights.h"
 
 #include "core/text.h"
 #include "mixers/parameter_kind.h"

@@ -1,4 +1,4 @@
-#include "experiment/run_lock.h"
+#include "run/run_lock.h"
 
 #include "core/files.h"
 #include "core/json.h"

@@ -7,7 +7,7 @@
 //                   else in a run depends on the machine or the clock, but TensorBoard's events.
 #pragma once
 
-#include "experiment/run_lock.h"
+#include "run/run_lock.h"
 
 #include <nlohmann/json.hpp>
 

@@ -1,4 +1,4 @@
-#include "experiment/run_log.h"
+#include "run/run_log.h"
 
 #include "core/files.h"
 #include "core/json.h"

@@ -1,14 +1,14 @@
 // One process writes a run: a lock on RUN/.lock, held for the whole life of the process. The kernel
 // frees it whatever ends the process, so that nothing is ever stale and no clock is involved. The
 // file is never removed: a second one of that name would be a second lock. For file systems without
-// locks there is a lease (experiment/run_lease.h) instead.
+// locks there is a lease (run/run_lease.h) instead.
 //
 // While the lock is held the file says who holds it; at an orderly end it is emptied. What a killed
 // holder left is found by the next (previous()).
 #pragma once
 
 #include "core/process.h"
-#include "experiment/run_lease.h"
+#include "run/run_lease.h"
 
 #include <nlohmann/json.hpp>
 

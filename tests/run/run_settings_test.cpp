@@ -1,5 +1,5 @@
 // What may change when a run goes on, and what may not.
-#include "experiment/run_settings.h"
+#include "run/run_settings.h"
 
 #include "catch.h"
 #include "core/check.h"

@@ -1,9 +1,9 @@
-#include "experiment/run_state.h"
+#include "run/run_state.h"
 
 #include "core/check.h"
 #include "core/files.h"
-#include "experiment/run_settings.h"
 #include "mixers/parameter_kind.h"
+#include "run/run_settings.h"
 
 #include <cmath>
 

@@ -1,7 +1,7 @@
-#include "experiment/warnings.h"
+#include "run/warnings.h"
 
 #include "catch.h"
-#include "experiment/remaining_time.h"
+#include "run/remaining_time.h"
 
 using namespace plumb;
 
