@@ -1,4 +1,4 @@
-// The fields of a Config as a list, from the one visit of each table. Internal to experiment/.
+// The fields of a Config as a list, from the one visit of each table. Internal to config/ and sweep/.
 #pragma once
 
 #include "config/config.h"

@@ -1,4 +1,4 @@
-// Settings in TOML files: reading one, and what a value is as a setting. Internal to experiment/
+// Settings in TOML files: reading one, and what a value is as a setting. Internal to config/
 // and sweep/, whose files have settings in other tables.
 #pragma once
 

@@ -1,4 +1,4 @@
-// One session of a run, in the process that holds its lock. Internal to experiment/; callers have
+// One session of a run, in the process that holds its lock. Internal to run/; callers have
 // run_training (run/run.h).
 #pragma once
 
