@@ -9,8 +9,10 @@
 #pragma once
 
 #include "core/field.h"
+#include "data/data_config.h"
 #include "mixers/mixer_config.h"
 #include "model/model_config.h"
+#include "record/record_config.h"
 #include "train/train_config.h"
 
 #include <nlohmann/json.hpp>

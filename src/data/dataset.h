@@ -6,8 +6,8 @@
 #pragma once
 
 #include "core/view.h"
+#include "data/data_config.h"
 #include "data/tokenizer.h"
-#include "train/train_config.h"
 
 #include <cstdint>
 #include <memory>

@@ -1,6 +1,7 @@
 // How long a run still takes: its steps, and what it does between them.
 #pragma once
 
+#include "record/record_config.h"
 #include "train/train_config.h"
 
 #include <chrono>

@@ -7,7 +7,7 @@
 #include "formats/tfevents.h"
 #include "matrix/summary.h"
 #include "record/depth_record.h"
-#include "train/train_config.h"
+#include "record/record_config.h"
 
 #include <filesystem>
 #include <optional>
