@@ -1,13 +1,13 @@
 #include "bench/bandwidth.h"
 
+#include "core/clock.h"
+
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 namespace plumb {
 
 double measure_bandwidth(const Context& ctx, double bytes) {
-    using Clock = std::chrono::steady_clock;
     const Index n = std::max<Index>(1, static_cast<Index>(bytes / 2 / sizeof(float)));
     std::vector<float> a(static_cast<std::size_t>(n), 1.0f), b(a);
     float *pa = a.data(), *pb = b.data();
@@ -24,7 +24,7 @@ double measure_bandwidth(const Context& ctx, double bytes) {
         }
         const double moved =
             static_cast<double>(inner) * static_cast<double>(3 * n) * sizeof(float);
-        best = std::max(best, moved / std::chrono::duration<double>(Clock::now() - before).count());
+        best = std::max(best, moved / seconds_since(before));
     }
     return best;
 }

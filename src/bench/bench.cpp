@@ -1,5 +1,6 @@
 #include "bench/bench.h"
 
+#include "core/clock.h"
 #include "core/memory_use.h"
 #include "train/trainer.h"
 
@@ -7,15 +8,6 @@
 #include <numeric>
 
 namespace plumb {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double since(Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-}  // namespace
 
 // ---- arithmetic --------------------------------------------------------------------------------
 
@@ -88,9 +80,7 @@ public:
 
 private:
     double seconds_of_step() {
-        const auto start = Clock::now();
-        trainer_.step(ctx_, step_++);
-        return since(start);
+        return seconds_of([this] { trainer_.step(ctx_, step_++); });
     }
     template <class F>
     double moved_by(F&& work) {

@@ -1,22 +1,10 @@
 #include "bench/decode_timing.h"
 
+#include "core/clock.h"
 #include "core/rng.h"
 #include "model/decoder.h"
 
-#include <chrono>
-
 namespace plumb {
-namespace {
-
-template <class F>
-double seconds(F&& f) {
-    using Clock = std::chrono::steady_clock;
-    const auto start = Clock::now();
-    f();
-    return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-}  // namespace
 
 DecodeTiming time_decode(const TransformerShape& shape, Index context, Index steps) {
     if (steps < 1 || steps > context || context > shape.model.context)
@@ -38,9 +26,9 @@ DecodeTiming time_decode(const TransformerShape& shape, Index context, Index ste
             tokens.data() + shape.batch * first, {{'B', shape.batch}, {'T', n}}, Device::cpu};
     };
     DecodeTiming timing;
-    timing.prefill_seconds = seconds([&] { decoder.prefill(ctx, view(0, prompt)); });
+    timing.prefill_seconds = seconds_of([&] { decoder.prefill(ctx, view(0, prompt)); });
     for (Index i = prompt; i < context; ++i)
-        timing.step_seconds.push_back(seconds([&] { decoder.step(ctx, view(i, 1)); }));
+        timing.step_seconds.push_back(seconds_of([&] { decoder.step(ctx, view(i, 1)); }));
     return timing;
 }
 

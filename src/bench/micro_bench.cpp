@@ -2,6 +2,7 @@
 
 #include "bench/bench.h"
 #include "bench/mixer_walk.h"
+#include "core/clock.h"
 #include "core/flush_to_zero.h"
 #include "model/model.h"
 #include "ops/activation.h"
@@ -17,12 +18,6 @@
 namespace plumb {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double since(Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 // Median over at least 5 calls and kSeconds of them, after one that does not count.
 template <class F>
 double median_seconds(F&& call) {
@@ -31,10 +26,8 @@ double median_seconds(F&& call) {
     call();
     std::vector<double> times;
     const auto start = Clock::now();
-    while (times.size() < kCalls || since(start) < kSeconds) {
-        const auto before = Clock::now();
-        call();
-        times.push_back(since(before));
+    while (times.size() < kCalls || seconds_since(start) < kSeconds) {
+        times.push_back(seconds_of(call));
     }
     return spread(times).median;
 }

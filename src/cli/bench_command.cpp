@@ -6,8 +6,6 @@
 #include "core/text.h"
 #include "core/threads.h"
 
-#include <fmt/chrono.h>
-
 #include <algorithm>
 #include <memory>
 

@@ -1,14 +1,15 @@
 #include "cli/doctor_command.h"
 
 #include "cli/exit_code.h"
+#include "core/cpu_info.h"
 #include "core/dispatch.h"
-#include "core/files.h"
 #include "core/threads.h"
 #include "ops/gemm_rate.h"
 #include "ops/matmul.h"
 #include "plumb/build_info.h"
 #include "plumb/git_info.h"
-#include "run/manifest.h"
+
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <cstdio>
@@ -54,7 +55,7 @@ double gemm_error(const Context& ctx) {
 nlohmann::ordered_json examine(int threads) {
     const Context ctx{Device::cpu, threads};
     set_up_threads(ctx);
-    const CpuInfo cpu = parse_cpuinfo(read_file("/proc/cpuinfo"));
+    const CpuInfo cpu = this_cpu();
     nlohmann::ordered_json j;
     j["plumb"] = fmt::format("{} ({}{})", build_info::version, git_commit(),
                              git_dirty() ? ", with local changes" : "");

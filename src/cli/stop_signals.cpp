@@ -1,10 +1,10 @@
 #include "cli/stop_signals.h"
 
+#include "core/clock.h"
 #include "core/exit_code.h"
 
 #include <signal.h>
 
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <thread>
@@ -27,9 +27,9 @@ void watch_signals(StopFlag& stop) {
         int received = 0;
         sigwait(&signals, &received);
         stop = true;
-        const auto first = std::chrono::steady_clock::now();
+        const auto first = Clock::now();
         do sigwait(&signals, &received);
-        while (std::chrono::steady_clock::now() - first < std::chrono::seconds(1));
+        while (Clock::now() - first < std::chrono::seconds(1));
         std::_Exit(kInterrupted);
     }).detach();
 }

@@ -1,7 +1,5 @@
 #include "cli/sweep_board.h"
 
-#include <fmt/chrono.h>
-
 #include <algorithm>
 #include <cmath>
 #include <ctime>
@@ -66,8 +64,6 @@ std::vector<std::string> running_lines(const SweepSnapshot::Running& r, int name
     for (std::string& line : lines) line = "  " + line;
     return lines;
 }
-
-std::string time_of_day() { return fmt::format("{:%H:%M:%S}", fmt::localtime(std::time(nullptr))); }
 
 }  // namespace
 

@@ -6,7 +6,6 @@
 #include "cli/terminal.h"
 #include "sweep/sweep_runner.h"
 
-#include <chrono>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -34,8 +33,6 @@ public:
     void finish() { block_.finish(); }
 
 private:
-    using Clock = std::chrono::steady_clock;
-
     RedrawnBlock block_;
     Terminal terminal_;
     std::string file_;

@@ -167,7 +167,7 @@ void ProgressLine::finish() {
 
 void WorkProgress::update(double fraction, std::string_view text) {
     constexpr double kLongestWait = 60;
-    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+    const double seconds = seconds_since(start_);
     if (seconds < wait_) return;
     if (!interactive_) wait_ = seconds + std::min(seconds, kLongestWait);
     const std::string left =

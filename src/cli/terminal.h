@@ -2,9 +2,9 @@
 // Unicode and without a terminal.
 #pragma once
 
+#include "core/clock.h"
 #include "core/text.h"
 
-#include <chrono>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -90,7 +90,6 @@ public:
     void finish() { line_.finish(); }
 
 private:
-    using Clock = std::chrono::steady_clock;
     ProgressLine line_;
     bool interactive_;
     double wait_;  // seconds from start_ until the next line

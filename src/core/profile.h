@@ -2,10 +2,10 @@
 // costs a branch per op.
 #pragma once
 
+#include "core/clock.h"
 #include "core/view.h"
 
 #include <array>
-#include <chrono>
 
 namespace plumb {
 
@@ -32,7 +32,6 @@ struct Profile {
 // the mixer is the mixer's.
 class Timed {
 public:
-    using Clock = std::chrono::steady_clock;
     Timed(Profile* profile, Part part) : part_(part) {
         if (!profile || profile->inside) return;
         profile_ = profile;
@@ -42,8 +41,7 @@ public:
     ~Timed() {
         if (!profile_) return;
         profile_->inside = false;
-        profile_->seconds[static_cast<std::size_t>(part_)] +=
-            std::chrono::duration<double>(Clock::now() - start_).count();
+        profile_->seconds[static_cast<std::size_t>(part_)] += seconds_since(start_);
     }
     Timed(const Timed&) = delete;
     Timed& operator=(const Timed&) = delete;

@@ -1,13 +1,13 @@
 #include "formats/tfevents.h"
 
 #include "core/check.h"
+#include "core/clock.h"
 #include "core/process.h"
 
 #include <unistd.h>
 
 #include <array>
 #include <bit>
-#include <chrono>
 #include <cstring>
 
 namespace plumb {
@@ -72,13 +72,8 @@ std::string summary_event(double wall_time, Index step, std::string_view tag,
     return double_field(1, wall_time) + int64_field(2, step) + bytes_field(5, summary);
 }
 
-double now() {
-    using namespace std::chrono;
-    return duration<double>(system_clock::now().time_since_epoch()).count();
-}
-
 fs::path event_name() {
-    return fmt::format("events.out.tfevents.{:.6f}.{}.{}", now(), host_name(), ::getpid());
+    return fmt::format("events.out.tfevents.{:.6f}.{}.{}", unix_time(), host_name(), ::getpid());
 }
 
 }  // namespace
@@ -123,7 +118,7 @@ std::string histogram_event(double wall_time, Index step, std::string_view tag,
 
 EventFile::EventFile(const fs::path& folder)
     : file_(folder / event_name(), OutputFile::Mode::append) {
-    pending_ = tf_record(version_event(now()));
+    pending_ = tf_record(version_event(unix_time()));
     flush();
 }
 
@@ -136,20 +131,21 @@ EventFile::~EventFile() {
 }
 
 void EventFile::session_start(Index step) {
-    pending_ += tf_record(session_start_event(now(), step));
+    pending_ += tf_record(session_start_event(unix_time(), step));
 }
 
 void EventFile::scalar(Index step, const std::string& tag, double value,
                        std::string_view description) {
     const bool first = described_.insert(tag).second;
     pending_ += tf_record(
-        scalar_event(now(), step, tag, static_cast<float>(value), first ? description : ""));
+        scalar_event(unix_time(), step, tag, static_cast<float>(value), first ? description : ""));
 }
 
 void EventFile::histogram(Index step, const std::string& tag, const EventHistogram& histogram,
                           std::string_view description) {
     const bool first = described_.insert(tag).second;
-    pending_ += tf_record(histogram_event(now(), step, tag, histogram, first ? description : ""));
+    pending_ +=
+        tf_record(histogram_event(unix_time(), step, tag, histogram, first ? description : ""));
 }
 
 void EventFile::flush() {

@@ -1,9 +1,9 @@
 #include "ops/gemm_rate.h"
 
+#include "core/clock.h"
 #include "ops/linear.h"
 
 #include <algorithm>
-#include <chrono>
 #include <vector>
 
 namespace plumb {
@@ -35,11 +35,11 @@ public:
     }
 
     double seconds(LinearCall call) {
-        const auto before = std::chrono::steady_clock::now();
-        if (call == LinearCall::forward) linear_.forward(ctx_, x_, y_);
-        if (call == LinearCall::dx) linear_.backward_input(ctx_, y_, dx_);
-        if (call == LinearCall::dw) linear_.backward_weight(ctx_, y_, x_);
-        return std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
+        return seconds_of([&] {
+            if (call == LinearCall::forward) linear_.forward(ctx_, x_, y_);
+            if (call == LinearCall::dx) linear_.backward_input(ctx_, y_, dx_);
+            if (call == LinearCall::dw) linear_.backward_weight(ctx_, y_, x_);
+        });
     }
 
 private:

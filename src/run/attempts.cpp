@@ -1,5 +1,6 @@
 #include "run/attempts.h"
 
+#include "core/clock.h"
 #include "core/exit_code.h"
 #include "core/files.h"
 #include "core/json.h"
@@ -10,17 +11,12 @@
 #include "run/manifest.h"
 #include "run/run_condition.h"
 
-#include <fmt/chrono.h>
-
 #include <algorithm>
-#include <ctime>
 
 namespace plumb {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 namespace {
-
-std::string now() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
 
 // An object, or an empty one for a file that is missing or damaged: times are worth no refusal.
 Json read_object(const fs::path& file) {
@@ -58,7 +54,7 @@ bool has_line(const Lines& lines, const Json& holder) {
 }  // namespace
 
 Attempt::Attempt(fs::path run, RunLock& lock, const AttemptFacts& facts, long from_step)
-    : run_(std::move(run)), lock_(lock), facts_(facts), from_step_(from_step), start_(now()) {
+    : run_(std::move(run)), lock_(lock), facts_(facts), from_step_(from_step), start_(utc_now()) {
     JsonlFile file(run_ / "attempts.jsonl");
     const auto lines = read_jsonl(run_ / "attempts.jsonl");
     if (lock_.previous() && lock_.previous()->contains("attempt") &&
@@ -133,7 +129,7 @@ void Attempt::end(long to_step, int exit, const std::string& why) {
                 {"device", facts_.device},
                 {"threads", facts_.threads},
                 {"start", start_},
-                {"end", now()},
+                {"end", utc_now()},
                 {"from_step", from_step_},
                 {"to_step", to_step},
                 {"exit", exit},

@@ -28,13 +28,4 @@ struct ManifestInputs {
 // settings that no loss depends on: runs that differ in nothing else are the same.
 nlohmann::ordered_json make_manifest(const ManifestInputs& inputs);
 
-// From the text of /proc/cpuinfo: the model's name ("unknown" if it is not said) and which of the
-// instruction sets that matter to our kernels it has.
-struct CpuInfo {
-    std::string model;
-    std::vector<std::string> isa;
-    int logical_cpus;
-};
-CpuInfo parse_cpuinfo(const std::string& text);
-
 }  // namespace plumb

@@ -1,10 +1,9 @@
 // How long a run still takes: its steps, and what it does between them.
 #pragma once
 
+#include "core/clock.h"
 #include "record/record_config.h"
 #include "train/train_config.h"
-
-#include <chrono>
 
 namespace plumb {
 
@@ -23,9 +22,7 @@ class MeanTime {
 public:
     template <class F>
     void measure(F&& f) {
-        const auto start = std::chrono::steady_clock::now();
-        f();
-        add(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+        add(seconds_of(f));
     }
     void add(double seconds) { total_ += seconds, ++n_; }
     double mean() const { return n_ > 0 ? total_ / static_cast<double>(n_) : 0; }

@@ -1,18 +1,17 @@
 #include "run/run_lock.h"
 
+#include "core/clock.h"
 #include "core/files.h"
 #include "core/json.h"
 #include "plumb/build_info.h"
 
 #include <fcntl.h>
-#include <fmt/chrono.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 
 namespace plumb {
 namespace fs = std::filesystem;
@@ -20,12 +19,9 @@ using Json = nlohmann::ordered_json;
 namespace {
 
 Json owner_of(const ProcessId& p) {
-    return {{"host", p.host},
-            {"boot_id", p.boot_id},
-            {"pid", p.pid},
-            {"start_ticks", p.start_ticks},
-            {"since", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)))},
-            {"plumb", build_info::version}};
+    return {{"host", p.host},     {"boot_id", p.boot_id},
+            {"pid", p.pid},       {"start_ticks", p.start_ticks},
+            {"since", utc_now()}, {"plumb", build_info::version}};
 }
 
 // What the file says; nothing if it is empty or was caught while it was written.

@@ -1,5 +1,6 @@
 #include "run/run_session.h"
 
+#include "core/clock.h"
 #include "core/exit_code.h"
 #include "core/files.h"
 #include "core/text.h"
@@ -12,7 +13,6 @@
 #include "run/warnings.h"
 #include "train/checkpoint.h"
 
-#include <chrono>
 #include <cmath>
 #include <set>
 
@@ -20,13 +20,7 @@ namespace plumb {
 namespace fs = std::filesystem;
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr Index kMatrixSamples = 8;
-
-double seconds_since(Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // "25 mixer parameters (key_gain, query)" of their names.
 std::string counted_by_kind(const std::vector<std::string>& mixer_parameters) {

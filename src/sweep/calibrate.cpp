@@ -2,21 +2,16 @@
 
 #include "bench/bench.h"
 #include "core/check.h"
-#include "core/files.h"
+#include "core/clock.h"
+#include "core/cpu_info.h"
 #include "core/student_t.h"
 #include "data/dataset.h"
-#include "run/manifest.h"
 #include "sweep/match.h"
 
-#include <fmt/chrono.h>
-
 #include <cmath>
-#include <ctime>
 
 namespace plumb {
 namespace {
-
-std::string device_name() { return parse_cpuinfo(read_file("/proc/cpuinfo")).model; }
 
 CalibratedCell measure(const SweepCell& cell, const SweepCell& base, const BenchOptions& options) {
     const Config& c = cell.config.config;
@@ -40,8 +35,7 @@ Calibration calibrate(const SweepFile& file, const CalibrateOptions& options) {
     std::vector<std::string> notes;
     SweepCosts costs;
     const std::vector<SweepCell> cells = expand(file, costs, notes);
-    Calibration out{
-        device_name(), fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))), {}};
+    Calibration out{this_cpu().model, utc_now(), {}};
     for (std::size_t i = 0; i < cells.size(); ++i) {
         const SweepCell* base = baseline_of(file, cells, cells[i]);
         if (base == nullptr || base == &cells[i]) continue;

@@ -1,5 +1,6 @@
 #include "sweep/plan_file.h"
 
+#include "core/clock.h"
 #include "core/files.h"
 #include "core/json.h"
 #include "sweep/expand.h"
@@ -7,7 +8,6 @@
 #include "sweep/sweep_json.h"
 
 #include <fcntl.h>
-#include <fmt/chrono.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -140,8 +140,7 @@ void append_lines(const fs::path& sweep, Make&& make) {
 void append_to_plan_file(std::vector<PlannedRun>& runs, const fs::path& sweep) {
     append_lines(sweep, [&](const std::vector<PlanLine>& lines) {
         number_runs(runs, lines, sweep);
-        const std::string now =
-            fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+        const std::string now = utc_now();
         std::string added;
         long next = static_cast<long>(lines.size());
         for (PlannedRun& run : runs) {

@@ -13,10 +13,6 @@ namespace {
 
 using Phase = SweepUnit::Phase;
 
-double since(SweepClock::time_point t) {
-    return std::chrono::duration<double>(SweepClock::now() - t).count();
-}
-
 }  // namespace
 
 void SweepWork::release(SweepUnit& unit) {
@@ -64,7 +60,7 @@ void SweepWork::has_result(SweepUnit& unit, const RunEnd& end) {
     unit.phase = Phase::over;
     unit.look = {end.exit == kDiverged ? RunWord::diverged : RunWord::done};
     faults_ = 0;
-    const double took = since(unit.started);
+    const double took = seconds_since(unit.started);
     const double reached = end.exit == kDiverged ? unit.reached : 1.0;
     rate_.add(unit.weight() * (reached - unit.start_fraction), took);
     if (!unit.culled_for.empty()) remove_path(unit.run.dir / kCulledName);  // it was faster
@@ -91,7 +87,7 @@ void SweepWork::failed(SweepUnit& unit, const RunEnd& end, AfterEnd what,
         ++unit.failures;
         if (what == AfterEnd::retry) {
             const auto pause = wait_before(unit.failures, options_.retry);
-            unit.not_before = SweepClock::now() + pause;
+            unit.not_before = Clock::now() + pause;
             next = "again in " + human_seconds(static_cast<double>(pause.count()) / 1000);
         } else {
             unit.phase = Phase::over;
@@ -117,8 +113,8 @@ void SweepWork::count_fault(const SweepUnit& unit, const RunEnd& end) {
 }
 
 void SweepWork::look_again_at_held() {
-    if (since(looked_) < 0.25) return;
-    looked_ = SweepClock::now();
+    if (seconds_since(looked_) < 0.25) return;
+    looked_ = Clock::now();
     for (SweepUnit& unit : units_) {
         if (unit.phase != Phase::held) continue;
         const RunLook look = look_at_run(unit.run.dir);
@@ -130,15 +126,15 @@ void SweepWork::look_again_at_held() {
         release(unit);
         note_look(unit, look);
         if (look.word == RunWord::failed)
-            unit.not_before = SweepClock::now() + wait_before(1, options_.retry);
+            unit.not_before = Clock::now() + wait_before(1, options_.retry);
         if (is_over(look.word))
             say(false, "{:<10} {}  (by another process)", text_of(look.word), unit.name());
     }
 }
 
 void SweepWork::cull() {
-    if (!file_.cull || since(culled_) < 0.5) return;
-    culled_ = SweepClock::now();
+    if (!file_.cull || seconds_since(culled_) < 0.5) return;
+    culled_ = Clock::now();
     for (SweepUnit& unit : units_) {
         if (unit.phase != Phase::child || !unit.culled_for.empty()) continue;
         if (unit.fraction_at(pace_of(unit.run.dir).step) < file_.cull->at) continue;

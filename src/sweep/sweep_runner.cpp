@@ -138,7 +138,7 @@ SweepUnit* SweepWork::next_to_start() {
         else if (u.orphan)
             ++n;
     if (n >= at_a_time_) return nullptr;
-    const auto now = SweepClock::now();
+    const auto now = Clock::now();
     for (std::size_t i = 0; i < units_.size(); ++i) {
         SweepUnit& u = units_[(first_ + i) % units_.size()];
         if (u.phase == Phase::queued && u.not_before <= now && fits(u.run.memory, running, memory_))
@@ -169,7 +169,7 @@ void SweepWork::start(SweepUnit& unit) {
         child.environment.emplace_back(kGemmRateVariable, rate);
     unit.kills_before = out_of_memory_kills();
     unit.start_fraction = unit.reached;
-    unit.started = SweepClock::now();
+    unit.started = Clock::now();
     unit.culled_for.clear();
     try {
         if (set_aside_remains(unit.run.dir, file_.out))

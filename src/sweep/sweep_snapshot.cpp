@@ -42,8 +42,7 @@ SweepSnapshot snapshot_of(const std::vector<SweepUnit>& units,
         const double fraction = u.fraction_at(pace.step);
         done += weight * fraction;
         if (u.phase == Phase::child)
-            rate.add(weight * (fraction - u.start_fraction),
-                     std::chrono::duration<double>(SweepClock::now() - u.started).count());
+            rate.add(weight * (fraction - u.start_fraction), seconds_since(u.started));
         s.running.push_back({u.name(), pace.step, u.run.config.train.steps, pace.loss,
                              pace.tokens_per_s, where_text(u, places)});
     }

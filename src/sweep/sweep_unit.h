@@ -1,18 +1,16 @@
 // One run in the hands of `plumb sweep run`. Internal to sweep/.
 #pragma once
 
+#include "core/clock.h"
 #include "sweep/child_process.h"
 #include "sweep/run_look.h"
 #include "sweep/sweep_plan.h"
 
-#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace plumb {
-
-using SweepClock = std::chrono::steady_clock;
 
 struct SweepUnit {
     // queued: to be started; child: by this process; held: by another; over: a result is there, or
@@ -26,7 +24,7 @@ struct SweepUnit {
     // child
     std::optional<ChildProcess> process{};
     int place = -1;  // of sweep_places.h; also of a run that was taken over from a dead sweep
-    SweepClock::time_point started{};
+    Clock::time_point started{};
     double start_fraction = 0;      // of its steps, when this attempt began
     long kills_before = 0;          // out_of_memory_kills()
     std::uintmax_t log_before = 0;  // size of its log, when this attempt began
@@ -36,7 +34,7 @@ struct SweepUnit {
     bool orphan = false;  // its parent is dead: it counts as one of ours
 
     // queued
-    SweepClock::time_point not_before{};
+    Clock::time_point not_before{};
     double reached = 0;  // of its steps, by attempts that did not come to the end
     int failures = 0;
 

@@ -65,9 +65,9 @@ private:
     Culling culling_;
     SharedGemmRate gemm_rate_;
     WorkRate rate_;
-    SweepClock::time_point looked_{}, culled_{};  // when last
-    std::size_t first_ = 0;                       // where the search for the next run begins
-    int faults_ = 0, last_fault_ = 0;             // equal ends by a fault of the program, in a row
+    Clock::time_point looked_{}, culled_{};  // when last
+    std::size_t first_ = 0;                  // where the search for the next run begins
+    int faults_ = 0, last_fault_ = 0;        // equal ends by a fault of the program, in a row
     // Groups of the second stage whose tuning has failed, and how many runs they have.
     std::map<std::pair<std::string, SweepPoint>, long> blocked_;
     std::string stopped_for_;

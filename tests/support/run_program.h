@@ -1,6 +1,7 @@
 // Runs the built program as a child process.
 #pragma once
 
+#include "core/clock.h"
 #include "core/sha256.h"
 #include "support/temp_folder.h"
 
@@ -82,7 +83,7 @@ inline void spill(const std::filesystem::path& path, const std::string& text) {
 inline Outcome run_plumb(const std::vector<std::string>& args, const Launch& launch = {}) {
     const TempFolder temp;
     const std::string out = temp / "out", err = temp / "err";
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     const pid_t child = ::fork();
     if (child == 0) exec_program(args, launch, out, err);
     if (launch.meanwhile) launch.meanwhile(child);
@@ -90,7 +91,7 @@ inline Outcome run_plumb(const std::vector<std::string>& args, const Launch& lau
     rusage usage{};
     ::wait4(child, &status, 0, &usage);
     Outcome o;
-    o.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    o.seconds = seconds_since(start);
     o.max_rss_bytes = 1024.0 * static_cast<double>(usage.ru_maxrss);
     o.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     o.out = slurp(out) + slurp(err);

@@ -2,13 +2,13 @@
 
 #include "catch.h"
 #include "core/check.h"
+#include "core/clock.h"
 #include "core/files.h"
 #include "support/temp_folder.h"
 
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <thread>
@@ -260,9 +260,9 @@ TEST_CASE("a reader takes the next checkpoint when one vanishes") {
     while (!newest_checkpoint(run.path())) std::this_thread::yield();
     Index last = 0;
     std::string error;
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     while (last < 30 && error.empty()) try {
-            if (std::chrono::steady_clock::now() - start > std::chrono::minutes(1)) break;
+            if (seconds_since(start) > 60) break;
             const Index step = load_model({run.path(), ""}).step();
             if (step < last) error = "an older one";
             last = step;
@@ -288,12 +288,10 @@ TEST_CASE("weights and state are of one checkpoint, also while the best is repla
         }
     });
     while (saved.load() == 0) std::this_thread::yield();
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     bool same = true;
     std::string error;
-    while (same && error.empty() && saved.load() < 400 &&
-           std::chrono::steady_clock::now() - start < std::chrono::seconds(20))
-        try {
+    while (same && error.empty() && saved.load() < 400 && seconds_since(start) < 20) try {
             const ModelCheckpoint best = load_model({run.path(), "best"});
             same = best.model.values<float>("w")[0] == static_cast<float>(best.step());
         } catch (const std::exception& e) {
