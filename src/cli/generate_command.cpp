@@ -4,19 +4,16 @@
 #include "cli/terminal.h"
 #include "cli/trained_run.h"
 #include "core/files.h"
-#include "core/rng.h"
 #include "core/text.h"
 #include "core/threads.h"
 #include "core/utf8.h"
-#include "model/decoder.h"
-#include "model/sampler.h"
+#include "model/generation.h"
 #include "run/run_text.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <iostream>
 #include <iterator>
@@ -39,25 +36,20 @@ that later tokens are chosen from between one half and all of the context.
 Times are printed to stderr.
 )";
 
-using Clock = std::chrono::steady_clock;
 using Tokens = std::vector<std::int32_t>;
 
 struct Options {
     std::string run, prompt = "\n", prompt_file, data;
-    long tokens = 200, samples = 1, seed = 1;
+    long samples = 1;
     int threads = 0;
     bool unprompted = false;  // neither --prompt nor --prompt-file was typed
-    Sampling sampling;
+    GenerationOptions how;
 };
 
-double seconds_since(Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 void check(const Options& o) {
-    if (o.tokens < 1) throw UsageError("--tokens: must be at least 1");
-    if (!(o.sampling.temperature >= 0)) throw UsageError("--temperature: must not be negative");
-    if (o.sampling.top_k < 0)
+    if (o.how.tokens < 1) throw UsageError("--tokens: must be at least 1");
+    if (!(o.how.sampling.temperature >= 0)) throw UsageError("--temperature: must not be negative");
+    if (o.how.sampling.top_k < 0)
         throw UsageError("--top-k: must not be negative; 0 keeps every token");
     if (o.samples < 1) throw UsageError("--samples: must be at least 1");
 }
@@ -121,42 +113,13 @@ private:
     std::string waiting_;
 };
 
-void print_times(const Options& o, Index prompt, double prompt_s, double tokens_s) {
-    const double steps = static_cast<double>(o.tokens), n = static_cast<double>(o.samples);
+void print_times(const Options& o, Index prompt, const GenerationTimes& times) {
+    const double steps = static_cast<double>(o.how.tokens), n = static_cast<double>(o.samples);
     std::fprintf(stderr,
                  "prompt_tokens: %lld\nprompt_seconds: %.4f\nms_per_step: %.4f\n"
                  "tokens_per_second: %.1f\n",
-                 static_cast<long long>(prompt), prompt_s, 1e3 * tokens_s / steps,
-                 n * steps / tokens_s);
-}
-
-// Continues `prompt` o.samples times at once; show(sample, token) is called for each new token.
-template <class F>
-void continue_text(Decoder<float>& decoder, const Context& ctx, const Options& o,
-                   const Tokens& prompt, F&& show) {
-    const Index batch = decoder.batch(), n = std::ssize(prompt) - 1;
-    std::vector<CounterRng> streams;
-    for (Index b = 0; b < batch; ++b)
-        streams.emplace_back(static_cast<std::uint64_t>(o.seed), fmt::format("generate/{}", b));
-    Tokens all;  // the prompt but its last token, for every sample
-    for (Index b = 0; b < batch; ++b) all.insert(all.end(), prompt.begin(), prompt.end() - 1);
-    const auto start = Clock::now();
-    decoder.prefill(ctx, {all.data(), {{'B', batch}, {'T', n}}, Device::cpu});
-    const double prompt_s = seconds_since(start);
-    const auto prompt_end = Clock::now();
-    Tokens now(static_cast<std::size_t>(batch), prompt.back());
-    std::vector<double> scratch;
-    for (long i = 0; i < o.tokens; ++i) {
-        const View<const float> logits =
-            decoder.step(ctx, {now.data(), {{'B', batch}}, Device::cpu});
-        for (Index b = 0; b < batch; ++b) {
-            const auto k = static_cast<std::size_t>(b);
-            now[k] = sample(logits.row(b), decoder.vocab(), o.sampling,
-                            streams[k].uniform(static_cast<std::uint64_t>(i)), scratch);
-            show(b, now[k]);
-        }
-    }
-    print_times(o, std::ssize(prompt), prompt_s, seconds_since(prompt_end));
+                 static_cast<long long>(prompt), times.prompt_seconds,
+                 1e3 * times.token_seconds / steps, n * steps / times.token_seconds);
 }
 
 void generate(const Options& o) {
@@ -185,11 +148,12 @@ void generate(const Options& o) {
     TextOutput out;
     std::vector<Tokens> texts(static_cast<std::size_t>(o.samples));
     if (o.samples == 1) out.add(begin);
-    continue_text(decoder, ctx, o, prompt, [&](Index b, std::int32_t token) {
+    const auto show = [&](Index b, std::int32_t token) {
         texts[static_cast<std::size_t>(b)].push_back(token);
         if (o.samples == 1)
             out.add(piece(token));  // several are printed one after the other, below
-    });
+    };
+    print_times(o, std::ssize(prompt), continue_text(ctx, decoder, prompt, o.how, show));
     if (o.samples == 1) return out.end_line();
     for (std::size_t b = 0; b < texts.size(); ++b) {
         out.add((b > 0 ? "---\n" : "") + begin);
@@ -213,14 +177,14 @@ void add_generate_command(CLI::App& app) {
                         "read otherwise")
             ->type_name("FILE")
             ->excludes(prompt);
-    cmd->add_option("--tokens", o->tokens, "how many tokens to add")->capture_default_str();
-    cmd->add_option("--temperature", o->sampling.temperature, "0 takes the likeliest token")
+    cmd->add_option("--tokens", o->how.tokens, "how many tokens to add")->capture_default_str();
+    cmd->add_option("--temperature", o->how.sampling.temperature, "0 takes the likeliest token")
         ->capture_default_str();
-    cmd->add_option("--top-k", o->sampling.top_k, "draw among the K likeliest tokens; 0: all")
+    cmd->add_option("--top-k", o->how.sampling.top_k, "draw among the K likeliest tokens; 0: all")
         ->capture_default_str();
     cmd->add_option("--samples", o->samples, "continuations of the prompt, generated at once")
         ->capture_default_str();
-    cmd->add_option("--seed", o->seed, "of the sampling")->capture_default_str();
+    cmd->add_option("--seed", o->how.seed, "of the sampling")->capture_default_str();
     cmd->add_option("--data", o->data,
                     "where the data of the run are now, for a run of an earlier version, which "
                     "keeps no tokenizer")
