@@ -3,12 +3,13 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/sha256.h"
+#include "core/text.h"
 
 #include <stdlib.h>
 
 #include <algorithm>
-#include <fstream>
 #include <optional>
+#include <sstream>
 
 namespace plumb {
 
@@ -25,12 +26,6 @@ ScratchFolder::ScratchFolder() {
 ScratchFolder::~ScratchFolder() {
     std::error_code ignored;
     fs::remove_all(path_, ignored);
-}
-
-std::string shell_quote(const std::string& text) {
-    std::string quoted = "'";
-    for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    return quoted + "'";
 }
 
 namespace {
@@ -52,29 +47,27 @@ std::optional<fs::path> find_deb(const fs::path& folder, const std::string& pack
 // Is this the hash of a version of the package that apt's index lists?
 bool apt_lists(const std::string& package, const std::string& sha256, const fs::path& scratch) {
     const fs::path listing = scratch / "apt.show";
-    if (!shell(fmt::format("apt-cache show {} >{} 2>/dev/null", shell_quote(package),
-                           shell_quote(listing.string()))))
+    if (!shell(fmt::format("apt-cache show {} >{} 2>/dev/null", shell_quoted(package),
+                           shell_quoted(listing.string()))))
         return false;
-    std::ifstream lines(listing);
-    for (std::string line; std::getline(lines, line);)
-        if (line == "SHA256: " + sha256) return true;
-    return false;
+    return read_file(listing).find("\nSHA256: " + sha256 + "\n") != std::string::npos;
 }
 
 // The file out of a .deb that is trusted; nullopt if it is not in it.
 std::optional<std::string> unpack(const fs::path& deb, const std::string& file,
                                   const fs::path& scratch) {
     const fs::path root = scratch / "root";
-    if (!shell(fmt::format("dpkg -x {} {} >/dev/null 2>&1", shell_quote(deb.string()),
-                           shell_quote(root.string()))))
+    if (!shell(fmt::format("dpkg -x {} {} >/dev/null 2>&1", shell_quoted(deb.string()),
+                           shell_quoted(root.string()))))
         return std::nullopt;
     return fs::is_regular_file(root / file) ? std::optional(read_file(root / file)) : std::nullopt;
 }
 
-std::string last_line(const fs::path& file) {
-    std::ifstream in(file);
+// The last complaint of apt, or what it said last.
+std::string last_line(const std::string& log) {
+    std::istringstream lines(log);
     std::string line, last;
-    while (std::getline(in, line))
+    while (std::getline(lines, line))
         if (line.starts_with("E:") || last.empty()) last = line;
     return last;
 }
@@ -110,11 +103,13 @@ std::optional<std::string> from_apt(const DebianPackage& package, const std::str
     const bool fetched = shell(fmt::format(
         "cd {} && apt-get -o Acquire::Retries=1 -o Acquire::http::Timeout=20 download {} "
         ">apt.log 2>&1",
-        shell_quote(scratch.string()), shell_quote(package.name)));
+        shell_quoted(scratch.string()), shell_quoted(package.name)));
     const auto deb = find_deb(scratch, package.name);
     auto found = fetched && deb ? unpack(*deb, file, scratch) : std::nullopt;
+    std::error_code ignored;
+    const fs::path log = scratch / "apt.log";
     reason = fmt::format("`apt-get download {}` failed: {}", package.name,
-                         last_line(scratch / "apt.log"));
+                         fs::exists(log, ignored) ? last_line(read_file(log)) : "no log");
     return found;
 }
 

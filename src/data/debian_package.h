@@ -20,9 +20,6 @@ private:
     std::filesystem::path path_;
 };
 
-// 'text' as one word for the shell.
-std::string shell_quote(const std::string& text);
-
 struct DebianPackage {
     std::string name;
     std::vector<std::string> sha256;  // of the .deb files that are known

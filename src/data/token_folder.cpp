@@ -6,7 +6,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <optional>
 #include <vector>
 
@@ -74,10 +76,9 @@ void remove_temporaries(const fs::path& folder) {
     std::error_code error;
     std::vector<fs::path> found;
     for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-        for (const std::string name : kFiles)
-            if (it->path().filename().string().starts_with("." + name + ".tmp") &&
-                fs::is_regular_file(it->symlink_status(error)))
-                found.push_back(it->path());
+        if (std::count(std::begin(kFiles), std::end(kFiles), temporary_of(it->path())) > 0 &&
+            fs::is_regular_file(it->symlink_status(error)))
+            found.push_back(it->path());
     for (const fs::path& path : found) remove_file(path);
 }
 

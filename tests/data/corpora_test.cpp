@@ -2,6 +2,7 @@
 
 #include "catch.h"
 #include "core/check.h"
+#include "core/text.h"
 #include "data/prepare.h"
 #include "data/r_data.h"
 #include "data/token_bin.h"
@@ -173,15 +174,10 @@ TEST_CASE("a package in ./.cache that nobody vouches for is left alone") {
     // Without a PATH nothing can be fetched.
     const int status =
         std::system(fmt::format("cd {0} && PATH=/none {1} data prepare kjv --out d >{2} 2>&1",
-                                shell_quote(folder.path().string()),
-                                shell_quote(test::program_path()), shell_quote(said.string()))
+                                shell_quoted(folder.path().string()),
+                                shell_quoted(test::program_path()), shell_quoted(said.string()))
                         .c_str());
     CHECK(WEXITSTATUS(status) == 4);
     CHECK_THAT(slurp(said), contains_text("bible-kjv-text_9_all.deb was left alone") &&
                                 contains_text(sha256_hex("!<arch>\n")));
-}
-
-TEST_CASE("shell_quote survives quotes and dollars") {
-    CHECK(shell_quote("a b") == "'a b'");
-    CHECK(shell_quote("it's $HOME") == "'it'\\''s $HOME'");
 }
