@@ -1,4 +1,5 @@
-// The fields of a Config as a list, from the one visit of each table. Internal to config/ and sweep/.
+// The fields of a Config as a list, from the one visit of each table. Internal to config/ and
+// sweep/.
 #pragma once
 
 #include "config/config.h"
