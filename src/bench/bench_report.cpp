@@ -1,7 +1,7 @@
 #include "bench/bench_report.h"
 
+#include "core/provenance.h"
 #include "core/text.h"
-#include "run/manifest.h"
 
 #include <algorithm>
 #include <cmath>
@@ -142,11 +142,9 @@ std::vector<TextTable> bench_tables(const BenchReport& report) {
 }
 
 nlohmann::ordered_json bench_machine(const std::vector<std::string>& command_line, int threads) {
-    nlohmann::ordered_json m = make_manifest({command_line, "cpu", "", threads, 1, "", ""});
+    nlohmann::ordered_json m = provenance(command_line);
     m["machine"].erase("host");
     m["machine"]["threads"] = threads;
-    m.erase("run");
-    m.erase("data");
     return m;
 }
 

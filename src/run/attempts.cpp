@@ -6,9 +6,9 @@
 #include "core/json.h"
 #include "core/memory_use.h"
 #include "core/process.h"
+#include "core/provenance.h"
 #include "formats/jsonl.h"
 #include "plumb/git_info.h"
-#include "run/manifest.h"
 #include "run/run_condition.h"
 
 #include <algorithm>

@@ -8,10 +8,6 @@
 
 namespace plumb {
 
-// Raised by hand when a default or any arithmetic changes a loss: runs of different numerics are
-// not compared.
-inline constexpr int kNumerics = 1;
-
 struct ManifestInputs {
     std::vector<std::string> command_line;  // argv
     std::string device;                     // cpu, or the GPU's name
@@ -24,8 +20,8 @@ struct ManifestInputs {
     nlohmann::ordered_json seeds{};      // {"init": 1, "data": 1, "dropout": 1}, whoever set them
 };
 
-// schema, version, git, build, machine, run and data. The time is UTC. run.keeps_numbers lists the
-// settings that no loss depends on: runs that differ in nothing else are the same.
+// Provenance (core/provenance.h), run and data. run.keeps_numbers lists the settings that no loss
+// depends on: runs that differ in nothing else are the same.
 nlohmann::ordered_json make_manifest(const ManifestInputs& inputs);
 
 }  // namespace plumb

@@ -1,7 +1,7 @@
 #include "sweep/identity.h"
 
+#include "core/provenance.h"
 #include "core/sha256.h"
-#include "run/manifest.h"
 
 #include <fmt/format.h>
 

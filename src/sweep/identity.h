@@ -13,7 +13,7 @@ namespace plumb {
 // The first 10 hexadecimal digits of the SHA-256 over lines `key = value` (TOML text, sorted) of
 // all settings that are not at their default and change numbers (core/field.h), and of
 //     data = FINGERPRINT
-//     numerics = N              run/manifest.h
+//     numerics = N              core/provenance.h
 // data.path is left out: the fingerprint of the tokens (Dataset::fingerprint) stands for it. As a
 // setting at its default is not in the hash, a new setting leaves all old ids alone.
 std::string run_id(const Config& config, const std::string& data_fingerprint);

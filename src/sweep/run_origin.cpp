@@ -1,6 +1,6 @@
 #include "sweep/run_origin.h"
 
-#include "run/manifest.h"
+#include "core/provenance.h"
 #include "sweep/file_end.h"
 
 #include <nlohmann/json.hpp>

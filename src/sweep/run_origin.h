@@ -8,7 +8,7 @@ namespace plumb {
 
 struct RunOrigin {
     std::string commit, device;  // "": not known
-    long numerics = -1;          // run/manifest.h; -1: not known
+    long numerics = -1;          // core/provenance.h; -1: not known
 };
 RunOrigin origin_of(const std::filesystem::path& run);
 

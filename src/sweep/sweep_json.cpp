@@ -1,6 +1,6 @@
 #include "sweep/sweep_json.h"
 
-#include "run/manifest.h"
+#include "core/provenance.h"
 
 namespace plumb {
 namespace {

@@ -2,7 +2,6 @@
 
 #include "core/check.h"
 #include "core/files.h"
-#include "run/manifest.h"
 #include "sweep/expand.h"
 #include "sweep/match.h"
 #include "sweep/plan_file.h"

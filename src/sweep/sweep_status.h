@@ -24,7 +24,7 @@ struct StatusRun {
     RunWord word = RunWord::fresh;
     std::optional<ProcessId> holder{};  // if it is held
     RunOrigin origin{};                 // of a run that has begun
-    bool outdated = false;              // run/manifest.h, kNumerics
+    bool outdated = false;              // core/provenance.h, kNumerics
 };
 
 struct StatusPending {  // runs whose settings await the first stage

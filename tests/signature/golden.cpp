@@ -1,7 +1,7 @@
 #include "signature/golden.h"
 
 #include "catch.h"
-#include "run/manifest.h"
+#include "core/provenance.h"
 #include "support/run_program.h"
 
 #include <algorithm>
@@ -66,7 +66,7 @@ bool same(const std::string& got, const std::string& want, double tolerance) {
 }
 
 // Sections that a run's losses follow from: what changes in them makes other runs of the same
-// settings, which kNumerics says (run/manifest.h).
+// settings, which kNumerics says (core/provenance.h).
 bool is_of_numbers(const std::string& section) {
     constexpr std::array sections{"defaults", "initial values", "losses", "streams"};
     return std::find(sections.begin(), sections.end(), section) != sections.end();
@@ -122,7 +122,7 @@ void Golden::check(const std::string& section, double tolerance) const {
         if (is_of_numbers(section)) {
             if (changes(golden, tolerance) && written_numerics(sections, section) == kNumerics)
                 FAIL("[" << section << "] changes: the same settings would make other runs under "
-                         << "the old ids. Mend it, or raise kNumerics (run/manifest.h)");
+                         << "the old ids. Mend it, or raise kNumerics (core/provenance.h)");
             note_numerics(sections, section);
         }
         section_of(sections, section) = lines_;
