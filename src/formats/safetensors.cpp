@@ -185,6 +185,7 @@ void SafetensorsFile::read_entry(const std::string& name, const json& value) {
 // Every byte belongs to exactly one tensor.
 void SafetensorsFile::check_layout() const {
     std::vector<std::pair<std::pair<std::size_t, std::size_t>, std::string>> spans;
+    spans.reserve(entries_.size());
     for (const auto& [name, e] : entries_) spans.push_back({{e.begin, e.end}, name});
     std::sort(spans.begin(), spans.end());
     std::size_t at = 0;
@@ -205,6 +206,7 @@ void SafetensorsFile::check_layout() const {
 
 std::vector<std::string> SafetensorsFile::names() const {
     std::vector<std::string> out;
+    out.reserve(entries_.size());
     for (const auto& [name, e] : entries_) out.push_back(name);
     return out;
 }
