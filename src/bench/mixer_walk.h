@@ -17,44 +17,43 @@ class MixerWalk {
 public:
     using Real = RealOf<T>;
 
-    MixerWalk(MixerPtr<T> mixer, const Context& ctx) : mixer_(std::move(mixer)), ctx_(ctx) {
+    MixerWalk(MixerPtr<T> mixer, const Context& ctx) : mixer_(std::move(mixer)) {
         const MixerShape& s = mixer_->shape();
         const Shape rows{{'N', s.tokens}, {'C', s.channels}};
         Plan plan;
         mixer_->declare(plan, params_);
-        std::vector<std::pair<TensorId, TensorId>> ids;
+        std::vector<std::pair<Tensor<T>, Tensor<Real>>> sites;  // xhat, rstd
         for (int l = 1; l <= s.sublayers + 1; ++l)
-            ids.emplace_back(
-                plan.declare<T>(fmt::format("xhat.{}", l), rows, Lifetime::saved),
-                plan.declare<Real>(fmt::format("rstd.{}", l), {{'N', s.tokens}}, Lifetime::saved));
-        const TensorId x = plan.declare<T>("x", rows, Lifetime::scratch);
-        const Shape partial{{'P', n_chunks(s.tokens)}, {'C', s.channels}};
-        const TensorId dgain = plan.declare<Real>("dgain", partial, Lifetime::scratch);
+            sites.emplace_back(plan.saved<T>(fmt::format("xhat.{}", l), rows),
+                               plan.saved<Real>(fmt::format("rstd.{}", l), {{'N', s.tokens}}));
+        const Tensor<T> x = plan.scratch<T>("x", rows);
+        const Tensor<Real> dgain =
+            plan.scratch<Real>("dgain", {{'P', n_chunks(s.tokens)}, {'C', s.channels}});
         working_set = static_cast<double>(plan.total_bytes());
         params_.allocate(1);
-        arena_ = std::make_unique<Arena>(std::move(plan));
-        mixer_->bind(*arena_, params_);
+        frame_ = std::make_unique<Frame>(std::move(plan), params_);
+        ctx_ = ctx.in(*frame_);
         gain_.assign(static_cast<std::size_t>(s.channels), Real(1));
-        for (const auto& [xhat, rstd] : ids)
-            norms_.push_back({arena_->view<T>(xhat),
-                              arena_->view<Real>(rstd),
+        for (const auto& [xhat, rstd] : sites)
+            norms_.push_back({ctx_(xhat),
+                              ctx_(rstd),
                               {gain_.data(), {{'C', s.channels}}, Device::cpu},
-                              arena_->view<T>(x),
+                              ctx_(x),
                               Real(1e-10),
-                              arena_->view<T>(x),
-                              arena_->view<Real>(dgain)});
+                              ctx_(x),
+                              ctx_(dgain)});
     }
 
     // One walk; the mixer's own seconds and bytes, forward and backward.
     void run(Profile& forward, Profile& backward) {
         ctx_.profile = &forward;
-        fill(mixer_->slot(0));
+        fill(mixer_->slot(ctx_, 0));
         mixer_->begin(ctx_);
         for (std::size_t l = 1; l <= norms_.size(); ++l) {
             const int site = static_cast<int>(l);
             mixer_->read(ctx_, site, norms_[l - 1]);
             if (l == norms_.size()) break;
-            fill(mixer_->slot(site));
+            fill(mixer_->slot(ctx_, site));
             mixer_->write(ctx_, site);
         }
         ctx_.profile = &backward;
@@ -79,7 +78,7 @@ private:
     MixerPtr<T> mixer_;
     Context ctx_;
     ParamStore<Real> params_;
-    std::unique_ptr<Arena> arena_;
+    std::unique_ptr<Frame> frame_;
     std::vector<Real> gain_;
     std::vector<PreNorm<T>> norms_;
 };

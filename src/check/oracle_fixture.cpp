@@ -45,9 +45,10 @@ double matrix_difference(const SafetensorsFile& file, Transformer<Real>& model) 
     const Index rows = model.sublayers() + 1, n_tokens = model.tokens().count();
     const Index row_size = rows * model.mixer().matrix_channels();
     if (std::ssize(want) != rows * n_tokens * row_size) refuse(file, "matrix has another shape");
+    const Context ctx = Context{}.in(model.frame());
     double error = 0;
     for (Index n = 0; n < n_tokens; ++n) {
-        const std::vector<Real> m = depth_matrix(model.mixer(), n);
+        const std::vector<Real> m = depth_matrix(ctx, model.mixer(), n);
         for (Index r = 0; r < rows; ++r) {
             const auto size = static_cast<std::size_t>(row_size);
             const std::span<const Real> row(m.data() + r * row_size, size);

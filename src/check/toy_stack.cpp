@@ -44,8 +44,7 @@ ToyStack<Real>::ToyStack(MixerPtr<Real> mixer, std::uint64_t seed)
     Plan plan;
     mixer_->declare(plan, params_);
     params_.allocate(seed);
-    arena_.emplace(std::move(plan));
-    mixer_->bind(*arena_, params_);
+    frame_.emplace(std::move(plan), params_);
     const auto nc = static_cast<std::size_t>(n_ * c_);
     weights_.resize(static_cast<std::size_t>(2 * sublayers_ * c_));
     target_.resize(nc);
@@ -69,11 +68,12 @@ void ToyStack<Real>::read_from_mixer(const Context& ctx, int l) {
 }
 
 template <class Real>
-double ToyStack<Real>::forward(const Context& ctx) {
+double ToyStack<Real>::forward(const Context& context) {
     const FlushToZero flush;  // as a model does
-    arena_->poison();
+    const Context ctx = home(context);
+    frame_->poison();
     const std::size_t nc = outputs_.front().size();
-    std::copy_n(outputs_.front().data(), nc, mixer_->slot(0).data);
+    std::copy_n(outputs_.front().data(), nc, mixer_->slot(ctx, 0).data);
     mixer_->begin(ctx);
     for (int l = 1; l <= sublayers_; ++l) {
         read_from_mixer(ctx, l);
@@ -83,7 +83,7 @@ double ToyStack<Real>::forward(const Context& ctx) {
                 const Real* h = read(l).row(n);
                 output(l).row(n)[c] = std::tanh(a[c] * h[c] + b[c] * h[(c + 1) % c_]);
             }
-        std::copy_n(output(l).data, nc, mixer_->slot(l).data);
+        std::copy_n(output(l).data, nc, mixer_->slot(ctx, l).data);
         mixer_->write(ctx, l);
     }
     read_from_mixer(ctx, sublayers_ + 1);
@@ -96,8 +96,9 @@ double ToyStack<Real>::forward(const Context& ctx) {
 }
 
 template <class Real>
-void ToyStack<Real>::backward(const Context& ctx, Real scale) {
+void ToyStack<Real>::backward(const Context& context, Real scale) {
     const FlushToZero flush;
+    const Context ctx = home(context);
     const std::size_t nc = outputs_.front().size();
     std::vector<Real> d(nc), dz(nc);
     const auto read_backward = [&](int l) {
@@ -123,11 +124,16 @@ void ToyStack<Real>::backward(const Context& ctx, Real scale) {
 }
 
 template <class Real>
-std::vector<Real> depth_matrix(const DepthMatrix<Real>& mixer, Index token) {
+std::vector<Real> depth_matrix(const Context& ctx, const DepthMatrix<Real>& mixer, Index token) {
     const Index rows = mixer.shape().sublayers + 1, g = mixer.matrix_channels();
     std::vector<Real> m(static_cast<std::size_t>(rows * rows * g));
-    mixer.depth_matrix(token, {m.data(), {{'L', rows}, {'S', rows}, {'G', g}}, Device::cpu});
+    mixer.depth_matrix(ctx, token, {m.data(), {{'L', rows}, {'S', rows}, {'G', g}}, Device::cpu});
     return m;
+}
+
+template <class Real>
+std::vector<Real> ToyStack<Real>::matrix(Index token) const {
+    return depth_matrix(home(), *mixer_, token);
 }
 
 template <class Real>
@@ -136,7 +142,7 @@ double matrix_error(ToyStack<Real>& stack) {
     const Index rows = shape.sublayers + 1, g = stack.mixer().matrix_channels();
     double error = 0;
     for (Index n = 0; n < shape.tokens; ++n) {
-        const std::vector<Real> m = depth_matrix(stack.mixer(), n);
+        const std::vector<Real> m = stack.matrix(n);
         for (Index r = 0; r < rows; ++r)
             for (Index c = 0; c < shape.channels; ++c) {
                 double sum = 0, size = 0;
@@ -154,10 +160,10 @@ double matrix_error(ToyStack<Real>& stack) {
     return error;
 }
 
-#define PLUMB_INSTANTIATE(Real)                                                            \
-    template void perturb(ParamStore<Real>&, double, std::uint64_t, std::optional<Group>); \
-    template class ToyStack<Real>;                                                         \
-    template std::vector<Real> depth_matrix(const DepthMatrix<Real>&, Index);              \
+#define PLUMB_INSTANTIATE(Real)                                                               \
+    template void perturb(ParamStore<Real>&, double, std::uint64_t, std::optional<Group>);    \
+    template class ToyStack<Real>;                                                            \
+    template std::vector<Real> depth_matrix(const Context&, const DepthMatrix<Real>&, Index); \
     template double matrix_error(ToyStack<Real>&);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)

@@ -41,6 +41,11 @@ public:
     View<Real> output(int l) { return view(outputs_[static_cast<std::size_t>(l)]); }  // v_l
     View<Real> read(int l) { return view(reads_[static_cast<std::size_t>(l - 1)]); }  // h_l
     DepthMixer<Real>& mixer() { return *mixer_; }
+    // ctx in the stack's own frame, of plan(): where forward and backward run.
+    Context home(const Context& ctx = {}) const { return ctx.in(*frame_); }
+    const Plan& plan() const { return frame_->plan(); }
+    // M of a token of the last forward, (L+1, L+1, G).
+    std::vector<Real> matrix(Index token) const;
     ParamStore<Real>& params() { return params_; }
 
     // Where the mixer's l-th read goes: h_l as it is, without a norm.
@@ -65,7 +70,7 @@ private:
     int sublayers_;
     Index n_, c_;
     ParamStore<Real> params_;
-    std::optional<Arena> arena_;
+    std::optional<Frame> frame_;
     std::vector<Real> weights_, target_, dinput_;     // (L, 2, C), (N, C), (N, C)
     std::vector<std::vector<Real>> outputs_, reads_;  // v_0..v_L, h_1..h_{L+1}
     std::vector<std::vector<Real>> norms_;  // h_1..h_{L+1} where the mixer sees, and may change, it
@@ -78,6 +83,6 @@ double matrix_error(ToyStack<Real>& stack);
 
 // M of one token, (L+1, L+1, G).
 template <class Real>
-std::vector<Real> depth_matrix(const DepthMatrix<Real>& mixer, Index token);
+std::vector<Real> depth_matrix(const Context& ctx, const DepthMatrix<Real>& mixer, Index token);
 
 }  // namespace plumb

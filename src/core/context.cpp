@@ -6,6 +6,10 @@
 
 namespace plumb {
 
+void Context::no_frame() {
+    throw InternalError("a tensor, parameter or state is asked for without a frame");
+}
+
 void set_up_threads(const Context& ctx) {
     omp_set_dynamic(0);
     omp_set_num_threads(ctx.threads);

@@ -38,8 +38,14 @@ void initialise(const ParamSpec& spec, std::uint64_t seed, Real* out) {
 }  // namespace
 
 template <class Real>
-ParamId ParamStore<Real>::declare(ParamSpec spec) {
+Param<Real> ParamStore<Real>::declare(ParamSpec spec) {
     require(values_.empty(), "parameters are declared before allocate(): " + spec.name);
+    if (shared_) {
+        const ParamId id = find(spec.name);
+        const ParamSpec& there = specs_[static_cast<std::size_t>(id.index)];
+        require(there.shape == spec.shape, "parameter shared in another shape: " + spec.name);
+        return {id, there.offset, there.shape, origin_};
+    }
     require(names_.insert(spec.name).second,
             [&] { return "parameter declared twice: " + spec.name; });
     check_size(spec.name, spec.shape, sizeof(Real),
@@ -48,7 +54,7 @@ ParamId ParamStore<Real>::declare(ParamSpec spec) {
     spec.offset = flat_size_;
     flat_size_ += (spec.shape.count() + kAlign - 1) / kAlign * kAlign;
     specs_.push_back(std::move(spec));
-    return {std::ssize(specs_) - 1};
+    return {{std::ssize(specs_) - 1}, specs_.back().offset, specs_.back().shape, origin_};
 }
 
 template <class Real>

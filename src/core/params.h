@@ -3,7 +3,7 @@
 // none of them knows a model.
 #pragma once
 
-#include "core/view.h"
+#include "core/handle.h"
 
 #include <string>
 #include <string_view>
@@ -36,22 +36,20 @@ struct ParamSpec {
     Index offset = 0;  // into the flat arrays, in numbers; set by ParamStore::declare
 };
 
-// Handle to a declared slice.
-struct ParamId {
-    Index index = -1;
-    explicit operator bool() const { return index >= 0; }
-};
-
 template <class Real>
 class ParamStore {
 public:
     // Throws InternalError for a name declared twice or after allocate(), UsageError for a size
     // beyond core/size.h.
-    ParamId declare(ParamSpec spec);
+    Param<Real> declare(ParamSpec spec);
+    // From now on declare() hands out the slices that there are, to a second user of the same
+    // parameters; InternalError for another name or shape.
+    void share() { shared_ = true; }
     // Allocates both arrays (slices start on 64-byte boundaries) and sets every slice's initial
     // values from (seed, name) alone.
     void allocate(std::uint64_t seed);
 
+    // On the host, between passes; what runs in a frame asks its Context.
     View<Real> value(ParamId id);
     View<Real> grad(ParamId id);
     void zero_grad();
@@ -68,8 +66,11 @@ public:
     std::vector<Real>& grads() { return grads_; }
     const std::vector<Real>& values() const { return values_; }
     Index flat_size() const { return flat_size_; }
+    Origin origin() const { return origin_; }
 
 private:
+    Origin origin_ = new_origin();
+    bool shared_ = false;
     std::vector<ParamSpec> specs_;
     std::unordered_set<std::string> names_;
     std::vector<Real> values_, grads_;

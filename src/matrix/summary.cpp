@@ -81,9 +81,11 @@ void MatrixSums<Real>::measure_read(Index row, Index n, std::span<const View<con
 }
 
 template <class Real>
-void MatrixSums<Real>::measure(Index n, std::span<const View<const Real>> outputs, Token& t) const {
+void MatrixSums<Real>::measure(const Context& ctx, Index n,
+                               std::span<const View<const Real>> outputs, Token& t) const {
     const Index gates = mixer_.matrix_channels();
-    mixer_.depth_matrix(n, {t.m.data(), {{'L', rows_}, {'S', rows_}, {'G', gates}}, Device::cpu});
+    mixer_.depth_matrix(ctx, n,
+                        {t.m.data(), {{'L', rows_}, {'S', rows_}, {'G', gates}}, Device::cpu});
     for (std::size_t e = 0; e < t.mean.size(); ++e) {
         t.mean[e] = t.squares[e] = 0;
         for (Index k = 0; k < gates; ++k) {
@@ -138,7 +140,7 @@ void MatrixSums<Real>::add(const Context& ctx, Index tokens,
         const Index count = std::min(size, tokens - begin);
 #pragma omp parallel for schedule(static) num_threads(ctx.threads) if (ctx.threads > 1)
         for (Index k = 0; k < count; ++k)
-            measure(begin + k, outputs, group[static_cast<std::size_t>(k)]);
+            measure(ctx, begin + k, outputs, group[static_cast<std::size_t>(k)]);
         for (Index k = 0; k < count; ++k) {
             // Token n is sampled where the running share of samples steps up.
             const Index n = begin + k;

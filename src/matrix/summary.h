@@ -37,7 +37,8 @@ public:
     // M of up to n_sample tokens of the first pass is kept.
     MatrixSums(const DepthMatrix<Real>& mixer, Index n_sample);
 
-    // The first `tokens` tokens of the mixer's last forward. outputs: v_0..v_L, (N, C) each.
+    // The first `tokens` tokens of the mixer's last forward in the frame of ctx. outputs: v_0..v_L,
+    // (N, C) each.
     void add(const Context& ctx, Index tokens, std::span<const View<const Real>> outputs);
     // Of M alone.
     void add(const Context& ctx, Index tokens) { add(ctx, tokens, {}); }
@@ -46,7 +47,8 @@ public:
 
 private:
     struct Token;  // one token's figures
-    void measure(Index n, std::span<const View<const Real>> outputs, Token& t) const;
+    void measure(const Context& ctx, Index n, std::span<const View<const Real>> outputs,
+                 Token& t) const;
     void measure_read(Index row, Index n, std::span<const View<const Real>> outputs,
                       Token& t) const;
     void add_token(const Token& t, bool sampled);

@@ -28,7 +28,7 @@ AttnRes<T>::AttnRes(const MixerShape& shape, const DepthSchedule& schedule, bool
 }
 
 template <class T>
-void AttnRes<T>::declare(Plan& plan, ParamStore<Real>& params) {
+void AttnRes<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
     const Index n = this->shape().tokens, c = this->shape().channels, chunks = n_chunks(n);
     for (int l = 2; l <= this->sublayers() + 1; ++l) {
         const auto param = [&](const char* name, double init) {
@@ -37,116 +37,112 @@ void AttnRes<T>::declare(Plan& plan, ParamStore<Real>& params) {
                                    .init = Init::constant(init),
                                    .group = Group::mixer});
         };
-        query_id_.push_back(param("query", 0.0));
-        if (key_gain_) gain_id_.push_back(param("key_gain", 1.0));
+        query_.push_back(param("query", 0.0));
+        if (key_gain_) gain_.push_back(param("key_gain", 1.0));
     }
     for (int i = 0; i <= this->sublayers(); ++i)
-        source_id_.push_back(plan.declare<T>(fmt::format("mixer.source.{}", i), this->token_shape(),
-                                             Lifetime::saved));
-    const auto saved = [&](const char* name, const Shape& shape) {
-        return plan.declare<Real>(name, shape, Lifetime::saved);
-    };
-    const auto scratch = [&](const char* name, const Shape& shape) {
-        return plan.declare<Real>(name, shape, Lifetime::scratch);
-    };
-    spare_id_ = plan.declare<T>("mixer.spare", this->token_shape(), Lifetime::scratch);
+        source_.push_back(plan.saved<T>(fmt::format("mixer.source.{}", i), this->token_shape()));
+    source_.push_back(plan.scratch<T>("mixer.spare", this->token_shape()));
     if (kRounds && schedule_.block_size() > 1)
-        carry_id_ = scratch("mixer.carry", this->token_shape());
-    logits_id_ = saved("mixer.logits", {{'S', n_logits_}});
-    lse_id_ = saved("mixer.lse", {{'N', n}, {'L', width()}});
-    rstd_id_ = saved("mixer.rstd", {{'N', n}, {'S', rows()}});
-    u_id_ = saved("mixer.u", {{'L', rows()}, {'C', c}});
-    delta_id_ = scratch("mixer.delta", {{'N', n}, {'L', width()}});
-    du_id_ = scratch("mixer.du", {{'L', rows()}, {'C', c}});
-    du_partial_id_ = scratch("mixer.du_partial", {{'P', chunks}, {'U', rows() * c}});
-    bench_rows_id_ = scratch("mixer.rows", {{'P', chunks}, {'R', kBenchRows}, {'C', c}});
-    bench_numbers_id_ = scratch("mixer.numbers", {{'P', chunks}, {'R', bench_numbers()}});
-}
-
-template <class T>
-void AttnRes<T>::bind(const Arena& arena, ParamStore<Real>& params) {
-    for (const ParamId id : query_id_) {
-        query_.push_back(params.value(id));
-        dquery_.push_back(params.grad(id));
-    }
-    for (const ParamId id : gain_id_) {
-        gain_.push_back(params.value(id));
-        dgain_.push_back(params.grad(id));
-    }
-    for (const TensorId id : source_id_) source_.push_back(arena.view<T>(id));
-    spare_ = arena.view<T>(spare_id_);
-    if (carry_id_) carry_ = arena.view<Real>(carry_id_);
-    logits_ = arena.view<Real>(logits_id_);
-    lse_ = arena.view<Real>(lse_id_);
-    rstd_ = arena.view<Real>(rstd_id_);
-    u_ = arena.view<Real>(u_id_);
-    delta_ = arena.view<Real>(delta_id_);
-    du_ = arena.view<Real>(du_id_);
-    du_partial_ = arena.view<Real>(du_partial_id_);
-    bench_rows_ = arena.view<Real>(bench_rows_id_);
-    bench_numbers_ = arena.view<Real>(bench_numbers_id_);
-    d_.resize(at(this->sublayers() + 1));
+        carry_ = plan.scratch<Real>("mixer.carry", this->token_shape());
+    logits_ = plan.saved<Real>("mixer.logits", {{'S', n_logits_}});
+    lse_ = plan.saved<Real>("mixer.lse", {{'N', n}, {'L', width()}});
+    rstd_ = plan.saved<Real>("mixer.rstd", {{'N', n}, {'S', rows()}});
+    u_ = plan.saved<Real>("mixer.u", {{'L', rows()}, {'C', c}});
+    delta_ = plan.scratch<Real>("mixer.delta", {{'N', n}, {'L', width()}});
+    du_ = plan.scratch<Real>("mixer.du", {{'L', rows()}, {'C', c}});
+    du_partial_ = plan.scratch<Real>("mixer.du_partial", {{'P', chunks}, {'U', rows() * c}});
+    bench_rows_ = plan.scratch<Real>("mixer.rows", {{'P', chunks}, {'R', kBenchRows}, {'C', c}});
+    bench_numbers_ = plan.scratch<Real>("mixer.numbers", {{'P', chunks}, {'R', bench_numbers()}});
+    for (const Tensor<T>& x : source_)
+        offset_.push_back(static_cast<Index>((x.offset - source_[0].offset) / sizeof(T)));
     for (int l = 1; l <= this->sublayers() + 1; ++l) {
-        old_.emplace_back();
-        for (const int i : schedule_.read(l).old) old_.back().push_back(source_[at(i)].data);
-        fresh_.push_back({mix(l).data});
-        for (const int i : schedule_.read(l).fresh) fresh_.back().push_back(source_[at(i)].data);
+        fresh_.push_back({offset_[at(mix(l))]});
+        for (const int i : schedule_.read(l).fresh) fresh_.back().push_back(offset_[at(i)]);
     }
 }
 
 template <class T>
-typename AttnRes<T>::Bench AttnRes<T>::bench(Index chunk) const {
+auto AttnRes<T>::memory(const Context& ctx) const -> Memory {
+    return {.source = ctx(source_[0]).data,
+            .logits = ctx(logits_).data,
+            .lse = ctx(lse_).data,
+            .delta = ctx(delta_).data,
+            .rstd = ctx(rstd_).data,
+            .u = ctx(u_).data,
+            .carry = ctx(carry_).data,
+            .du_partial = ctx(du_partial_).data,
+            .bench_rows = ctx(bench_rows_).data,
+            .bench_numbers = ctx(bench_numbers_).data,
+            .d = this->left_norms(ctx)};
+}
+
+template <class T>
+auto AttnRes<T>::bench(const Memory& m, Index chunk) const -> Bench {
     const Index c = this->shape().channels;
-    Real* row = bench_rows_.data + chunk * kBenchRows * c;
-    Real* number = bench_numbers_.row(chunk);
+    Real* row = m.bench_rows + chunk * kBenchRows * c;
+    Real* number = m.bench_numbers + chunk * bench_numbers();
     return {.d = row,
             .out = row + c,
             .p = number,
             .s = number + width() * DepthSchedule::kMaxGroup,
             .t = number + 2 * width() * DepthSchedule::kMaxGroup,
-            .du = du_partial_.row(chunk)};
+            .du = m.du_partial + chunk * rows() * c};
 }
 
 // u = g * w; l = 1 has no query.
 template <class T>
-void AttnRes<T>::do_begin(const Context&) {
+void AttnRes<T>::do_begin(const Context& ctx) {
     const Index c = this->shape().channels;
-    std::fill_n(u_.data, c, Real(0));
+    const View<Real> us = ctx(u_);
+    std::fill_n(us.data, c, Real(0));
     for (std::size_t k = 0; k < query_.size(); ++k) {
-        Real* u = u_.row(static_cast<Index>(k) + 1);
-        for (Index j = 0; j < c; ++j)
-            u[j] = query_[k].data[j] * (key_gain_ ? gain_[k].data[j] : Real(1));
+        Real* u = us.row(static_cast<Index>(k) + 1);
+        const Real *w = ctx.value(query_[k]).data, *g = nullptr;
+        if (key_gain_) g = ctx.value(gain_[k]).data;
+        for (Index j = 0; j < c; ++j) u[j] = w[j] * (key_gain_ ? g[j] : Real(1));
     }
 }
 
 // dw += g du, dg += w du.
 template <class T>
-void AttnRes<T>::queries_backward() {
+void AttnRes<T>::queries_backward(const Context& ctx) const {
     const Index c = this->shape().channels;
-    std::fill_n(du_.data, du_.count(), Real(0));
-    add_partials<Real>(du_partial_, du_partial_.extent(0), du_);
+    const View<Real> dus = ctx(du_), partial = ctx(du_partial_);
+    std::fill_n(dus.data, dus.count(), Real(0));
+    add_partials<Real>(partial, partial.extent(0), dus);
     for (std::size_t k = 0; k < query_.size(); ++k) {
-        const Real* du = du_.row(static_cast<Index>(k) + 1);
+        const Real* du = dus.row(static_cast<Index>(k) + 1);
+        const Real* w = ctx.value(query_[k]).data;
+        Real* dw = ctx.grad(query_[k]).data;
+        if (!key_gain_) {
+            axpy(Real(1), du, dw, c);
+            continue;
+        }
+        const Real* g = ctx.value(gain_[k]).data;
+        Real* dg = ctx.grad(gain_[k]).data;
         for (Index j = 0; j < c; ++j) {
-            dquery_[k].data[j] += du[j] * (key_gain_ ? gain_[k].data[j] : Real(1));
-            if (key_gain_) dgain_[k].data[j] += du[j] * query_[k].data[j];
+            dw[j] += du[j] * g[j];
+            dg[j] += du[j] * w[j];
         }
     }
 }
 
 template <class T>
-void AttnRes<T>::stream(int l, Index n, Real* out) const {
-    const T* row = source_[at(l)].row(n);
+void AttnRes<T>::stream(const Context& ctx, int l, Index n, Real* out) const {
+    const T* row = ctx(source_[at(l)]).row(n);
     for (Index j = 0; j < this->shape().channels; ++j) out[j] = row[j];
 }
 
 // M[l,i] is the weight of the source that holds v_i.
 template <class T>
-void AttnRes<T>::do_depth_matrix(Index token, View<Real> m) const {
+void AttnRes<T>::do_depth_matrix(const Context& ctx, Index token, View<Real> m) const {
+    const Memory memory = this->memory(ctx);
     for (int l = 1; l <= this->sublayers() + 1; ++l)
         for (int i = 0; i < l; ++i) {
             const int k = schedule_.holder(i, l);
-            m.data[(l - 1) * rows() + i] = fast_exp(*logit(token, k, l) - lse_.row(token)[l - 1]);
+            m.data[(l - 1) * rows() + i] =
+                fast_exp(*logit(memory, token, k, l) - lse(memory, token)[l - 1]);
         }
 }
 
@@ -179,8 +175,9 @@ MixerPtr<T> make_attn_res(const MixerConfig& config, const MixerShape& shape) {
 
 #define PLUMB_INSTANTIATE(T)                                                     \
     template AttnRes<T>::AttnRes(const MixerShape&, const DepthSchedule&, bool); \
-    template typename AttnRes<T>::Bench AttnRes<T>::bench(Index) const;          \
-    template void AttnRes<T>::queries_backward();                                \
+    template auto AttnRes<T>::memory(const Context&) const->Memory;              \
+    template auto AttnRes<T>::bench(const Memory&, Index) const->Bench;          \
+    template void AttnRes<T>::queries_backward(const Context&) const;            \
     template MixerPtr<T> make_attn_res(const MixerConfig&, const MixerShape&);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)

@@ -38,20 +38,21 @@ public:
     using Real = RealOf<T>;
     AttnRes(const MixerShape& shape, const DepthSchedule& schedule, bool key_gain);
 
-    void declare(Plan& plan, ParamStore<Real>& params) override;
-    void bind(const Arena& arena, ParamStore<Real>& params) override;
     // Of source l: v_0, or the running sum of l's block.
-    void stream(int l, Index n, Real* out) const override;
+    void stream(const Context& ctx, int l, Index n, Real* out) const override;
 
 protected:
-    View<T> do_slot(int l) override { return source_[at(l)]; }
+    void do_declare(Plan& plan, ParamStore<Real>& params) override;
+    View<T> do_slot(const Context& ctx, int l) const override { return ctx(source_[at(l)]); }
     void do_begin(const Context& ctx) override;
     void do_read(const Context& ctx, int l, const PreNorm<T>& norm) override;
     void do_write(const Context&, int) override {}  // the next read finishes the source
     void do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) override;
-    View<const T> do_write_backward(const Context&, int l) override { return place(l); }
+    View<const T> do_write_backward(const Context& ctx, int l) override {
+        return ctx(source_[at(place(l))]);
+    }
     View<const T> do_begin_backward(const Context& ctx) override;
-    void do_depth_matrix(Index token, View<Real> m) const override;
+    void do_depth_matrix(const Context& ctx, Index token, View<Real> m) const override;
 
 private:
     static constexpr bool kRounds = !std::is_same_v<T, Real>;
@@ -75,7 +76,6 @@ private:
     Index width() const { return rows() + kStep; }
     static constexpr Index kBenchRows = 1 + DepthSchedule::kMaxGroup;
     Index bench_numbers() const { return width() * (kTile + 2) * DepthSchedule::kMaxGroup; }
-    Bench bench(Index chunk) const;
     // Logits lie by group of sites, then token: a row of the group's queries for every complete
     // source, and one for the partial sum that each query reads alone. So a read and the pulls
     // touch few cache lines of a token.
@@ -83,49 +83,57 @@ private:
         Index offset, n_rows, queries;
         int first;
     };
+    // A frame's memory, looked up once a site. Source i is `offset_[i]` behind source 0.
+    struct Memory {
+        T* source;
+        Real *logits, *lse, *delta, *rstd, *u, *carry, *du_partial, *bench_rows, *bench_numbers;
+        const typename DepthMixer<T>::LeftNorm* d;  // D_l: the xhat at [l - 1]
+    };
+    Memory memory(const Context& ctx) const;
+    Bench bench(const Memory& m, Index chunk) const;
+    T* source(const Memory& m, int i, Index n) const {
+        return m.source + offset_[at(i)] + n * this->shape().channels;
+    }
     // s_{l,i} at token n.
-    Real* logit(Index n, int i, int l) const {
+    Real* logit(const Memory& m, Index n, int i, int l) const {
         const GroupLogits& g = groups_[at(l - 1)];
         const Index row = schedule_.completes_block(i) ? schedule_.rank(i) : g.n_rows - 1;
-        return logits_.data + g.offset + (n * g.n_rows + row) * g.queries + (l - g.first);
+        return m.logits + g.offset + (n * g.n_rows + row) * g.queries + (l - g.first);
     }
-    // Where the mix of the sources older than l's group waits for read(l).
-    View<T> mix(int l) const { return l > this->sublayers() ? spare_ : source_[at(l)]; }
-    // Where source i's gradient is gathered.
-    View<T> place(int i) const {
-        return schedule_.place(i) < 0 ? spare_ : source_[at(schedule_.place(i))];
-    }
-    void finish(Index n, int i) const;
-    void open_group(Index n, int l, const Bench& bench) const;
-    void merge(Index n, int l, const Bench& bench) const;
-    void fetch_read(Index n, int l, const PreNorm<T>& norm) const;
-    void fetch_pull(Index n, int l, const PreNorm<T>& norm) const;
-    void pull(Index n, Index tile_token, int l, const Bench& bench) const;
-    void store_gradient(Index n, int i, bool newest, Real along, Real* out) const;
-    void queries_backward();
+    Real* lse(const Memory& m, Index n) const { return m.lse + n * width(); }
+    Real* delta(const Memory& m, Index n) const { return m.delta + n * width(); }
+    Real* rstd(const Memory& m, Index n) const { return m.rstd + n * rows(); }
+    const Real* u(const Memory& m, int l) const { return m.u + (l - 1) * this->shape().channels; }
+    // Which source's memory the mix of the sources older than l's group waits in for read(l), and
+    // which one gathers source i's gradient. Behind the last source there is a spare.
+    int mix(int l) const { return l; }
+    int spare() const { return this->sublayers() + 1; }
+    int place(int i) const { return schedule_.place(i) < 0 ? spare() : schedule_.place(i); }
+    void finish(const Memory& m, Index n, int i) const;
+    void open_group(const Memory& m, Index n, int l, const Bench& bench) const;
+    void merge(const Memory& m, Index n, int l, const Bench& bench) const;
+    void fetch_read(const Memory& m, Index n, int l, const PreNorm<T>& norm) const;
+    void fetch_pull(const Memory& m, Index n, int l, const PreNorm<T>& norm) const;
+    void pull(const Memory& m, Index n, Index tile_token, int l, const Bench& bench) const;
+    void store_gradient(const Memory& m, Index n, int i, bool newest, Real along, Real* out) const;
+    void queries_backward(const Context& ctx) const;
 
     DepthSchedule schedule_;
     bool key_gain_;
     std::vector<GroupLogits> groups_;  // index l - 1
     Index n_logits_ = 0;
-    std::vector<ParamId> query_id_, gain_id_;  // index l - 2
-    std::vector<View<Real>> query_, gain_, dquery_, dgain_;
-    std::vector<TensorId> source_id_;
-    std::vector<View<T>> source_;               // P_i (N, C), i = 0..L
-    std::vector<const T*> d_;                   // D_l (N, C), index l - 1: the pre-norm's xhat
-    std::vector<std::vector<const T*>> old_;    // index l - 1: data of the read's old sources
-    std::vector<std::vector<const T*>> fresh_;  // and of its mix and fresh ones
-    TensorId spare_id_, carry_id_, logits_id_, lse_id_, delta_id_, rstd_id_, u_id_, du_id_;
-    TensorId du_partial_id_, bench_rows_id_, bench_numbers_id_;
-    View<T> spare_;             // (N, C)
-    View<Real> carry_;          // (N, C) gradient of the block's running sum, where T rounds
-    View<Real> logits_;         // of each group (N, n_rows, queries), and kStep more
-    View<Real> lse_, delta_;    // (N, width) column l - 1
-    View<Real> rstd_;           // (N, L+1) column i
-    View<Real> u_, du_;         // (L+1, C) row l - 1
-    View<Real> du_partial_;     // (n_chunks, (L+1) C)
-    View<Real> bench_rows_;     // (n_chunks, kBenchRows, C)
-    View<Real> bench_numbers_;  // (n_chunks, bench_numbers)
+    std::vector<Param<Real>> query_, gain_;  // index l - 2
+    std::vector<Tensor<T>> source_;          // P_i (N, C), i = 0..L, and the spare
+    std::vector<Index> offset_;              // numbers from source 0
+    std::vector<std::vector<Index>> fresh_;  // index l - 1: offsets of the read's mix and fresh
+    Tensor<Real> carry_;          // (N, C) gradient of the block's running sum, where T rounds
+    Tensor<Real> logits_;         // of each group (N, n_rows, queries), and kStep more
+    Tensor<Real> lse_, delta_;    // (N, width) column l - 1
+    Tensor<Real> rstd_;           // (N, L+1) column i
+    Tensor<Real> u_, du_;         // (L+1, C) row l - 1
+    Tensor<Real> du_partial_;     // (n_chunks, (L+1) C)
+    Tensor<Real> bench_rows_;     // (n_chunks, kBenchRows, C)
+    Tensor<Real> bench_numbers_;  // (n_chunks, bench_numbers)
 };
 
 }  // namespace plumb

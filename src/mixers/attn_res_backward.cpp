@@ -9,27 +9,28 @@ namespace plumb {
 
 // Gradients of the sources that this pass pulls for. Leaves ds rstd in bench.t for du.
 template <class T>
-void AttnRes<T>::pull(Index n, Index tile_token, int l, const Bench& bench) const {
+void AttnRes<T>::pull(const Memory& m, Index n, Index tile_token, int l, const Bench& bench) const {
     const Index c = this->shape().channels;
     const DepthSchedule::Pull& pull = schedule_.pull(l - 1);
     const Index n_sources = std::ssize(pull.sources), readers = pull.last - l + 1;
     Real* t = bench.t + tile_token * n_sources * width();
     const auto source = [&](Index k) {
-        return source_[at(pull.sources[static_cast<std::size_t>(k)])].data + n * c;
+        return this->source(m, pull.sources[static_cast<std::size_t>(k)], n);
     };
-    const auto d = [rows = d_.data() + (l - 1), first = n * c](Index q) { return rows[q] + first; };
-    const auto u = [rows = u_.row(l - 1), c](Index q) { return rows + q * c; };
+    const auto d = [rows = m.d + (l - 1), first = n * c](Index q) { return rows[q].xhat + first; };
+    const auto u = [rows = this->u(m, l), c](Index q) { return rows + q * c; };
     row_dots<T, T>(n_sources, source, readers, d, c, t, width());
-    const Real *lse = lse_.row(n) + (l - 1), *delta = delta_.row(n) + (l - 1);
+    const Real *lse = this->lse(m, n) + (l - 1), *delta = this->delta(m, n) + (l - 1);
+    const Real* rstd = this->rstd(m, n);
     for (int first = l; first <= pull.last; first = schedule_.read(first).last + 1)
         for (Index k = 0; k < n_sources; ++k)
-            std::copy_n(logit(n, pull.sources[static_cast<std::size_t>(k)], first), kStep,
+            std::copy_n(logit(m, n, pull.sources[static_cast<std::size_t>(k)], first), kStep,
                         bench.s + k * width() + (first - l));
     Real along[DepthSchedule::kMaxGroup];
     for (Index k = 0; k < n_sources; ++k) {
         const int i = pull.sources[static_cast<std::size_t>(k)];
         const Real* s = bench.s + k * width();
-        const Real r = rstd_.row(n)[i];
+        const Real r = rstd[i];
         Real *pk = bench.p + k * width(), *tk = t + k * width();
         for (Index reader = 0; reader < readers; reader += kStep)
 #pragma omp simd
@@ -40,48 +41,49 @@ void AttnRes<T>::pull(Index n, Index tile_token, int l, const Bench& bench) cons
         along[k] = row_dot(tk, s, readers) * r / static_cast<Real>(c);
     }
     if (pull.adds && kRounds && !schedule_.completes_block(l - 1))
-        copy_row(carry_.row(n), bench.out, c);
+        copy_row(m.carry + n * c, bench.out, c);
     else if (pull.adds)
-        copy_row(place(l - 1).row(n), bench.out, c);
+        copy_row(this->source(m, place(l - 1), n), bench.out, c);
     mix_rows<T>(n_sources, readers, d, bench.p, width(), 1, c, bench.out, c, pull.adds);
     mix_rows<Real>(n_sources, readers, u, t, width(), 1, c, bench.out, c, true);
     for (Index k = 0; k < n_sources; ++k)
-        store_gradient(n, pull.sources[static_cast<std::size_t>(k)], k == 0, along[k],
+        store_gradient(m, n, pull.sources[static_cast<std::size_t>(k)], k == 0, along[k],
                        bench.out + k * c);
 }
 
 // dP_i = out - along P_i, for the caller and for the sources before it in the block.
 template <class T>
-void AttnRes<T>::store_gradient(Index n, int i, bool newest, Real along, Real* out) const {
+void AttnRes<T>::store_gradient(const Memory& m, Index n, int i, bool newest, Real along,
+                                Real* out) const {
     const Index c = this->shape().channels;
-    const T* x = source_[at(i)].row(n);
-    T* dp = place(i).row(n);
+    const T* x = source(m, i, n);
+    T* dp = source(m, place(i), n);
 #pragma omp simd
     for (Index j = 0; j < c; ++j) out[j] -= along * static_cast<Real>(x[j]);
     if (newest)
         copy_row(out, dp, c);  // F_i's backward reads it next
     else
         stream_row(out, dp, c);
-    if (kRounds && newest && carry_) std::copy_n(out, c, carry_.row(n));
+    if (kRounds && newest && m.carry) std::copy_n(out, c, m.carry + n * c);
 }
 
 // Asks for what read_backward(l) touches of token n, but for rows that store_gradient streams.
 template <class T>
-[[gnu::always_inline]] inline void AttnRes<T>::fetch_pull(Index n, int l,
+[[gnu::always_inline]] inline void AttnRes<T>::fetch_pull(const Memory& m, Index n, int l,
                                                           const PreNorm<T>& norm) const {
     const Index c = this->shape().channels;
     const DepthSchedule::Pull& pull = schedule_.pull(l - 1);
     prefetch_write(norm.xhat.row(n), c);
     prefetch_read(norm.dx.row(n), c);
-    for (const int i : pull.sources) prefetch_read(source_[at(i)].row(n), c);
+    for (const int i : pull.sources) prefetch_read(source(m, i, n), c);
     for (int reader = l + 1; reader <= pull.last; ++reader)
-        prefetch_read(d_[at(reader - 1)] + n * c, c);
-    prefetch_write(place(l - 1).row(n), c);
+        prefetch_read(m.d[reader - 1].xhat + n * c, c);
+    prefetch_write(source(m, place(l - 1), n), c);
     for (int first = l; first <= pull.last; first = schedule_.read(first).last + 1)
-        for (const int i : pull.sources) __builtin_prefetch(logit(n, i, first));
-    prefetch_read(lse_.row(n) + (l - 1), pull.last - l + 1);
-    prefetch_read(delta_.row(n) + (l - 1), pull.last - l + 1);
-    __builtin_prefetch(rstd_.row(n) + pull.sources.back());
+        for (const int i : pull.sources) __builtin_prefetch(logit(m, n, i, first));
+    prefetch_read(lse(m, n) + (l - 1), pull.last - l + 1);
+    prefetch_read(delta(m, n) + (l - 1), pull.last - l + 1);
+    __builtin_prefetch(rstd(m, n) + pull.sources.back());
 }
 
 template <class T>
@@ -89,27 +91,28 @@ void AttnRes<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& n
     const Index c = this->shape().channels;
     const DepthSchedule::Pull& plan = schedule_.pull(l - 1);
     const Index n_sources = std::ssize(plan.sources), readers = plan.last - l + 1;
+    const Memory m = memory(ctx);
     for_chunks(ctx, this->shape().tokens, [&](Index begin, Index end, Index chunk) {
-        const Bench b = bench(chunk);
+        const Bench b = bench(m, chunk);
         if (l == this->sublayers() + 1) std::fill_n(b.du, rows() * c, Real(0));
         for (Index tile = begin; tile < end; tile += kTile) {
             const Index count = std::min(kTile, end - tile);
             for (Index n = tile; n < tile + count; ++n) {
-                if (n + 1 < end) fetch_pull(n + 1, l, norm);
-                delta_.row(n)[l - 1] = norm.gradient(n, b.d);
+                if (n + 1 < end) fetch_pull(m, n + 1, l, norm);
+                delta(m, n)[l - 1] = norm.gradient(n, b.d);
                 copy_row(b.d, norm.xhat.row(n), c);
-                pull(n, n - tile, l, b);
+                pull(m, n, n - tile, l, b);
             }
             const T* source[kTile * DepthSchedule::kMaxGroup];
             for (Index k = 0, n = tile; n < tile + count; ++n)
-                for (const int i : plan.sources) source[k++] = source_[at(i)].row(n);
+                for (const int i : plan.sources) source[k++] = this->source(m, i, n);
             mix_rows<T>(
                 readers, count * n_sources, [&](Index k) { return source[k]; }, b.t, 1, width(), c,
                 b.du + (l - 1) * c, c, true);
         }
         end_stream();
     });
-    const bool carries = kRounds && carry_;
+    const bool carries = kRounds && m.carry;
     this->template moved<T>(ctx, (schedule_.pull_rows(l - 1) - (carries && plan.adds)) * c);
     this->template moved<Real>(ctx, (carries + (carries && plan.adds)) * c +
                                         (n_sources + 2) * readers + n_sources + 1 +
@@ -117,9 +120,9 @@ void AttnRes<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& n
 }
 
 template <class T>
-View<const T> AttnRes<T>::do_begin_backward(const Context&) {
-    queries_backward();
-    return place(0);
+View<const T> AttnRes<T>::do_begin_backward(const Context& ctx) {
+    queries_backward(ctx);
+    return ctx(source_[at(place(0))]);
 }
 
 #define PLUMB_INSTANTIATE(T)                                                            \

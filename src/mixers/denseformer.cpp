@@ -76,21 +76,20 @@ public:
 
     DenseFormer(const MixerShape& shape, int dilation, int period);
 
-    void declare(Plan& plan, ParamStore<Real>& params) override;
-    void bind(const Arena& arena, ParamStore<Real>& params) override;
-    void stream(int, Index n, Real* out) const override {
-        std::copy_n(h_.row(n), this->shape().channels, out);
+    void stream(const Context& ctx, int, Index n, Real* out) const override {
+        std::copy_n(ctx(h_).row(n), this->shape().channels, out);
     }
 
 protected:
-    View<T> do_slot(int l) override { return l == 0 ? x_[0] : v_; }
+    void do_declare(Plan& plan, ParamStore<Real>& params) override;
+    View<T> do_slot(const Context& ctx, int l) const override { return ctx(l == 0 ? x_[0] : v_); }
     void do_begin(const Context&) override {}
     void do_read(const Context& ctx, int l, const PreNorm<T>& norm) override;
     void do_write(const Context&, int) override {}  // v_l joins the stream when l+1 reads
     void do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) override;
-    View<const T> do_write_backward(const Context&, int) override { return dv_; }
-    View<const T> do_begin_backward(const Context&) override { return dv_; }
-    void do_depth_matrix(Index token, View<Real> m) const override;
+    View<const T> do_write_backward(const Context& ctx, int) override { return ctx(dv_); }
+    View<const T> do_begin_backward(const Context& ctx) override { return ctx(dv_); }
+    void do_depth_matrix(const Context& ctx, Index token, View<Real> m) const override;
 
 private:
     static constexpr bool kRounds = !std::is_same_v<T, Real>;
@@ -99,8 +98,7 @@ private:
     struct Average {
         bool mixes = false;
         std::vector<int> sources;
-        View<Real> alpha, dalpha;
-        View<T> dy;  // (N, C) during backward
+        Param<Real> alpha;
     };
     // Average k holds X_j as its source number s.
     struct Pull {
@@ -113,23 +111,24 @@ private:
     int block_ending(int l) const {
         return l % 2 == 0 || l == this->sublayers() ? (l + 1) / 2 : -1;
     }
+    // dY_k (N, C) during backward: in the memory of the pre-norm that read Y_k.
+    T* dy(const Context& ctx, int k) const {
+        return this->left_norms(ctx)[std::min(2 * k, this->sublayers())].xhat;
+    }
     // f(begin, end, chunk) for every piece of kRows tokens, or what is left of a chunk.
     template <class F>
     void for_rows(const Context& ctx, F&& f) const;
-    void average(int k, Index begin, Index end);
-    void pull(int j, Index begin, Index end, double* dalpha);
+    void average(const Context& ctx, int k, Index begin, Index end) const;
+    void pull(const Context& ctx, int j, Index begin, Index end, double* dalpha) const;
 
     int dilation_;
     std::vector<Average> averages_;         // index k, 0 unused
     std::vector<std::vector<Pull>> pulls_;  // index j, k ascending
-    std::vector<ParamId> alpha_id_;         // index k; invalid where block k does not mix
-    std::vector<TensorId> x_id_;
-    std::vector<View<T>> x_;  // X_k (N, C), k = 0..K
-    TensorId h_id_, v_id_, dh_id_, dv_id_, row_id_, dalpha_id_;
-    View<Real> h_, dh_;    // (N, C)
-    View<T> v_, dv_;       // (N, C)
-    View<Real> row_;       // (n_chunks, C)
-    View<double> dalpha_;  // (n_chunks, K), of the averages that hold one X_j
+    std::vector<Tensor<T>> x_;              // X_k (N, C), k = 0..K
+    Tensor<Real> h_, dh_;                   // (N, C)
+    Tensor<T> v_, dv_;                      // (N, C)
+    Tensor<Real> row_;                      // (n_chunks, C)
+    Tensor<double> dalpha_;                 // (n_chunks, K), of the averages that hold one X_j
 };
 
 template <class T>
@@ -148,47 +147,28 @@ DenseFormer<T>::DenseFormer(const MixerShape& shape, int dilation, int period)
 }
 
 template <class T>
-void DenseFormer<T>::declare(Plan& plan, ParamStore<Real>& params) {
+void DenseFormer<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
     const Index c = this->shape().channels, chunks = n_chunks(this->shape().tokens);
-    alpha_id_.resize(averages_.size());
     for (int k = 0; k <= n_blocks(); ++k) {
-        x_id_.push_back(
-            plan.declare<T>(fmt::format("mixer.x.{}", k), this->token_shape(), Lifetime::saved));
+        x_.push_back(plan.saved<T>(fmt::format("mixer.x.{}", k), this->token_shape()));
         if (!averages_[at(k)].mixes) continue;
         const auto n = std::ssize(averages_[at(k)].sources);
         std::vector<double> one_hot(static_cast<std::size_t>(n), 0.0);
         one_hot.back() = 1.0;
-        alpha_id_[at(k)] = params.declare({.name = fmt::format("layer.{}.mixer.alpha", k - 1),
-                                           .shape = {{'S', n}},
-                                           .init = Init::values(std::move(one_hot)),
-                                           .group = Group::mixer});
+        averages_[at(k)].alpha = params.declare({.name = fmt::format("layer.{}.mixer.alpha", k - 1),
+                                                 .shape = {{'S', n}},
+                                                 .init = Init::values(std::move(one_hot)),
+                                                 .group = Group::mixer});
     }
-    h_id_ = plan.declare<Real>("mixer.h", this->token_shape(), Lifetime::scratch);
-    v_id_ = plan.declare<T>("mixer.v", this->token_shape(), Lifetime::scratch);
-    dh_id_ = plan.declare<Real>("mixer.dh", this->token_shape(), Lifetime::scratch);
-    if (kRounds) dv_id_ = plan.declare<T>("mixer.dv", this->token_shape(), Lifetime::scratch);
-    row_id_ = plan.declare<Real>("mixer.row", {{'P', chunks}, {'C', c}}, Lifetime::scratch);
-    dalpha_id_ =
-        plan.declare<double>("mixer.dalpha", {{'P', chunks}, {'K', n_blocks()}}, Lifetime::scratch);
-}
-
-template <class T>
-void DenseFormer<T>::bind(const Arena& arena, ParamStore<Real>& params) {
-    for (const TensorId id : x_id_) x_.push_back(arena.view<T>(id));
-    h_ = arena.view<Real>(h_id_);
-    v_ = arena.view<T>(v_id_);
-    dh_ = arena.view<Real>(dh_id_);
+    h_ = plan.scratch<Real>("mixer.h", this->token_shape());
+    v_ = plan.scratch<T>("mixer.v", this->token_shape());
+    dh_ = plan.scratch<Real>("mixer.dh", this->token_shape());
     if constexpr (kRounds)
-        dv_ = arena.view<T>(dv_id_);
+        dv_ = plan.scratch<T>("mixer.dv", this->token_shape());
     else
         dv_ = dh_;
-    row_ = arena.view<Real>(row_id_);
-    dalpha_ = arena.view<double>(dalpha_id_);
-    for (int k = 1; k <= n_blocks(); ++k) {
-        if (!averages_[at(k)].mixes) continue;
-        averages_[at(k)].alpha = params.value(alpha_id_[at(k)]);
-        averages_[at(k)].dalpha = params.grad(alpha_id_[at(k)]);
-    }
+    row_ = plan.scratch<Real>("mixer.row", {{'P', chunks}, {'C', c}});
+    dalpha_ = plan.scratch<double>("mixer.dalpha", {{'P', chunks}, {'K', n_blocks()}});
 }
 
 template <class T>
@@ -206,16 +186,17 @@ void DenseFormer<T>::do_read(const Context& ctx, int l, const PreNorm<T>& norm) 
     const Index c = this->shape().channels;
     const int k = block_ending(l - 1);
     const bool mixes = k > 0 && averages_[at(k)].mixes;
-    if (mixes) averages_[at(k)].dy = norm.xhat;
-    const T* const v = l == 1 ? x_[0].data : v_.data;
+    const View<Real> hs = ctx(h_);
+    const View<T> x = k > 0 ? ctx(x_[at(k)]) : View<T>{};
+    const T* const v = this->slot(ctx, l - 1).data;
     for_rows(ctx, [&](Index begin, Index end, Index) {
-        Real* h = h_.data;
+        Real* h = hs.data;
         if (l == 1) std::fill(h + begin * c, h + end * c, Real(0));
 #pragma omp simd
         for (Index i = begin * c; i < end * c; ++i) h[i] += v[i];
-        if (k > 0) std::copy(h + begin * c, h + end * c, x_[at(k)].row(begin));
-        if (mixes) average(k, begin, end);
-        for (Index n = begin; n < end; ++n) norm.put(n, h_.row(n));
+        if (k > 0) std::copy(h + begin * c, h + end * c, x.row(begin));
+        if (mixes) average(ctx, k, begin, end);
+        for (Index n = begin; n < end; ++n) norm.put(n, hs.row(n));
     });
     const Index sources = mixes ? std::ssize(averages_[at(k)].sources) - 1 : 0;
     this->template moved<Real>(ctx, (l == 1 ? 1 : 2) * c);
@@ -224,16 +205,16 @@ void DenseFormer<T>::do_read(const Context& ctx, int l, const PreNorm<T>& norm) 
 
 // h = X_k -> Y_k
 template <class T>
-void DenseFormer<T>::average(int k, Index begin, Index end) {
+void DenseFormer<T>::average(const Context& ctx, int k, Index begin, Index end) const {
     const Index count = (end - begin) * this->shape().channels;
     const Average& average = averages_[at(k)];
-    const Real* alpha = average.alpha.data;
+    const Real* alpha = ctx.value(average.alpha).data;
     const std::size_t older = average.sources.size() - 1;
-    Real* h = h_.row(begin);
+    Real* h = ctx(h_).row(begin);
     for (Index i = 0; i < count; ++i) h[i] *= alpha[older];
     for (std::size_t s = 0; s < older; s += kGroup)
         Four<T>(
-            s, older, [&](std::size_t i) { return x_[at(average.sources[i])].row(begin); },
+            s, older, [&](std::size_t i) { return ctx(x_[at(average.sources[i])]).row(begin); },
             [&](std::size_t i) { return alpha[i]; })
             .add_to(h, count);
 }
@@ -249,26 +230,30 @@ void DenseFormer<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T
     const int k = block_ending(l - 1);
     const bool mixes = k > 0 && averages_[at(k)].mixes;
     const auto pulls = k < 0 ? 0 : std::ssize(pulls_[at(k)]);
+    const View<Real> row = ctx(row_), dhs = ctx(dh_);
+    const View<double> dalphas = ctx(dalpha_);
+    const View<T> dv = ctx(dv_);
+    T* const dy = mixes ? this->dy(ctx, k) : nullptr;
     for_rows(ctx, [&](Index begin, Index end, Index chunk) {
-        Real *d = row_.row(chunk), *dh = dh_.data;
-        if (begin % kTokenChunk == 0) std::fill_n(dalpha_.row(chunk), n_blocks(), 0.0);
+        Real *d = row.row(chunk), *dh = dhs.data;
+        if (begin % kTokenChunk == 0) std::fill_n(dalphas.row(chunk), n_blocks(), 0.0);
         if (last) std::fill(dh + begin * c, dh + end * c, Real(0));
         for (Index n = begin; n < end; ++n) {
             norm.gradient(n, d);
-            axpy(Real(1), d, dh_.row(n), c);
+            axpy(Real(1), d, dhs.row(n), c);
         }
         if (mixes) {
-            std::copy(dh + begin * c, dh + end * c, averages_[at(k)].dy.row(begin));
+            std::copy(dh + begin * c, dh + end * c, dy + begin * c);
             std::fill(dh + begin * c, dh + end * c, Real(0));
         }
-        if (pulls > 0) pull(k, begin, end, dalpha_.row(chunk));
-        if constexpr (kRounds) std::copy(dh + begin * c, dh + end * c, dv_.row(begin));
+        if (pulls > 0) pull(ctx, k, begin, end, dalphas.row(chunk));
+        if constexpr (kRounds) std::copy(dh + begin * c, dh + end * c, dv.row(begin));
     });
     for (Index p = 0; p < pulls; ++p) {
         const Pull& pull = pulls_[at(k)][static_cast<std::size_t>(p)];
         double sum = 0;
-        for (Index chunk = 0; chunk < n_chunks(n_tokens); ++chunk) sum += dalpha_.row(chunk)[p];
-        averages_[at(pull.k)].dalpha.data[pull.s] += static_cast<Real>(sum);
+        for (Index chunk = 0; chunk < n_chunks(n_tokens); ++chunk) sum += dalphas.row(chunk)[p];
+        ctx.grad(averages_[at(pull.k)].alpha).data[pull.s] += static_cast<Real>(sum);
     }
     this->template moved<Real>(ctx, (last ? 1 : 2) * c);
     // dY_k as it was written, the others', X_k
@@ -277,22 +262,23 @@ void DenseFormer<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T
 
 // dh += sum_k alpha[k,j] dY_k over the averages that hold X_j, and their dalpha[k,j].
 template <class T>
-void DenseFormer<T>::pull(int j, Index begin, Index end, double* dalpha) {
-    const Index count = (end - begin) * this->shape().channels;
+void DenseFormer<T>::pull(const Context& ctx, int j, Index begin, Index end, double* dalpha) const {
+    const Index c = this->shape().channels, count = (end - begin) * c;
     const std::vector<Pull>& pulls = pulls_[at(j)];
-    const auto average = [&](std::size_t p) -> const Average& { return averages_[at(pulls[p].k)]; };
     for (std::size_t p = 0; p < pulls.size(); p += kGroup) {
         const Four<T> group(
-            p, pulls.size(), [&](std::size_t i) { return average(i).dy.row(begin); },
-            [&](std::size_t i) { return average(i).alpha.data[pulls[i].s]; });
-        const auto along = group.add_to(dh_.row(begin), x_[at(j)].row(begin), count);
+            p, pulls.size(), [&](std::size_t i) { return dy(ctx, pulls[i].k) + begin * c; },
+            [&](std::size_t i) {
+                return ctx.value(averages_[at(pulls[i].k)].alpha).data[pulls[i].s];
+            });
+        const auto along = group.add_to(ctx(dh_).row(begin), ctx(x_[at(j)]).row(begin), count);
         for (std::size_t i = p; i < std::min(p + kGroup, pulls.size()); ++i)
             dalpha[i] += static_cast<double>(along[i - p]);
     }
 }
 
 template <class T>
-void DenseFormer<T>::do_depth_matrix(Index, View<Real> m) const {
+void DenseFormer<T>::do_depth_matrix(const Context& ctx, Index, View<Real> m) const {
     const Index rows = this->sublayers() + 1;
     std::vector<std::vector<Real>> x(averages_.size());  // X_k over the v_i
     std::vector<Real> h(static_cast<std::size_t>(rows), Real(0));
@@ -309,7 +295,8 @@ void DenseFormer<T>::do_depth_matrix(Index, View<Real> m) const {
         if (!average.mixes) continue;
         std::fill(h.begin(), h.end(), Real(0));
         for (std::size_t s = 0; s < average.sources.size(); ++s)
-            axpy(average.alpha.data[s], x[at(average.sources[s])].data(), h.data(), rows);
+            axpy(ctx.value(average.alpha).data[s], x[at(average.sources[s])].data(), h.data(),
+                 rows);
     }
 }
 

@@ -5,37 +5,48 @@
 namespace plumb {
 
 template <class Real>
-void DepthMatrix<Real>::depth_matrix(Index token, View<Real> m) const {
+void DepthMatrix<Real>::depth_matrix(const Context& ctx, Index token, View<Real> m) const {
     const Index rows = shape_.sublayers + 1;
     require(m.count() == rows * rows * matrix_channels() && token >= 0 && token < shape_.tokens,
             "depth_matrix: m is (L+1, L+1, channels) and token < N");
     std::fill(m.data, m.data + m.count(), Real(0));
-    do_depth_matrix(token, m);
+    do_depth_matrix(ctx, token, m);
 }
 
 template <class T>
-void DepthMixer<T>::step(Next expected, int l, Next then, int then_l) {
-    require(next_ == expected && next_l_ == l, [&] {
+void DepthMixer<T>::declare(Plan& plan, ParamStore<Real>& params) {
+    walk_ =
+        plan.state(Walk{.norms = std::vector<LeftNorm>(static_cast<std::size_t>(sublayers() + 1))});
+    do_declare(plan, params);
+}
+
+template <class T>
+auto DepthMixer<T>::step(const Context& ctx, Next expected, int l, Next then, int then_l) const
+    -> Walk& {
+    Walk& walk = ctx(walk_);
+    require(walk.next == expected && walk.l == l, [&] {
         return fmt::format(
             "depth mixer walked out of order: call {} at l={}, due was call "
             "{} at l={}",
-            static_cast<int>(expected), l, static_cast<int>(next_), next_l_);
+            static_cast<int>(expected), l, static_cast<int>(walk.next), walk.l);
     });
-    next_ = then;
-    next_l_ = then_l;
+    walk.next = then;
+    walk.l = then_l;
+    return walk;
 }
 
 template <class T>
-View<T> DepthMixer<T>::slot(int l) {
+View<T> DepthMixer<T>::slot(const Context& ctx, int l) const {
     require(l >= 0 && l <= sublayers(), "slot: l out of range");
-    return do_slot(l);
+    return do_slot(ctx, l);
 }
 
 template <class T>
 void DepthMixer<T>::begin(const Context& ctx) {
     const Timed timed(ctx.profile, Part::mixer);
-    next_ = Next::read;  // a new forward may start at any time
-    next_l_ = 1;
+    Walk& walk = ctx(walk_);
+    walk.next = Next::read;  // a new forward may start at any time
+    walk.l = 1;
     do_begin(ctx);
 }
 
@@ -43,35 +54,36 @@ template <class T>
 void DepthMixer<T>::read(const Context& ctx, int l, const PreNorm<T>& norm) {
     const Timed timed(ctx.profile, Part::mixer);
     const bool last = l == sublayers() + 1;
-    step(Next::read, l, last ? Next::dread : Next::write, l);
+    Walk& walk = step(ctx, Next::read, l, last ? Next::dread : Next::write, l);
+    walk.norms[static_cast<std::size_t>(l - 1)] = {norm.xhat.data, norm.rstd.data};
     do_read(ctx, l, norm);
 }
 
 template <class T>
 void DepthMixer<T>::write(const Context& ctx, int l) {
     const Timed timed(ctx.profile, Part::mixer);
-    step(Next::write, l, Next::read, l + 1);
+    step(ctx, Next::write, l, Next::read, l + 1);
     do_write(ctx, l);
 }
 
 template <class T>
 void DepthMixer<T>::read_backward(const Context& ctx, int l, const PreNorm<T>& norm) {
     const Timed timed(ctx.profile, Part::mixer);
-    step(Next::dread, l, l == 1 ? Next::dbegin : Next::dwrite, l - 1);
+    step(ctx, Next::dread, l, l == 1 ? Next::dbegin : Next::dwrite, l - 1);
     do_read_backward(ctx, l, norm);
 }
 
 template <class T>
 View<const T> DepthMixer<T>::write_backward(const Context& ctx, int l) {
     const Timed timed(ctx.profile, Part::mixer);
-    step(Next::dwrite, l, Next::dread, l);
+    step(ctx, Next::dwrite, l, Next::dread, l);
     return do_write_backward(ctx, l);
 }
 
 template <class T>
 View<const T> DepthMixer<T>::begin_backward(const Context& ctx) {
     const Timed timed(ctx.profile, Part::mixer);
-    step(Next::dbegin, 0, Next::begin, 0);
+    step(ctx, Next::dbegin, 0, Next::begin, 0);
     return do_begin_backward(ctx);
 }
 

@@ -22,17 +22,20 @@
 // l-1, read l, norm) in one pass over its memory. Views that write_backward returns are valid until
 // the next call. Backward adds to parameter gradients and overwrites everything else.
 //
+// A mixer keeps handles alone (core/handle.h); what it knows of a pass is in the frame of ctx, so
+// that walks in several frames may take turns.
+//
 // T is the storage type of activations (float, double, Bf16), Real = RealOf<T> what is computed in;
 // parameters and per-token scalars are Real.
 #pragma once
 
-#include "core/arena.h"
 #include "core/context.h"
 #include "core/params.h"
 #include "mixers/site.h"
 #include "ops/pre_norm.h"
 
 #include <string>
+#include <vector>
 
 namespace plumb {
 
@@ -43,7 +46,7 @@ struct MixerShape {
     double norm_eps;  // epsilon of the norms inside the mixer
 };
 
-// M of the last forward, whoever computed it.
+// M of the last forward in the frame of ctx, whoever computed it.
 template <class Real>
 class DepthMatrix {
 public:
@@ -55,12 +58,12 @@ public:
     // Channels with an M of their own: 1, or C where gates act per channel.
     virtual Index matrix_channels() const { return 1; }
     // M of one token of the last forward: m (L+1, L+1, G), row l-1, column i, zero for i >= l.
-    void depth_matrix(Index token, View<Real> m) const;
+    void depth_matrix(const Context& ctx, Index token, View<Real> m) const;
     const MixerShape& shape() const { return shape_; }
 
 protected:
     // m is zero when this is called.
-    virtual void do_depth_matrix(Index token, View<Real> m) const = 0;
+    virtual void do_depth_matrix(const Context& ctx, Index token, View<Real> m) const = 0;
 
 private:
     MixerShape shape_;
@@ -73,13 +76,11 @@ public:
     using DepthMatrix<Real>::DepthMatrix;
     using DepthMatrix<Real>::shape;
 
-    // Declares tensors and parameters; once, before the arena and the store allocate.
-    virtual void declare(Plan& plan, ParamStore<Real>& params) = 0;
-    // Fetches views of what was declared; both must outlive the mixer.
-    virtual void bind(const Arena& arena, ParamStore<Real>& params) = 0;
+    // Declares tensors and parameters; once, before frames are made and the store allocates.
+    void declare(Plan& plan, ParamStore<Real>& params);
 
     // The walk. Each call checks its place in the order and throws InternalError if it is wrong.
-    View<T> slot(int l);  // (N, C), l = 0..L
+    View<T> slot(const Context& ctx, int l) const;  // (N, C), l = 0..L
     void begin(const Context& ctx);
     void read(const Context& ctx, int l, const PreNorm<T>& norm);  // h_l -> norm.put
     void write(const Context& ctx, int l);
@@ -90,10 +91,17 @@ public:
     // The running state after write(l) that "norm by depth" measures, one token of it: stream_width
     // numbers, C or K*C. To be asked for between read(l+1) and read(l+2).
     virtual Index stream_width() const { return shape().channels; }
-    virtual void stream(int l, Index n, Real* out) const = 0;
+    virtual void stream(const Context& ctx, int l, Index n, Real* out) const = 0;
 
 protected:
-    virtual View<T> do_slot(int l) = 0;
+    // Where read(l) left its pre-norm's xhat and rstd (none: raw), for backward at other sites.
+    struct LeftNorm {
+        T* xhat = nullptr;
+        const Real* rstd = nullptr;
+    };
+
+    virtual void do_declare(Plan& plan, ParamStore<Real>& params) = 0;
+    virtual View<T> do_slot(const Context& ctx, int l) const = 0;
     virtual void do_begin(const Context& ctx) = 0;
     virtual void do_read(const Context& ctx, int l, const PreNorm<T>& norm) = 0;
     virtual void do_write(const Context& ctx, int l) = 0;
@@ -101,6 +109,8 @@ protected:
     virtual View<const T> do_write_backward(const Context& ctx, int l) = 0;
     virtual View<const T> do_begin_backward(const Context& ctx) = 0;
 
+    // Index l - 1.
+    const LeftNorm* left_norms(const Context& ctx) const { return ctx(walk_).norms.data(); }
     int sublayers() const { return shape().sublayers; }
     Shape token_shape() const { return {{'N', shape().tokens}, {'C', shape().channels}}; }
     std::string site(int l) const { return site_name(l, sublayers()) + ".mixer."; }
@@ -114,10 +124,15 @@ protected:
 
 private:
     enum class Next : std::uint8_t { begin, read, write, dread, dwrite, dbegin };
-    void step(Next expected, int l, Next then, int then_l);
+    // How far the walk in a frame has come.
+    struct Walk {
+        Next next = Next::begin;
+        int l = 0;
+        std::vector<LeftNorm> norms;
+    };
+    Walk& step(const Context& ctx, Next expected, int l, Next then, int then_l) const;
 
-    Next next_ = Next::begin;
-    int next_l_ = 0;
+    FrameState<Walk> walk_;
 };
 
 }  // namespace plumb

@@ -46,24 +46,26 @@ public:
     Highway(const MixerShape& shape, HighwayOptions options)
         : DepthMixer<T>(shape),
           options_(std::move(options)),
-          norms_(at(shape.sublayers + 1)),
           no_weight_(at(static_cast<int>(shape.channels))) {}
 
-    void declare(Plan& plan, ParamStore<Real>& params) override;
-    void bind(const Arena& arena, ParamStore<Real>& params) override;
-    void stream(int, Index n, Real* out) const override { std::copy_n(h_.row(n), channels(), out); }
+    void stream(const Context& ctx, int, Index n, Real* out) const override {
+        std::copy_n(ctx(h_).row(n), channels(), out);
+    }
     Index matrix_channels() const override { return n_gates(); }
 
 protected:
+    void do_declare(Plan& plan, ParamStore<Real>& params) override;
     // v_0 is used up by the first read.
-    View<T> do_slot(int l) override { return v_[at(std::max(l, 1) - 1)]; }
+    View<T> do_slot(const Context& ctx, int l) const override {
+        return ctx(v_[at(std::max(l, 1) - 1)]);
+    }
     void do_begin(const Context&) override {}
     void do_read(const Context& ctx, int l, const PreNorm<T>& norm) override;
     void do_write(const Context& ctx, int l) override;
     void do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) override;
     View<const T> do_write_backward(const Context& ctx, int l) override;
-    View<const T> do_begin_backward(const Context&) override { return dv_; }
-    void do_depth_matrix(Index token, View<Real> m) const override;
+    View<const T> do_begin_backward(const Context& ctx) override { return ctx(dv_); }
+    void do_depth_matrix(const Context& ctx, Index token, View<Real> m) const override;
 
 private:
     // What a token's gate of one sublayer leaves behind.
@@ -77,42 +79,52 @@ private:
     bool vector() const { return options_.gate == Gate::vector; }
     // Gates per token.
     Index n_gates() const { return vector() ? channels() : 1; }
-    TokenGate& gate(int l, Index n) const {
-        return gates_.data[(l - 1) * this->shape().tokens + n];
+    // What a frame and the parameters hold of sublayer l = 1..L, looked up once a site.
+    struct Sublayer {
+        const Real *w, *b;                      // (C) or (C, C), (gates)
+        View<T> v, t;                           // (N, C); t of vector gates
+        TokenGate* gate;                        // (N)
+        typename DepthMixer<T>::LeftNorm norm;  // of h_l
+
+        // g_l = factor * norm.xhat of token n.
+        Real input_factor(Index n) const {
+            return norm.rstd ? gate[n].scale / norm.rstd[n] : gate[n].scale;
+        }
+    };
+    Sublayer sublayer(const Context& ctx, int l) const;
+    // The rest of what a token's backward touches.
+    struct Rows {
+        View<Real> dh;
+        View<T> dv;
+        View<Real> dz, dw, db, g, z;
+    };
+    const Real* weight(const Context& ctx, int l) const {
+        return options_.gate == Gate::fixed ? no_weight_.data() : ctx.value(w_[at(l - 1)]).data;
     }
-    const Real* weight(int l) const {
-        return options_.gate == Gate::fixed ? no_weight_.data() : w_[at(l - 1)].data;
-    }
-    // g_l = factor * norm.xhat of token n.
-    Real input_factor(int l, Index n) const {
-        const PreNorm<T>& norm = norms_[at(l - 1)];
-        return norm.raw() ? gate(l, n).scale : gate(l, n).scale / norm.rstd.data[n];
-    }
-    void write_token(int l, Index n);
-    void gate_token(int l, Index n);
-    void scalar_backward(int l, Index n, const Real* d);
-    void vector_backward(int l, Index n, const Real* d);
+    void write_token(const Sublayer& s, Index n, Real* h, const Real* z) const;
+    void gate_token(const Sublayer& s, Index n, const Real* h, Real* g) const;
+    // `own` is sublayer l, none for the last read; `below` is l-1, none for the first.
+    void scalar_backward(const Rows& rows, const Sublayer* own, const Sublayer* below, Index n,
+                         const PreNorm<T>& norm, const Real* d, const T* v) const;
+    void vector_backward(const Rows& rows, const Sublayer* own, const Sublayer* below, Index n,
+                         const PreNorm<T>& norm, const Real* d) const;
 
     HighwayOptions options_;
-    std::vector<PreNorm<T>> norms_;  // of h_l, l = 1..L+1
-    std::vector<Real> no_weight_;    // w of a static gate: C zeros
-    std::vector<ParamId> weight_id_, bias_id_;
-    std::vector<View<Real>> w_, b_, dw_, db_;  // l = 1..L
-    std::vector<TensorId> v_id_, t_id_;
-    TensorId gates_id_, h_id_, dh_id_, dv_id_, d_id_, dz_id_, dw_part_id_, db_part_id_;
-    std::vector<View<T>> v_, t_;    // v_l (N, C); t_l (N, C) of vector gates; l = 1..L
-    View<TokenGate> gates_;         // (L, N)
-    View<Real> h_, dh_;             // (N, C): h; (1 - t_l) dh_{l+1}, what goes on to h_l
-    View<T> dv_;                    // (N, C)
-    View<Real> d_;                  // (n_chunks, C), a row
-    View<Real> dz_;                 // (N, gates)
-    View<Real> dw_part_, db_part_;  // (n_chunks, C), (n_chunks, gates)
-    TensorId g_id_, z_id_;
-    View<Real> g_, z_;  // vector gates: g, z or dg (N, C)
+    std::vector<Real> no_weight_;     // w of a static gate: C zeros
+    std::vector<Param<Real>> w_, b_;  // l = 1..L
+    std::vector<Tensor<T>> v_,
+        t_;                           // v_l (N, C); t_l (N, C) of vector gates; l = 1..L
+    Tensor<TokenGate> gates_;         // (L, N)
+    Tensor<Real> h_, dh_;             // (N, C): h; (1 - t_l) dh_{l+1}, what goes on to h_l
+    Tensor<T> dv_;                    // (N, C)
+    Tensor<Real> d_;                  // (n_chunks, C), a row
+    Tensor<Real> dz_;                 // (N, gates)
+    Tensor<Real> dw_part_, db_part_;  // (n_chunks, C), (n_chunks, gates)
+    Tensor<Real> g_, z_;              // vector gates: g, z or dg (N, C)
 };
 
 template <class T>
-void Highway<T>::declare(Plan& plan, ParamStore<Real>& params) {
+void Highway<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
     const Index n = this->shape().tokens, c = channels(), chunks = n_chunks(n);
     const Shape token_shape = this->token_shape();
     const Shape w_shape = vector() ? Shape{{'O', c}, {'C', c}} : Shape{{'C', c}};
@@ -123,46 +135,35 @@ void Highway<T>::declare(Plan& plan, ParamStore<Real>& params) {
                                    .init = Init::constant(init),
                                    .group = Group::mixer});
         };
-        if (options_.gate != Gate::fixed) weight_id_.push_back(param("gate.weight", w_shape, 0.0));
-        bias_id_.push_back(param("gate.bias", {{'G', n_gates()}}, options_.bias[at(l - 1)]));
+        if (options_.gate != Gate::fixed) w_.push_back(param("gate.weight", w_shape, 0.0));
+        b_.push_back(param("gate.bias", {{'G', n_gates()}}, options_.bias[at(l - 1)]));
         const auto saved = [&](const char* name) {
-            return plan.declare<T>(fmt::format("mixer.{}.{}", name, l), token_shape,
-                                   Lifetime::saved);
+            return plan.saved<T>(fmt::format("mixer.{}.{}", name, l), token_shape);
         };
-        v_id_.push_back(saved("v"));
-        if (vector()) t_id_.push_back(saved("gates"));
+        v_.push_back(saved("v"));
+        if (vector()) t_.push_back(saved("gates"));
     }
-    gates_id_ = plan.declare<TokenGate>("mixer.gate", {{'L', this->sublayers()}, {'N', n}},
-                                        Lifetime::saved);
-    const auto scratch = [&](const char* name, Shape shape) {
-        return plan.declare<Real>(name, shape, Lifetime::scratch);
-    };
-    h_id_ = scratch("mixer.h", token_shape);
-    dh_id_ = scratch("mixer.dh", token_shape);
-    dv_id_ = plan.declare<T>("mixer.dv", token_shape, Lifetime::scratch);
-    d_id_ = scratch("mixer.d", {{'P', chunks}, {'C', c}});
-    dz_id_ = scratch("mixer.dz", {{'N', n}, {'G', n_gates()}});
-    dw_part_id_ = scratch("mixer.dw", {{'P', chunks}, {'C', c}});
-    db_part_id_ = scratch("mixer.db", {{'P', chunks}, {'G', n_gates()}});
+    gates_ = plan.saved<TokenGate>("mixer.gate", {{'L', this->sublayers()}, {'N', n}});
+    h_ = plan.scratch<Real>("mixer.h", token_shape);
+    dh_ = plan.scratch<Real>("mixer.dh", token_shape);
+    dv_ = plan.scratch<T>("mixer.dv", token_shape);
+    d_ = plan.scratch<Real>("mixer.d", {{'P', chunks}, {'C', c}});
+    dz_ = plan.scratch<Real>("mixer.dz", {{'N', n}, {'G', n_gates()}});
+    dw_part_ = plan.scratch<Real>("mixer.dw", {{'P', chunks}, {'C', c}});
+    db_part_ = plan.scratch<Real>("mixer.db", {{'P', chunks}, {'G', n_gates()}});
     if (!vector()) return;
-    g_id_ = scratch("mixer.g", token_shape);
-    z_id_ = scratch("mixer.z", token_shape);
+    g_ = plan.scratch<Real>("mixer.g", token_shape);
+    z_ = plan.scratch<Real>("mixer.z", token_shape);
 }
 
 template <class T>
-void Highway<T>::bind(const Arena& arena, ParamStore<Real>& params) {
-    for (const ParamId id : weight_id_)
-        w_.push_back(params.value(id)), dw_.push_back(params.grad(id));
-    for (const ParamId id : bias_id_)
-        b_.push_back(params.value(id)), db_.push_back(params.grad(id));
-    for (const TensorId id : v_id_) v_.push_back(arena.view<T>(id));
-    for (const TensorId id : t_id_) t_.push_back(arena.view<T>(id));
-    gates_ = arena.view<TokenGate>(gates_id_);
-    dv_ = arena.view<T>(dv_id_);
-    const auto real = [&](TensorId id) { return arena.view<Real>(id); };
-    h_ = real(h_id_), dh_ = real(dh_id_), d_ = real(d_id_), dz_ = real(dz_id_);
-    dw_part_ = real(dw_part_id_), db_part_ = real(db_part_id_);
-    if (vector()) g_ = real(g_id_), z_ = real(z_id_);
+auto Highway<T>::sublayer(const Context& ctx, int l) const -> Sublayer {
+    return {.w = weight(ctx, l),
+            .b = ctx.value(b_[at(l - 1)]).data,
+            .v = ctx(v_[at(l - 1)]),
+            .t = vector() ? ctx(t_[at(l - 1)]) : View<T>{},
+            .gate = ctx(gates_).data + (l - 1) * this->shape().tokens,
+            .norm = this->left_norms(ctx)[l - 1]};
 }
 
 // ---- forward ------------------------------------------------------------------------------------
@@ -170,14 +171,18 @@ void Highway<T>::bind(const Arena& arena, ParamStore<Real>& params) {
 template <class T>
 void Highway<T>::do_read(const Context& ctx, int l, const PreNorm<T>& norm) {
     const Index c = channels();
-    norms_[at(l - 1)] = norm;
+    const bool gates = l <= this->sublayers();
+    const Sublayer below = sublayer(ctx, std::max(l - 1, 1));
+    const Sublayer own = gates ? sublayer(ctx, l) : below;
+    const View<Real> hs = ctx(h_), g = ctx(g_), z = ctx(z_);
     for_tokens(ctx, this->shape().tokens, [&](Index n) {
+        Real* h = hs.row(n);
         if (l == 1)
-            std::copy_n(v_[0].row(n), c, h_.row(n));
+            std::copy_n(below.v.row(n), c, h);
         else
-            write_token(l - 1, n);
-        norm.put(n, h_.row(n));
-        if (l <= this->sublayers()) gate_token(l, n);
+            write_token(below, n, h, vector() ? z.row(n) : nullptr);
+        norm.put(n, h);
+        if (gates) gate_token(own, n, h, vector() ? g.row(n) : nullptr);
     });
     this->template moved<T>(ctx, (vector() && l > 1 ? 2 : 1) * c);
     this->template moved<Real>(ctx, (l == 1 ? 1 : 2) * c + (vector() ? 2 * c : 0));
@@ -185,18 +190,17 @@ void Highway<T>::do_read(const Context& ctx, int l, const PreNorm<T>& norm) {
 
 // h_l -> h_{l+1}
 template <class T>
-void Highway<T>::write_token(int l, Index n) {
+void Highway<T>::write_token(const Sublayer& s, Index n, Real* h, const Real* z) const {
     const Index c = channels();
-    Real* h = h_.row(n);
-    const T* v = v_[at(l - 1)].row(n);
+    const T* v = s.v.row(n);
     if (!vector()) {
-        const Real t = gate(l, n).t;
+        const Real t = s.gate[n].t;
 #pragma omp simd
         for (Index i = 0; i < c; ++i) h[i] += t * (v[i] - h[i]);
         return;
     }
-    const Real *z = z_.row(n), *b = b_[at(l - 1)].data;
-    T* t = t_[at(l - 1)].row(n);
+    const Real* b = s.b;
+    T* t = s.t.row(n);
 #pragma omp simd
     for (Index i = 0; i < c; ++i) {
         t[i] = Real(1) / (Real(1) + fast_exp(-z[i] - b[i]));
@@ -205,23 +209,20 @@ void Highway<T>::write_token(int l, Index n) {
 }
 
 template <class T>
-void Highway<T>::gate_token(int l, Index n) {
+void Highway<T>::gate_token(const Sublayer& s, Index n, const Real* h, Real* g) const {
     const Index c = channels();
-    const PreNorm<T>& norm = norms_[at(l - 1)];
-    const Real* h = h_.row(n);
-    TokenGate& gate = this->gate(l, n);
+    TokenGate& gate = s.gate[n];
     gate.scale = Real(1);
-    if (options_.norm_input && norm.raw())
+    if (options_.norm_input && !s.norm.rstd)
         gate.scale = Real(1) / std::sqrt(dot(h, h, c) / static_cast<Real>(c) +
                                          static_cast<Real>(this->shape().norm_eps));
     else if (options_.norm_input)
-        gate.scale = norm.rstd.data[n];
+        gate.scale = s.norm.rstd[n];
     if (vector()) {
-        Real* g = g_.row(n);
         for (Index i = 0; i < c; ++i) g[i] = gate.scale * h[i];
     } else {
-        gate.logit = gate.scale * dot(weight(l), h, c);
-        gate.t = Real(1) / (Real(1) + std::exp(-gate.logit - b_[at(l - 1)].data[0]));
+        gate.logit = gate.scale * dot(s.w, h, c);
+        gate.t = Real(1) / (Real(1) + std::exp(-gate.logit - s.b[0]));
     }
 }
 
@@ -230,7 +231,8 @@ template <class T>
 void Highway<T>::do_write(const Context& ctx, int l) {
     if (!vector()) return;
     const Index c = channels(), n = this->shape().tokens;
-    gemm<Real>(ctx, Op::none, Op::transpose, n, c, c, 1, g_.data, c, weight(l), c, 0, z_.data, c);
+    gemm<Real>(ctx, Op::none, Op::transpose, n, c, c, 1, ctx(g_).data, c, weight(ctx, l), c, 0,
+               ctx(z_).data, c);
     this->template moved<Real>(ctx, 2 * c);
 }
 
@@ -241,46 +243,51 @@ template <class T>
 void Highway<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) {
     const Index c = channels(), g = n_gates(), n_tokens = this->shape().tokens;
     const bool last = l > this->sublayers();
+    const Sublayer below = sublayer(ctx, std::max(l - 1, 1));
+    const Sublayer own = last ? below : sublayer(ctx, l);
+    const Sublayer *at_l = last ? nullptr : &own, *before = l > 1 ? &below : nullptr;
+    const Rows rows{ctx(dh_), ctx(dv_), ctx(dz_), ctx(dw_part_), ctx(db_part_), ctx(g_), ctx(z_)};
+    const View<Real> ds = ctx(d_);
     for_chunks(ctx, n_tokens, [&](Index begin, Index end, Index k) {
-        std::fill_n(dw_part_.row(k), c, Real(0));
-        std::fill_n(db_part_.row(k), g, Real(0));
+        Real* d = ds.row(k);
+        std::fill_n(rows.dw.row(k), c, Real(0));
+        std::fill_n(rows.db.row(k), g, Real(0));
         for (Index n = begin; n < end; ++n) {
-            norm.gradient(n, d_.row(k));
-            if (last) std::fill_n(dh_.row(n), c, Real(0));
+            norm.gradient(n, d);
+            if (last) std::fill_n(rows.dh.row(n), c, Real(0));
             if (vector())
-                vector_backward(l, n, d_.row(k));
+                vector_backward(rows, at_l, before, n, norm, d);
             else
-                scalar_backward(l, n, d_.row(k));
+                scalar_backward(rows, at_l, before, n, norm, d, below.v.row(n));
         }
     });
     const Index chunks = n_chunks(n_tokens);
-    if (l > 1) add_partials<Real>(db_part_, chunks, db_[at(l - 2)]);
+    if (l > 1) add_partials<Real>(rows.db, chunks, ctx.grad(b_[at(l - 2)]));
     if (!last && options_.gate == Gate::scalar)
-        add_partials<Real>(dw_part_, chunks, dw_[at(l - 1)]);
+        add_partials<Real>(rows.dw, chunks, ctx.grad(w_[at(l - 1)]));
     this->template moved<T>(ctx, (l == 1 ? 1 : vector() ? 4 : 2) * c);
     this->template moved<Real>(ctx, (last ? 1 : 2) * c + (vector() ? 3 * c : 0));
 }
 
 // dh_l = (1 - t_l) dh_{l+1} + D_l + scale dz_l (w - g <w, g>/C), without the last term for a raw g.
 template <class T>
-void Highway<T>::scalar_backward(int l, Index n, const Real* d) {
+void Highway<T>::scalar_backward(const Rows& rows, const Sublayer* own, const Sublayer* below,
+                                 Index n, const PreNorm<T>& norm, const Real* d, const T* v) const {
     const Index c = channels();
-    const PreNorm<T>& norm = norms_[at(l - 1)];
     const T* y = norm.xhat.row(n);
     const Real* w = no_weight_.data();
     Real to_w = 0, to_y = 0, dw_from_y = 0;
-    if (l <= this->sublayers()) {
-        const TokenGate& own = gate(l, n);
-        const Real dz = dz_.data[n];
-        w = weight(l);
-        dw_from_y = dz * input_factor(l, n);
-        to_w = own.scale * dz;
-        if (options_.norm_input) to_y = -own.scale * dw_from_y * own.logit / static_cast<Real>(c);
+    if (own) {
+        const TokenGate& gate = own->gate[n];
+        const Real dz = rows.dz.data[n];
+        w = own->w;
+        dw_from_y = dz * own->input_factor(n);
+        to_w = gate.scale * dz;
+        if (options_.norm_input) to_y = -gate.scale * dw_from_y * gate.logit / static_cast<Real>(c);
     }
-    const Real t = l > 1 ? gate(l - 1, n).t : Real(1);  // dv_0 = dh_1
-    const T* v = v_[at(std::max(l - 1, 1) - 1)].row(n);
-    T* dv = dv_.row(n);
-    Real *dh = dh_.row(n), *dw = dw_part_.row(n / kTokenChunk);
+    const Real t = below ? below->gate[n].t : Real(1);  // dv_0 = dh_1
+    T* dv = rows.dv.row(n);
+    Real *dh = rows.dh.row(n), *dw = rows.dw.row(n / kTokenChunk);
     Real along_v = 0, along_y = 0;
 #pragma omp simd reduction(+ : along_v, along_y)
     for (Index i = 0; i < c; ++i) {
@@ -293,21 +300,21 @@ void Highway<T>::scalar_backward(int l, Index n, const Real* d) {
         dv[i] = tx;
         dh[i] = x - tx;
     }
-    if (l == 1) return;
+    if (!below) return;
     const Real h_per_y = norm.raw() ? Real(1) : Real(1) / norm.rstd.data[n];
-    dz_.data[n] = t * (along_v - h_per_y * along_y);
-    db_part_.data[n / kTokenChunk] += dz_.data[n];
+    rows.dz.data[n] = t * (along_v - h_per_y * along_y);
+    rows.db.data[n / kTokenChunk] += rows.dz.data[n];
 }
 
 // The same per channel; z_ holds dg_l = W^T dz_l.
 template <class T>
-void Highway<T>::vector_backward(int l, Index n, const Real* d) {
+void Highway<T>::vector_backward(const Rows& rows, const Sublayer* own, const Sublayer* below,
+                                 Index n, const PreNorm<T>& norm, const Real* d) const {
     const Index c = channels();
-    const PreNorm<T>& norm = norms_[at(l - 1)];
     const T* y = norm.xhat.row(n);
-    Real* dh = dh_.row(n);
-    if (l <= this->sublayers()) {
-        const Real *dg = z_.row(n), scale = gate(l, n).scale, factor = input_factor(l, n);
+    Real* dh = rows.dh.row(n);
+    if (own) {
+        const Real *dg = rows.z.row(n), scale = own->gate[n].scale, factor = own->input_factor(n);
         Real to_y = 0;
 #pragma omp simd reduction(- : to_y)
         for (Index i = 0; i < c; ++i) to_y -= dg[i] * y[i];
@@ -315,16 +322,15 @@ void Highway<T>::vector_backward(int l, Index n, const Real* d) {
 #pragma omp simd
         for (Index i = 0; i < c; ++i) dh[i] += scale * dg[i] + to_y * y[i];
     }
-    T* dv = dv_.row(n);
-    if (l == 1) {
+    T* dv = rows.dv.row(n);
+    if (!below) {
         for (Index i = 0; i < c; ++i) dv[i] = dh[i] + d[i];
         return;
     }
     const Real h_per_y = norm.raw() ? Real(1) : Real(1) / norm.rstd.data[n];
-    const Real factor = input_factor(l - 1, n);
-    const T *t = t_[at(l - 2)].row(n), *v = v_[at(l - 2)].row(n);
-    const T* y_below = norms_[at(l - 2)].xhat.row(n);
-    Real *dz = dz_.row(n), *db = db_part_.row(n / kTokenChunk), *g = g_.row(n);
+    const Real factor = below->input_factor(n);
+    const T *t = below->t.row(n), *v = below->v.row(n), *y_below = below->norm.xhat + n * c;
+    Real *dz = rows.dz.row(n), *db = rows.db.row(n / kTokenChunk), *g = rows.g.row(n);
 #pragma omp simd
     for (Index i = 0; i < c; ++i) {
         const Real x = dh[i] + d[i], ti = t[i], tx = ti * x;
@@ -339,26 +345,30 @@ void Highway<T>::vector_backward(int l, Index n, const Real* d) {
 
 template <class T>
 View<const T> Highway<T>::do_write_backward(const Context& ctx, int l) {
-    if (!vector()) return dv_;
+    const View<T> dv = ctx(dv_);
+    if (!vector()) return dv;
     const Index c = channels(), n = this->shape().tokens;
-    gemm<Real>(ctx, Op::none, Op::none, n, c, c, 1, dz_.data, c, weight(l), c, 0, z_.data, c);
-    gemm<Real>(ctx, Op::transpose, Op::none, c, c, n, 1, dz_.data, c, g_.data, c, 1,
-               dw_[at(l - 1)].data, c);
+    const Real* dz = ctx(dz_).data;
+    gemm<Real>(ctx, Op::none, Op::none, n, c, c, 1, dz, c, weight(ctx, l), c, 0, ctx(z_).data, c);
+    gemm<Real>(ctx, Op::transpose, Op::none, c, c, n, 1, dz, c, ctx(g_).data, c, 1,
+               ctx.grad(w_[at(l - 1)]).data, c);
     this->template moved<Real>(ctx, 4 * c);
-    return dv_;
+    return dv;
 }
 
 template <class T>
-void Highway<T>::do_depth_matrix(Index token, View<Real> m) const {
+void Highway<T>::do_depth_matrix(const Context& ctx, Index token, View<Real> m) const {
     const Index rows = this->sublayers() + 1, g = n_gates();
     const auto row = [&](Index r) { return m.data + r * rows * g; };
     for (Index k = 0; k < g; ++k) row(0)[k] = Real(1);
-    for (int l = 1; l <= this->sublayers(); ++l)
+    for (int l = 1; l <= this->sublayers(); ++l) {
+        const Sublayer s = sublayer(ctx, l);
         for (Index k = 0; k < g; ++k) {
-            const Real t = vector() ? Real(t_[at(l - 1)].row(token)[k]) : gate(l, token).t;
+            const Real t = vector() ? Real(s.t.row(token)[k]) : s.gate[token].t;
             for (int i = 0; i < l; ++i) row(l)[i * g + k] = (Real(1) - t) * row(l - 1)[i * g + k];
             row(l)[l * g + k] = t;
         }
+    }
 }
 
 std::vector<double> initial_biases(const std::string& text, int sublayers) {

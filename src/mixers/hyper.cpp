@@ -27,70 +27,61 @@ public:
     Hyper(const MixerShape& shape, int streams, bool dynamic)
         : StreamMixer<T>(shape, streams), dynamic_(dynamic) {}
 
-    void declare(Plan& plan, ParamStore<Real>& params) override;
-    void bind(const Arena& arena, ParamStore<Real>& params) override;
-
 protected:
+    void do_declare(Plan& plan, ParamStore<Real>& params) override;
     using typename StreamMixer<T>::Projection;
     using typename StreamMixer<T>::CoefficientGradient;
 
     Projection projection(int l) const override {
         return {dynamic_ && l <= this->sublayers() ? m() : 0, true};
     }
-    View<Real> weights(int l, int i) const override {
-        return i <= k() ? row(at_site(l).alpha_proj.value, i) : at_site(l).beta_proj.value;
+    const Real* weights(const Context& ctx, int l, int i) const override {
+        const Site& s = at_site(l);
+        return i <= k() ? ctx.value(s.alpha_proj).row(i) : ctx.value(s.beta_proj).data;
     }
-    View<Real> dweights(int l, int i) const override {
-        return i <= k() ? row(at_site(l).alpha_proj.grad, i) : at_site(l).beta_proj.grad;
+    Real* dweights(const Context& ctx, int l, int i) const override {
+        const Site& s = at_site(l);
+        return i <= k() ? ctx.grad(s.alpha_proj).row(i) : ctx.grad(s.beta_proj).data;
     }
-    void coefficients(int l, const Tile& tile) override;
-    void coefficients_backward(int l, const Tile& tile, const CoefficientGradient& g) override;
+    void coefficients(const Context& ctx, int l, const Tile& tile) const override;
+    void coefficients_backward(const Context& ctx, int l, const Tile& tile,
+                               const CoefficientGradient& g) const override;
     // [of the K (K+2) coefficients, stream by stream | a | b | of mean dz rstd (K+2)]
     int n_partials() const override { return k() * m() + 2 + m(); }
-    void add_partials(int l, const Real* sums) override;
+    void add_partials(const Context& ctx, int l, const Real* sums) const override;
 
 private:
-    struct Param {
-        ParamId id;
-        View<Real> value, grad;
-        void bind(ParamStore<Real>& params) { value = params.value(id), grad = params.grad(id); }
-    };
     struct Site {
-        Param alpha, beta;                                     // (K, K+1), (K)
-        Param alpha_proj, beta_proj, alpha_scale, beta_scale;  // (K+1, C), (C), (1), (1)
-        TensorId moments_id;
-        View<Real> moments;  // lanes of mean (K) and rstd (K)
+        Param<Real> alpha, beta;  // (K, K+1), (K)
+        Param<Real> alpha_proj, beta_proj, alpha_scale,
+            beta_scale;        // (K+1, C), (C), (1), (1)
+        Tensor<Real> moments;  // lanes of mean (K) and rstd (K)
     };
     int k() const { return this->streams(); }
     int m() const { return k() + 2; }
     const Site& at_site(int l) const { return sites_[static_cast<std::size_t>(l - 1)]; }
-    static View<Real> row(const View<Real>& x, int i) {
-        return {x.row(i), {{'C', x.extent(1)}}, x.device};
-    }
     // Where coefficient i of stream j ([pre | res (K) | post]) is among [pre | post | res].
     int place(int j, int i) const {
         return i == 0 ? j : i <= k() ? (2 + j) * k() + i - 1 : k() + j;
     }
-    void weight_sums(int l, Real* sums) const;
-    void find_moments(int l, const Tile& tile) const;
+    void weight_sums(const Context& ctx, int l, Real* sums) const;
+    void find_moments(const Context& ctx, int l, const Tile& tile) const;
 
     bool dynamic_;
     std::vector<Site> sites_;  // index l - 1
 };
 
 template <class T>
-void Hyper<T>::declare(Plan& plan, ParamStore<Real>& params) {
-    StreamMixer<T>::declare(plan, params);
+void Hyper<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
+    StreamMixer<T>::do_declare(plan, params);
     const Index c = this->shape().channels;
     for (int l = 1; l <= this->sublayers(); ++l) {
         Site site;
         const auto param = [&](const char* name, Shape shape, Init init) {
-            return Param{params.declare({.name = this->site(l) + name,
-                                         .shape = shape,
-                                         .init = std::move(init),
-                                         .group = Group::mixer}),
-                         {},
-                         {}};
+            return params.declare({.name = this->site(l) + name,
+                                   .shape = shape,
+                                   .init = std::move(init),
+                                   .group = Group::mixer});
         };
         std::vector<double> alpha(static_cast<std::size_t>(k() * (k() + 1)), 0.0);
         for (int j = 0; j < k(); ++j) {
@@ -104,44 +95,30 @@ void Hyper<T>::declare(Plan& plan, ParamStore<Real>& params) {
             site.beta_proj = param("beta_proj", {{'C', c}}, Init::constant(0.0));
             site.alpha_scale = param("alpha_scale", {{'G', 1}}, Init::constant(0.01));
             site.beta_scale = param("beta_scale", {{'G', 1}}, Init::constant(0.01));
-            site.moments_id = plan.declare<Real>(fmt::format("mixer.moments.{}", l),
-                                                 this->lanes(2 * k()), Lifetime::saved);
+            site.moments =
+                plan.saved<Real>(fmt::format("mixer.moments.{}", l), this->lanes(2 * k()));
         }
         sites_.push_back(site);
     }
 }
 
 template <class T>
-void Hyper<T>::bind(const Arena& arena, ParamStore<Real>& params) {
-    StreamMixer<T>::bind(arena, params);
-    for (Site& site : sites_) {
-        for (Param* p : {&site.alpha, &site.beta}) p->bind(params);
-        if (!dynamic_) continue;
-        for (Param* p : {&site.alpha_proj, &site.beta_proj, &site.alpha_scale, &site.beta_scale})
-            p->bind(params);
-        site.moments = arena.view<Real>(site.moments_id);
-    }
+void Hyper<T>::weight_sums(const Context& ctx, int l, Real* sums) const {
+    for (int i = 0; i < m(); ++i)
+        sums[i] = total<0, Real>(weights(ctx, l, i), this->shape().channels);
 }
 
 template <class T>
-void Hyper<T>::weight_sums(int l, Real* sums) const {
-    for (int i = 0; i < m(); ++i) {
-        const View<Real> w = weights(l, i);
-        sums[i] = total<0, Real>(w.data, w.count());
-    }
-}
-
-template <class T>
-void Hyper<T>::find_moments(int l, const Tile& tile) const {
+void Hyper<T>::find_moments(const Context& ctx, int l, const Tile& tile) const {
     const Index c = this->shape().channels;
+    const T* x = this->x(ctx, l) + tile.begin * k() * c;
+    Real* all = this->at(ctx(at_site(l).moments), tile.index);
     const auto eps = static_cast<Real>(this->shape().norm_eps);
     for (int j = 0; j < k(); ++j) {
-        Lanes<Real> mean(this->at(at_site(l).moments, tile.index) + j * kTile),
-            rstd(mean.data() + k() * kTile);
+        Lanes<Real> mean(all + j * kTile), rstd(mean.data() + k() * kTile);
         mean.setZero(), rstd.setOnes();
         for (int t = 0; t < tile.n; ++t) {
-            const auto [first, second] =
-                moments<0, Real>(this->x(l).data + ((tile.begin + t) * k() + j) * c, c);
+            const auto [first, second] = moments<0, Real>(x + (t * k() + j) * c, c);
             mean[t] = first;
             rstd[t] = second + eps;
         }
@@ -151,28 +128,32 @@ void Hyper<T>::find_moments(int l, const Tile& tile) const {
 
 // u holds w X[j]; it becomes z.
 template <class T>
-void Hyper<T>::coefficients(int l, const Tile& tile) {
-    Real* out = this->coef(l, tile.index);
+void Hyper<T>::coefficients(const Context& ctx, int l, const Tile& tile) const {
+    Real* out = this->coef(ctx, l, tile.index);
     if (l > this->sublayers()) {  // the sum of the streams
         std::fill_n(out, k() * kTile, Real(1));
         return;
     }
     const Site& s = at_site(l);
-    Real sums[kMaxStreams + 2];
+    const View<Real> alpha = ctx.value(s.alpha), beta = ctx.value(s.beta);
+    const Real *moments = nullptr, *alpha_scale = nullptr, *beta_scale = nullptr;
+    Real *all_u = nullptr, sums[kMaxStreams + 2];
     if (dynamic_) {
-        weight_sums(l, sums);
-        find_moments(l, tile);
+        weight_sums(ctx, l, sums);
+        find_moments(ctx, l, tile);
+        moments = this->at(ctx(s.moments), tile.index);
+        alpha_scale = ctx.value(s.alpha_scale).data, beta_scale = ctx.value(s.beta_scale).data;
+        all_u = this->u(ctx, l, tile.index);
     }
     for (int j = 0; j < k(); ++j)
         for (int i = 0; i < m(); ++i) {
             Lanes<Real> c(out + place(j, i) * kTile);
-            c = i <= k() ? s.alpha.value.row(j)[i] : s.beta.value.data[j];
+            c = i <= k() ? alpha.row(j)[i] : beta.data[j];
             if (!dynamic_) continue;
-            const ConstLanes<Real> mean(this->at(s.moments, tile.index) + j * kTile),
-                rstd(mean.data() + k() * kTile);
-            Lanes<Real> u(this->u(l, tile.index) + (j * m() + i) * kTile);
+            const ConstLanes<Real> mean(moments + j * kTile), rstd(mean.data() + k() * kTile);
+            Lanes<Real> u(all_u + (j * m() + i) * kTile);
             u = (u - mean * sums[i]) * rstd;
-            c += (i <= k() ? s.alpha_scale : s.beta_scale).value.data[0] * u.tanh();
+            c += *(i <= k() ? alpha_scale : beta_scale) * u.tanh();
         }
 }
 
@@ -180,27 +161,33 @@ void Hyper<T>::coefficients(int l, const Tile& tile) {
 //     dx += r w^T dz - r mean_c(w^T dz) - (x - mean) r^2 <dz, z> / C
 //     dw += dz r (x - mean)
 template <class T>
-void Hyper<T>::coefficients_backward(int l, const Tile& tile, const CoefficientGradient& g) {
+void Hyper<T>::coefficients_backward(const Context& ctx, int l, const Tile& tile,
+                                     const CoefficientGradient& g) const {
     if (l > this->sublayers()) return;
     const Site& s = at_site(l);
     const Index c = this->shape().channels;
     using Array = Eigen::Array<Real, kTile, 1>;
-    Real* sums = this->partial(tile.chunk);
+    Real* sums = this->partial(ctx, tile.chunk);
+    const Real *moments = nullptr, *all_z = nullptr, *alpha_scale = nullptr, *beta_scale = nullptr;
     Real w_sums[kMaxStreams + 2];
-    if (dynamic_) weight_sums(l, w_sums);
+    if (dynamic_) {
+        weight_sums(ctx, l, w_sums);
+        moments = this->at(ctx(s.moments), tile.index);
+        alpha_scale = ctx.value(s.alpha_scale).data, beta_scale = ctx.value(s.beta_scale).data;
+        all_z = this->u(ctx, l, tile.index);
+    }
     for (int j = 0; j < k(); ++j) {
         Array along = Array::Zero(), level = Array::Zero();
         for (int i = 0; i < m(); ++i) {
             const ConstLanes<Real> dc(g.dcoef + place(j, i) * kTile);
             Lanes<Real>(sums + (j * m() + i) * kTile) += dc;
             if (!dynamic_) continue;
-            const ConstLanes<Real> mean(this->at(s.moments, tile.index) + j * kTile),
-                rstd(mean.data() + k() * kTile), z(this->u(l, tile.index) + (j * m() + i) * kTile);
+            const ConstLanes<Real> mean(moments + j * kTile), rstd(mean.data() + k() * kTile),
+                z(all_z + (j * m() + i) * kTile);
             const bool alpha = i <= k();
             const Array t = z.tanh();
             Lanes<Real>(sums + (k() * m() + (alpha ? 0 : 1)) * kTile) += dc * t;
-            const Array dz =
-                (alpha ? s.alpha_scale : s.beta_scale).value.data[0] * dc * (Real(1) - t.square());
+            const Array dz = *(alpha ? alpha_scale : beta_scale) * dc * (Real(1) - t.square());
             along += dz * z;
             level += dz * w_sums[i];
             Lanes<Real> du(g.du + (j * m() + i) * kTile);
@@ -208,8 +195,7 @@ void Hyper<T>::coefficients_backward(int l, const Tile& tile, const CoefficientG
             Lanes<Real>(sums + (k() * m() + 2 + i) * kTile) += du * mean;
         }
         if (!dynamic_) continue;
-        const ConstLanes<Real> mean(this->at(s.moments, tile.index) + j * kTile),
-            rstd(mean.data() + k() * kTile);
+        const ConstLanes<Real> mean(moments + j * kTile), rstd(mean.data() + k() * kTile);
         Lanes<Real> a(g.a + j * kTile);
         a = -along * rstd.square() / static_cast<Real>(c);
         Lanes<Real>(g.b + j * kTile) = -level * rstd / static_cast<Real>(c) - a * mean;
@@ -217,20 +203,21 @@ void Hyper<T>::coefficients_backward(int l, const Tile& tile, const CoefficientG
 }
 
 template <class T>
-void Hyper<T>::add_partials(int l, const Real* sums) {
+void Hyper<T>::add_partials(const Context& ctx, int l, const Real* sums) const {
     if (l > this->sublayers()) return;
     const Site& s = at_site(l);
+    const View<Real> dalpha = ctx.grad(s.alpha), dbeta = ctx.grad(s.beta);
     for (int j = 0; j < k(); ++j) {
-        for (int i = 0; i <= k(); ++i) s.alpha.grad.row(j)[i] += sums[j * m() + i];
-        s.beta.grad.data[j] += sums[j * m() + k() + 1];
+        for (int i = 0; i <= k(); ++i) dalpha.row(j)[i] += sums[j * m() + i];
+        dbeta.data[j] += sums[j * m() + k() + 1];
     }
     if (!dynamic_) return;
     sums += k() * m();
-    s.alpha_scale.grad.data[0] += sums[0];
-    s.beta_scale.grad.data[0] += sums[1];
+    ctx.grad(s.alpha_scale).data[0] += sums[0];
+    ctx.grad(s.beta_scale).data[0] += sums[1];
     for (int i = 0; i < m(); ++i) {
-        const View<Real> dw = dweights(l, i);
-        for (Index c = 0; c < dw.count(); ++c) dw.data[c] -= sums[2 + i];
+        Real* dw = dweights(ctx, l, i);
+        for (Index c = 0; c < this->shape().channels; ++c) dw[c] -= sums[2 + i];
     }
 }
 

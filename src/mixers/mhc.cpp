@@ -36,38 +36,36 @@ public:
           bias_init_(config.bias_init),
           reduction_(config.reduction) {}
 
-    void declare(Plan& plan, ParamStore<Real>& params) override;
-    void bind(const Arena& arena, ParamStore<Real>& params) override;
-
 protected:
+    void do_declare(Plan& plan, ParamStore<Real>& params) override;
     using typename StreamMixer<T>::Projection;
     using typename StreamMixer<T>::CoefficientGradient;
 
     Projection projection(int l) const override {
         return {l <= this->sublayers() ? this->n_coef() : has_site(l) ? k() : 0, false};
     }
-    View<Real> weights(int l, int i) const override { return row(at_site(l).phi, i); }
-    View<Real> dweights(int l, int i) const override { return row(at_site(l).dphi, i); }
-    void coefficients(int l, const Tile& tile) override;
-    void coefficients_backward(int l, const Tile& tile, const CoefficientGradient& g) override;
+    const Real* weights(const Context& ctx, int l, int i) const override {
+        return ctx.value(at_site(l).phi).row(i);
+    }
+    Real* dweights(const Context& ctx, int l, int i) const override {
+        return ctx.grad(at_site(l).phi).row(i);
+    }
+    void coefficients(const Context& ctx, int l, const Tile& tile) const override;
+    void coefficients_backward(const Context& ctx, int l, const Tile& tile,
+                               const CoefficientGradient& g) const override;
     int n_partials() const override { return this->n_coef() + 3; }
-    void add_partials(int l, const Real* sums) override;
+    void add_partials(const Context& ctx, int l, const Real* sums) const override;
 
 private:
     struct Site {
         Index rows;  // of phi: K*K+2K, or K for the learned reduction
-        ParamId phi_id, bias_id, scale_id;
-        View<Real> phi, bias, scale, dphi, dbias, dscale;
-        TensorId rstd_id;
-        View<Real> rstd;  // lanes of 1/sqrt(mean(x^2) + eps)
+        Param<Real> phi, bias, scale;
+        Tensor<Real> rstd;  // lanes of 1/sqrt(mean(x^2) + eps)
     };
     int k() const { return this->streams(); }
     Index fan_in() const { return k() * this->shape().channels; }
     bool has_site(int l) const { return l <= this->sublayers() || reduction_ == "learned"; }
     const Site& at_site(int l) const { return sites_[static_cast<std::size_t>(l - 1)]; }
-    static View<Real> row(const View<Real>& phi, int i) {
-        return {phi.row(i), {{'X', phi.extent(1)}}, phi.device};
-    }
     std::vector<double> initial_bias(int l, Index rows) const;
     // Which of the three scales row i of phi belongs to.
     int part(Index i) const { return i < k() ? 0 : i < 2 * k() ? 1 : 2; }
@@ -95,8 +93,8 @@ std::vector<double> Mhc<T>::initial_bias(int l, Index rows) const {
 }
 
 template <class T>
-void Mhc<T>::declare(Plan& plan, ParamStore<Real>& params) {
-    StreamMixer<T>::declare(plan, params);
+void Mhc<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
+    StreamMixer<T>::do_declare(plan, params);
     for (int l = 1; has_site(l) && l <= this->sublayers() + 1; ++l) {
         Site site{};
         site.rows = l <= this->sublayers() ? this->n_coef() : k();
@@ -107,48 +105,37 @@ void Mhc<T>::declare(Plan& plan, ParamStore<Real>& params) {
                                    .group = Group::mixer});
         };
         const double bound = std::sqrt(6.0 / static_cast<double>(fan_in() + site.rows));
-        site.phi_id = param("phi", {{'M', site.rows}, {'X', fan_in()}}, Init::uniform(bound));
-        site.bias_id = param("bias", {{'M', site.rows}}, Init::values(initial_bias(l, site.rows)));
-        site.scale_id =
-            param("scale", {{'G', l <= this->sublayers() ? 3 : 1}}, Init::constant(0.01));
-        site.rstd_id =
-            plan.declare<Real>(fmt::format("mixer.rstd.{}", l), this->lanes(1), Lifetime::saved);
+        site.phi = param("phi", {{'M', site.rows}, {'X', fan_in()}}, Init::uniform(bound));
+        site.bias = param("bias", {{'M', site.rows}}, Init::values(initial_bias(l, site.rows)));
+        site.scale = param("scale", {{'G', l <= this->sublayers() ? 3 : 1}}, Init::constant(0.01));
+        site.rstd = plan.saved<Real>(fmt::format("mixer.rstd.{}", l), this->lanes(1));
         sites_.push_back(site);
-    }
-}
-
-template <class T>
-void Mhc<T>::bind(const Arena& arena, ParamStore<Real>& params) {
-    StreamMixer<T>::bind(arena, params);
-    for (Site& s : sites_) {
-        s.phi = params.value(s.phi_id), s.dphi = params.grad(s.phi_id);
-        s.bias = params.value(s.bias_id), s.dbias = params.grad(s.bias_id);
-        s.scale = params.value(s.scale_id), s.dscale = params.grad(s.scale_id);
-        s.rstd = arena.view<Real>(s.rstd_id);
     }
 }
 
 // u holds phi x; it becomes u.
 template <class T>
-void Mhc<T>::coefficients(int l, const Tile& tile) {
-    Real* out = this->coef(l, tile.index);
+void Mhc<T>::coefficients(const Context& ctx, int l, const Tile& tile) const {
+    Real* out = this->coef(ctx, l, tile.index);
     if (!has_site(l)) {
         std::fill_n(out, k() * kTile, Real(reduction_ == "mean" ? 1.0 / k() : 1.0));
         return;
     }
     const Site& s = at_site(l);
     const auto eps = static_cast<Real>(this->shape().norm_eps);
-    Lanes<Real> rstd(this->at(s.rstd, tile.index));
+    const T* x = this->x(ctx, l) + tile.begin * fan_in();
+    Real* all_u = this->u(ctx, l, tile.index);
+    const Real *scale = ctx.value(s.scale).data, *bias = ctx.value(s.bias).data;
+    Lanes<Real> rstd(this->at(ctx(s.rstd), tile.index));
     rstd.setOnes();
     for (int t = 0; t < tile.n; ++t)
-        rstd[t] = square_sum<0, Real>(this->x(l).data + (tile.begin + t) * fan_in(), fan_in()) /
-                      static_cast<Real>(fan_in()) +
-                  eps;
+        rstd[t] =
+            square_sum<0, Real>(x + t * fan_in(), fan_in()) / static_cast<Real>(fan_in()) + eps;
     rstd = rstd.sqrt().inverse();
     for (int i = 0; i < s.rows; ++i) {
-        Lanes<Real> u(this->u(l, tile.index) + i * kTile), c(out + i * kTile);
+        Lanes<Real> u(all_u + i * kTile), c(out + i * kTile);
         u *= rstd;
-        c = s.scale.data[part(i)] * u + s.bias.data[i];
+        c = scale[part(i)] * u + bias[i];
         if (part(i) == 2) continue;
         c = Real(1) / (Real(1) + (-c).exp());
         c = part(i) == 0 ? (c + Real(kPreEps)).eval() : (c * Real(2)).eval();
@@ -161,10 +148,12 @@ void Mhc<T>::coefficients(int l, const Tile& tile) {
 // Through the sigmoids and the Sinkhorn passes (run again, nothing of them is kept) to z and
 // u = rstd phi x:  dphi x = rstd du,  dx += rstd phi^T du - x rstd^2 <du, u> / (K C).
 template <class T>
-void Mhc<T>::coefficients_backward(int l, const Tile& tile, const CoefficientGradient& g) {
+void Mhc<T>::coefficients_backward(const Context& ctx, int l, const Tile& tile,
+                                   const CoefficientGradient& g) const {
     if (!has_site(l)) return;
     const Site& s = at_site(l);
-    const Real *coef = this->coef(l, tile.index), *all_u = this->u(l, tile.index);
+    const Real *coef = this->coef(ctx, l, tile.index), *all_u = this->u(ctx, l, tile.index);
+    const Real *scale = ctx.value(s.scale).data, *bias = ctx.value(s.bias).data;
     for (int i = 0; i < std::min<Index>(s.rows, 2 * k()); ++i) {
         const ConstLanes<Real> c(coef + i * kTile), dc(g.dcoef + i * kTile);
         const Real factor = part(i) == 0 ? Real(1) : Real(2),
@@ -176,20 +165,20 @@ void Mhc<T>::coefficients_backward(int l, const Tile& tile, const CoefficientGra
         Real z[kMaxStreams * kMaxStreams * kTile];
         for (int i = 2 * k(); i < s.rows; ++i)
             Lanes<Real>(z + (i - 2 * k()) * kTile) =
-                s.scale.data[2] * ConstLanes<Real>(all_u + i * kTile) + s.bias.data[i];
+                scale[2] * ConstLanes<Real>(all_u + i * kTile) + bias[i];
         Sinkhorn<Real, kTile> sinkhorn;
         sinkhorn.forward(z, k(), iters_, z);
         sinkhorn.backward(g.dcoef + 2 * k() * kTile, g.du + 2 * k() * kTile);
     }
-    const ConstLanes<Real> rstd(this->at(s.rstd, tile.index));
+    const ConstLanes<Real> rstd(this->at(ctx(s.rstd), tile.index));
     Eigen::Array<Real, kTile, 1> along = Eigen::Array<Real, kTile, 1>::Zero();
-    Real* sums = this->partial(tile.chunk);
+    Real* sums = this->partial(ctx, tile.chunk);
     for (int i = 0; i < s.rows; ++i) {
         Lanes<Real> d(g.du + i * kTile);
         const ConstLanes<Real> u(all_u + i * kTile);
         Lanes<Real>(sums + i * kTile) += d;
         Lanes<Real>(sums + (this->n_coef() + part(i)) * kTile) += d * u;
-        d *= s.scale.data[part(i)];
+        d *= scale[part(i)];
         along += d * u;
         d *= rstd;
     }
@@ -199,11 +188,12 @@ void Mhc<T>::coefficients_backward(int l, const Tile& tile, const CoefficientGra
 }
 
 template <class T>
-void Mhc<T>::add_partials(int l, const Real* sums) {
+void Mhc<T>::add_partials(const Context& ctx, int l, const Real* sums) const {
     if (!has_site(l)) return;
     const Site& s = at_site(l);
-    axpy(Real(1), sums, s.dbias.data, s.rows);
-    axpy(Real(1), sums + this->n_coef(), s.dscale.data, s.dscale.count());
+    const View<Real> dscale = ctx.grad(s.scale);
+    axpy(Real(1), sums, ctx.grad(s.bias).data, s.rows);
+    axpy(Real(1), sums + this->n_coef(), dscale.data, dscale.count());
 }
 
 }  // namespace

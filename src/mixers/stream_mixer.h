@@ -45,12 +45,11 @@ public:
 
     StreamMixer(const MixerShape& shape, int streams);
 
-    void declare(Plan& plan, ParamStore<Real>& params) override;
-    void bind(const Arena& arena, ParamStore<Real>& params) override;
     Index stream_width() const final { return streams_ * this->shape().channels; }
-    void stream(int l, Index n, Real* out) const final;  // X_{l+1}
+    void stream(const Context& ctx, int l, Index n, Real* out) const final;  // X_{l+1}
 
 protected:
+    void do_declare(Plan& plan, ParamStore<Real>& params) override;
     // Numbers u of site l: K*C numbers of a token on m rows of K*C weights or, if shared, each of
     // the K streams on the same m rows of C weights (u: K times m numbers). m = 0: none.
     struct Projection {
@@ -58,28 +57,31 @@ protected:
         bool shared = false;
     };
     virtual Projection projection(int l) const = 0;
-    virtual View<Real> weights(int l, int i) const = 0;  // row i
-    virtual View<Real> dweights(int l, int i) const = 0;
+    virtual const Real* weights(const Context& ctx, int l, int i) const = 0;  // row i
+    virtual Real* dweights(const Context& ctx, int l, int i) const = 0;
 
     // u(l) (as projected) -> coef(l), the pre part only at L+1; may change u(l) for backward.
-    virtual void coefficients(int l, const Tile& tile) = 0;
+    virtual void coefficients(const Context& ctx, int l, const Tile& tile) const = 0;
     // dcoef (n_coef, kTile) and u(l) -> du, da, db of site_gradient(), and sums into partial(l).
     struct CoefficientGradient {
         const Real* dcoef;
         Real *du, *a, *b;  // (u numbers, kTile), (K, kTile), (K, kTile)
     };
-    virtual void coefficients_backward(int l, const Tile& tile, const CoefficientGradient& g) = 0;
+    virtual void coefficients_backward(const Context& ctx, int l, const Tile& tile,
+                                       const CoefficientGradient& g) const = 0;
     // Parameters beside the weights: n_partials() sums over tokens -> their gradients.
     virtual int n_partials() const = 0;
-    virtual void add_partials(int l, const Real* sums) = 0;
+    virtual void add_partials(const Context& ctx, int l, const Real* sums) const = 0;
 
     int streams() const { return streams_; }
     int n_coef() const { return streams_ * (streams_ + 2); }
-    View<const T> x(int l) const { return x_[static_cast<std::size_t>(l - 1)]; }  // (N, K, C)
-    Real* coef(int l, Index tile) const { return at(coef_[static_cast<std::size_t>(l - 1)], tile); }
-    Real* u(int l, Index tile) const { return at(u_[static_cast<std::size_t>(l - 1)], tile); }
+    const T* x(const Context& ctx, int l) const { return ctx(x_[index(l)]).data; }  // (N, K, C)
+    Real* coef(const Context& ctx, int l, Index tile) const {
+        return at(ctx(coef_[index(l)]), tile);
+    }
+    Real* u(const Context& ctx, int l, Index tile) const { return at(ctx(u_[index(l)]), tile); }
     // (n_partials, kTile) of this chunk, to add to.
-    Real* partial(Index chunk) const { return at(partial_, chunk); }
+    Real* partial(const Context& ctx, Index chunk) const { return at(ctx(partial_), chunk); }
     Index n_tiles() const { return (this->shape().tokens + kTile - 1) / kTile; }
     // A tensor of `numbers` numbers per token, lane by lane.
     Shape lanes(Index numbers) const { return {{'N', n_tiles()}, {'M', numbers}, {'T', kTile}}; }
@@ -90,45 +92,45 @@ private:
     static constexpr Index kTilesPerChunk = kTokenChunk / kTile;
     static_assert(kTokenChunk % kTile == 0);
 
-    View<T> do_slot(int l) override { return v_[static_cast<std::size_t>(l)]; }
+    View<T> do_slot(const Context& ctx, int l) const override { return ctx(v_[index(l + 1)]); }
     void do_begin(const Context&) override {}
     void do_read(const Context& ctx, int l, const PreNorm<T>& norm) override;
     void do_write(const Context&, int) override {}  // v_l is written when l+1 reads
     void do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) override;
-    View<const T> do_write_backward(const Context&, int) override { return dv_; }
-    View<const T> do_begin_backward(const Context&) override { return dv_; }
-    void do_depth_matrix(Index token, View<Real> m) const override;
+    View<const T> do_write_backward(const Context& ctx, int) override { return ctx(dv_); }
+    View<const T> do_begin_backward(const Context& ctx) override { return ctx(dv_); }
+    void do_depth_matrix(const Context& ctx, Index token, View<Real> m) const override;
 
+    static std::size_t index(int l) { return static_cast<std::size_t>(l - 1); }
     void declare_scratch(Plan& plan);
     template <class F>
     void for_tiles(Index begin, Index end, Index chunk, F&& f) const;
     template <int K>
-    void read_tile(int l, const Tile& tile, const PreNorm<T>& norm);
+    void read_tile(const Context& ctx, int l, const Tile& tile, const PreNorm<T>& norm) const;
     template <int K>
-    void read_backward_tile(int l, const Tile& tile, const PreNorm<T>& norm);
+    void read_backward_tile(const Context& ctx, int l, const Tile& tile,
+                            const PreNorm<T>& norm) const;
     template <int K>
-    void project_tile(int l, const Tile& tile);
+    void project_tile(const Context& ctx, int l, const Tile& tile) const;
     template <int K>
-    void weight_gradients(int l, Index begin, Index end, Index chunk);
-    void reduce(const Context& ctx, int l);
-    std::array<const Real*, kMaxStreams*(kMaxStreams + 2)> weight_rows(int l) const;
+    void weight_gradients(const Context& ctx, int l, Index begin, Index end, Index chunk) const;
+    void reduce(const Context& ctx, int l) const;
+    std::array<const Real*, kMaxStreams*(kMaxStreams + 2)> weight_rows(const Context& ctx,
+                                                                       int l) const;
     int parts(const Projection& p) const { return p.shared ? 1 : streams_; }
     Index packed_size(const Projection& p) const {
         return packed_vecs<Real>(this->shape().channels) * kVec<Real> * p.m;
     }
 
     int streams_;
-    std::vector<TensorId> x_id_, v_id_, coef_id_, u_id_;
-    std::vector<View<T>> x_, v_;        // X_1.. (N, K, C); v_0.. (N, C)
-    std::vector<View<Real>> coef_, u_;  // index l - 1, lanes of n_coef and of u
-    TensorId dv_id_, dx_id_, row_id_, dcoef_id_, du_id_, ab_id_, packed_id_, dpacked_id_,
-        partial_id_;
-    View<T> dv_;                   // (N, C)
-    View<Real> dx_;                // (N, K, C)
-    View<Real> row_;               // (n_chunks, kTile, C): h_l or D_l of a tile
-    View<Real> dcoef_, du_, ab_;   // lanes of a tile per chunk; du of all tiles
-    View<Real> packed_, dpacked_;  // weights; (n_chunks, ..) their gradients
-    View<Real> partial_;           // (n_chunks, n_partials, kTile)
+    std::vector<Tensor<T>> x_, v_;        // X_1.. (N, K, C); v_0.. (N, C)
+    std::vector<Tensor<Real>> coef_, u_;  // index l - 1, lanes of n_coef and of u
+    Tensor<T> dv_;                        // (N, C)
+    Tensor<Real> dx_;                     // (N, K, C)
+    Tensor<Real> row_;                    // (n_chunks, kTile, C): h_l or D_l of a tile
+    Tensor<Real> dcoef_, du_, ab_;        // lanes of a tile per chunk; du of all tiles
+    Tensor<Real> packed_, dpacked_;       // weights; (n_chunks, ..) their gradients
+    Tensor<Real> partial_;                // (n_chunks, n_partials, kTile)
 };
 
 }  // namespace plumb

@@ -16,13 +16,15 @@ namespace {
 // where a prompt ends.
 constexpr Index kPrefillRows = 2 * kTokenChunk;
 
-template <class T>
-struct Caches {
-    std::vector<KeyValueCache<T>> layers;  // of each attention sublayer
-    DecodeWorkspace<RealOf<T>> work;
-};
-
 }  // namespace
+
+// Of all sublayers, in the frame that both walks run in.
+template <class T>
+struct Decoder<T>::Cache {
+    Tensor<Real> cos, sin;                // (T, D/2) of rope_table
+    Tensor<Real> scores;                  // (B Hkv, cache_positions(T))
+    std::vector<Tensor<T>> keys, values;  // of attention sublayer l at [l / 2]
+};
 
 // ---- the walk -----------------------------------------------------------------------------------
 
@@ -30,149 +32,125 @@ struct Caches {
 template <class T>
 class Decoder<T>::Walk {
 public:
-    Walk(const TransformerShape& shape, const ModelConfig& resolved, Index width);
+    // Declares the Transformer's parameters, in its order.
+    Walk(const TransformerShape& shape, const ModelConfig& resolved, Index width, Plan& plan,
+         ParamStore<Real>& params);
     Index width() const { return width_; }
 
-    // Parameters in the Transformer's order. Two walks that declare into different stores get the
-    // same ids, so that both bind to one of them.
-    void declare(ParamStore<Real>& params);
-    void bind(ParamStore<Real>& params, const Caches<T>& caches);
-
-    // Positions first .. first + count - 1 of text (B, T), count <= width, into the caches.
-    void run(const Context& ctx, View<const std::int32_t> text, Index first, Index count);
+    // Positions first .. first + count - 1 of text (B, T), count <= width, into the cache.
+    void run(const Context& ctx, const Cache& cache, View<const std::int32_t> text, Index first,
+             Index count);
     // After a run: (B width, V), overwritten.
     void logits(const Context& ctx, View<Real> out);
 
 private:
     // Sublayer l, or what the head reads (l = L+1).
     struct Site {
-        ParamId gain_id;
-        AttentionParams attention;
-        MlpParams mlp;
-        TensorId xhat_id, rstd_id;
-        PreNorm<T> norm;
-        KeyValueCache<T> cache;
-        View<const Real> in, out;         // weights: qkv and out, or up and down
-        View<const Real> gain_q, gain_k;  // (D) or empty
+        Param<Real> gain;
+        AttentionParams<Real> attention;
+        MlpParams<Real> mlp;
+        Tensor<T> xhat;
+        Tensor<Real> rstd;
     };
-    Site& site(int l) { return sites_[static_cast<std::size_t>(l - 1)]; }
+    const Site& site(int l) const { return sites_[static_cast<std::size_t>(l - 1)]; }
     static bool is_attention(int l) { return l % 2 == 1; }
     int sublayers() const { return static_cast<int>(model_.sublayers()); }
-    void bind_site(ParamStore<Real>& params, const Caches<T>& caches, int l);
+    void read(const Context& ctx, int l);
 
     ModelConfig model_;
-    Index vocab_, width_, rows_;
+    Index width_, rows_;
     AttentionShape attention_;
     Activation kind_;
-    Plan plan_;
-    std::optional<Arena> arena_;
     MixerPtr<T> mixer_;
     std::vector<Site> sites_;
-    ParamId embed_id_, head_id_;
-    TensorId tokens_id_, x_id_, qkv_id_, heads_id_, up_id_, act_id_;
-    View<std::int32_t> tokens_;           // (N)
-    View<T> x_, qkv_, heads_, up_, act_;  // (N, ..)
-    View<const Real> embed_, head_;       // (V, C)
-    DecodeWorkspace<Real> work_;
+    Param<Real> embed_, head_;              // (V, C)
+    Tensor<std::int32_t> tokens_;           // (N)
+    Tensor<T> x_, qkv_, heads_, up_, act_;  // (N, ..)
 };
 
 template <class T>
-void Decoder<T>::Walk::run(const Context& ctx, View<const std::int32_t> text, Index first,
-                           Index count) {
+void Decoder<T>::Walk::run(const Context& ctx, const Cache& cache, View<const std::int32_t> text,
+                           Index first, Index count) {
+    const View<std::int32_t> tokens = ctx(tokens_);
     for (Index n = 0; n < rows_; ++n)  // rows beyond count repeat the last one and are not kept
-        tokens_.data[n] = text.row(n / width_)[first + std::min(n % width_, count - 1)];
-    embedding<T>(ctx, tokens_, embed_, mixer_->slot(0));
+        tokens.data[n] = text.row(n / width_)[first + std::min(n % width_, count - 1)];
+    const DecodeWorkspace<Real> work{ctx(cache.cos), ctx(cache.sin), ctx(cache.scores)};
+    const View<T> x = ctx(x_), qkv = ctx(qkv_), heads = ctx(heads_), up = ctx(up_), act = ctx(act_);
+    embedding<T>(ctx, tokens, ctx.value(embed_), mixer_->slot(ctx, 0));
     mixer_->begin(ctx);
     for (int l = 1; l <= sublayers(); ++l) {
-        const Site& s = site(l);
-        mixer_->read(ctx, l, s.norm);
+        read(ctx, l);
+        const View<T> v = mixer_->slot(ctx, l);
         if (is_attention(l)) {
-            linear_decode<T>(ctx, x_, s.in, qkv_);
-            attention_decode<T>(ctx, attention_, {first, count, width_}, qkv_, s.gain_q, s.gain_k,
-                                s.norm.eps, s.cache, work_, heads_);
-            linear_decode<T>(ctx, heads_, s.out, mixer_->slot(l));
+            const AttentionParams<Real>& p = site(l).attention;
+            const auto block = static_cast<std::size_t>(l / 2);
+            linear_decode<T>(ctx, x, ctx.value(p.qkv), qkv);
+            attention_decode<T>(ctx, attention_, {first, count, width_}, qkv, ctx.value(p.gain_q),
+                                ctx.value(p.gain_k), static_cast<Real>(model_.norm_eps),
+                                {ctx(cache.keys[block]), ctx(cache.values[block])}, work, heads);
+            linear_decode<T>(ctx, heads, ctx.value(p.out), v);
         } else {
-            linear_decode<T>(ctx, x_, s.in, up_);
-            activation<T>(ctx, kind_, up_, act_);
-            linear_decode<T>(ctx, act_, s.out, mixer_->slot(l));
+            linear_decode<T>(ctx, x, ctx.value(site(l).mlp.up), up);
+            activation<T>(ctx, kind_, up, act);
+            linear_decode<T>(ctx, act, ctx.value(site(l).mlp.down), v);
         }
         mixer_->write(ctx, l);
     }
 }
 
 template <class T>
-void Decoder<T>::Walk::logits(const Context& ctx, View<Real> out) {
-    mixer_->read(ctx, sublayers() + 1, site(sublayers() + 1).norm);
-    linear_decode<T>(ctx, x_, head_, out);
+void Decoder<T>::Walk::read(const Context& ctx, int l) {
+    const Site& s = site(l);
+    mixer_->read(ctx, l,
+                 {.xhat = ctx(s.xhat),
+                  .rstd = ctx(s.rstd),
+                  .gain = ctx.value(s.gain),
+                  .x = ctx(x_),
+                  .eps = static_cast<Real>(model_.norm_eps),
+                  .dx = {},
+                  .dgain = {}});
 }
 
 template <class T>
-Decoder<T>::Walk::Walk(const TransformerShape& shape, const ModelConfig& resolved, Index width)
+void Decoder<T>::Walk::logits(const Context& ctx, View<Real> out) {
+    read(ctx, sublayers() + 1);
+    linear_decode<T>(ctx, ctx(x_), ctx.value(head_), out);
+}
+
+template <class T>
+Decoder<T>::Walk::Walk(const TransformerShape& shape, const ModelConfig& resolved, Index width,
+                       Plan& plan, ParamStore<Real>& params)
     : model_(resolved),
-      vocab_(shape.vocab),
       width_(width),
       rows_(shape.batch * width),
       attention_(attention_shape(resolved, shape.batch)),
       kind_(activation_of(resolved)),
-      mixer_(make_mixer<T>(shape.mixer, {sublayers(), rows_, resolved.width, resolved.norm_eps})),
-      sites_(static_cast<std::size_t>(sublayers() + 1)) {}
-
-template <class T>
-void Decoder<T>::Walk::declare(ParamStore<Real>& params) {
+      mixer_(make_mixer<T>(shape.mixer, {sublayers(), rows_, resolved.width, resolved.norm_eps})) {
     const ModelConfig& m = model_;
     const auto scratch = [&](const std::string& name, Index columns) {
-        return plan_.declare<T>(name, {{'N', rows_}, {'C', columns}}, Lifetime::scratch);
+        return plan.scratch<T>(name, {{'N', rows_}, {'C', columns}});
     };
-    embed_id_ = declare_table(params, "embed.weight", vocab_, m);
+    embed_ = declare_table(params, "embed.weight", shape.vocab, m);
     for (int l = 1; l <= sublayers() + 1; ++l) {
         const std::string name = site_name(l, sublayers());
-        Site& s = site(l);
-        s.gain_id = declare_norm(params, name, m);
-        s.xhat_id = scratch(name + ".xhat", m.width);
-        s.rstd_id = plan_.declare<Real>(name + ".rstd", {{'N', rows_}}, Lifetime::scratch);
+        Site& s = sites_.emplace_back();
+        s.gain = declare_norm(params, name, m);
+        s.xhat = scratch(name + ".xhat", m.width);
+        s.rstd = plan.scratch<Real>(name + ".rstd", {{'N', rows_}});
         if (l > sublayers()) break;
         if (is_attention(l))
             s.attention = declare_attention(params, name, m);
         else
             s.mlp = declare_mlp(params, name, m);
     }
-    head_id_ = m.tied_head ? embed_id_ : declare_table(params, "head.weight", vocab_, m);
-    mixer_->declare(plan_, params);
-    tokens_id_ = plan_.declare<std::int32_t>("tokens", {{'N', rows_}}, Lifetime::scratch);
-    x_id_ = scratch("x", m.width);
-    qkv_id_ = scratch("qkv", attention_.qkv_width());
-    heads_id_ = scratch("heads", attention_.out_width());
-    up_id_ = scratch("up", up_width(m));
-    act_id_ = scratch("act", m.mlp_hidden);
-}
-
-template <class T>
-void Decoder<T>::Walk::bind(ParamStore<Real>& params, const Caches<T>& caches) {
-    arena_.emplace(std::move(plan_));
-    mixer_->bind(*arena_, params);
-    tokens_ = arena_->view<std::int32_t>(tokens_id_);
-    x_ = arena_->view<T>(x_id_);
-    qkv_ = arena_->view<T>(qkv_id_), heads_ = arena_->view<T>(heads_id_);
-    up_ = arena_->view<T>(up_id_), act_ = arena_->view<T>(act_id_);
-    embed_ = params.value(embed_id_), head_ = params.value(head_id_);
-    work_ = caches.work;
-    for (int l = 1; l <= sublayers() + 1; ++l) bind_site(params, caches, l);
-}
-
-template <class T>
-void Decoder<T>::Walk::bind_site(ParamStore<Real>& params, const Caches<T>& caches, int l) {
-    Site& s = site(l);
-    s.norm.xhat = arena_->view<T>(s.xhat_id), s.norm.rstd = arena_->view<Real>(s.rstd_id);
-    s.norm.gain = params.value(s.gain_id), s.norm.x = x_;
-    s.norm.eps = static_cast<Real>(model_.norm_eps);
-    if (l > sublayers()) return;
-    const bool attention = is_attention(l);
-    s.in = params.value(attention ? s.attention.qkv : s.mlp.up);
-    s.out = params.value(attention ? s.attention.out : s.mlp.down);
-    if (!attention) return;
-    s.cache = caches.layers[static_cast<std::size_t>(l / 2)];
-    if (!model_.qk_norm) return;
-    s.gain_q = params.value(s.attention.gain_q), s.gain_k = params.value(s.attention.gain_k);
+    head_ = m.tied_head ? embed_ : declare_table(params, "head.weight", shape.vocab, m);
+    mixer_->declare(plan, params);
+    tokens_ = plan.scratch<std::int32_t>("tokens", {{'N', rows_}});
+    x_ = scratch("x", m.width);
+    qkv_ = scratch("qkv", attention_.qkv_width());
+    heads_ = scratch("heads", attention_.out_width());
+    up_ = scratch("up", up_width(m));
+    act_ = scratch("act", m.mlp_hidden);
 }
 
 // ---- the text -----------------------------------------------------------------------------------
@@ -183,25 +161,24 @@ Decoder<T>::Decoder(const TransformerShape& shape)
     require(vocab_ >= 1 && batch_ >= 1 && shape.threads >= 1, "vocab, batch, threads >= 1");
     const Index t = model_.context, d = model_.head_dim, h = model_.kv_heads;
     const Index room = cache_positions(t);
-    step_ = std::make_unique<Walk>(shape, model_, 1);
-    prefill_ =
-        std::make_unique<Walk>(shape, model_, std::clamp<Index>(kPrefillRows / batch_, 1, t));
-    step_->declare(params_);
-    ParamStore<Real> same;
-    prefill_->declare(same);
-    text_id_ = plan_.declare<std::int32_t>("text", {{'B', batch_}, {'T', t}}, Lifetime::saved);
-    logits_id_ = plan_.declare<Real>("logits", {{'B', batch_}, {'V', vocab_}}, Lifetime::saved);
-    cos_id_ = plan_.declare<Real>("cos", {{'T', t}, {'D', d / 2}}, Lifetime::saved);
-    sin_id_ = plan_.declare<Real>("sin", {{'T', t}, {'D', d / 2}}, Lifetime::saved);
-    scores_id_ = plan_.declare<Real>("scores", {{'B', batch_ * h}, {'T', room}}, Lifetime::scratch);
+    text_ = plan_.saved<std::int32_t>("text", {{'B', batch_}, {'T', t}});
+    logits_ = plan_.saved<Real>("logits", {{'B', batch_}, {'V', vocab_}});
+    cache_ = std::make_unique<Cache>();
+    cache_->cos = plan_.saved<Real>("cos", {{'T', t}, {'D', d / 2}});
+    cache_->sin = plan_.saved<Real>("sin", {{'T', t}, {'D', d / 2}});
+    cache_->scores = plan_.scratch<Real>("scores", {{'B', batch_ * h}, {'T', room}});
     for (Index l = 0; l < model_.layers; ++l) {
-        keys_id_.push_back(plan_.declare<T>(fmt::format("cache.{}.keys", l),
-                                            {{'B', batch_}, {'H', h}, {'D', d}, {'T', room}},
-                                            Lifetime::saved));
-        values_id_.push_back(plan_.declare<T>(fmt::format("cache.{}.values", l),
-                                              {{'B', batch_}, {'H', h}, {'T', t}, {'D', d}},
-                                              Lifetime::saved));
+        cache_->keys.push_back(plan_.saved<T>(fmt::format("cache.{}.keys", l),
+                                              {{'B', batch_}, {'H', h}, {'D', d}, {'T', room}}));
+        cache_->values.push_back(plan_.saved<T>(fmt::format("cache.{}.values", l),
+                                                {{'B', batch_}, {'H', h}, {'T', t}, {'D', d}}));
     }
+    plan_.set_prefix("step.");
+    step_ = std::make_unique<Walk>(shape, model_, 1, plan_, params_);
+    plan_.set_prefix("prefill.");
+    params_.share();
+    prefill_ = std::make_unique<Walk>(shape, model_, std::clamp<Index>(kPrefillRows / batch_, 1, t),
+                                      plan_, params_);
 }
 
 template <class T>
@@ -210,16 +187,8 @@ Decoder<T>::~Decoder() = default;
 template <class T>
 void Decoder<T>::allocate(std::uint64_t seed) {
     params_.allocate(seed);
-    arena_.emplace(std::move(plan_));
-    text_ = arena_->view<std::int32_t>(text_id_);
-    logits_ = arena_->view<Real>(logits_id_);
-    const View<Real> cos = arena_->view<Real>(cos_id_), sin = arena_->view<Real>(sin_id_);
-    rope_table(model_.rope_base, cos, sin);
-    Caches<T> caches{{}, {cos, sin, arena_->view<Real>(scores_id_)}};
-    for (std::size_t l = 0; l < keys_id_.size(); ++l)
-        caches.layers.push_back({arena_->view<T>(keys_id_[l]), arena_->view<T>(values_id_[l])});
-    step_->bind(params_, caches);
-    prefill_->bind(params_, caches);
+    frame_ = std::make_unique<Frame>(plan_, params_);
+    rope_table(model_.rope_base, frame_->view(cache_->cos), frame_->view(cache_->sin));
 }
 
 template <class T>
@@ -229,16 +198,17 @@ void Decoder<T>::reset() {
 
 // tokens (B, n). Where the text is full, its newest T/2 tokens move to the front.
 template <class T>
-void Decoder<T>::append(View<const std::int32_t> tokens) {
+void Decoder<T>::append(const Context& ctx, View<const std::int32_t> tokens) {
+    const View<std::int32_t> text = ctx(text_);
     const Index n = tokens.count() / batch_, t = model_.context, kept = t / 2;
     require(tokens.count() == n * batch_, "Decoder: tokens are (B) or (B, n)");
     for (Index i = 0; i < n; ++i) {
         if (held_ == t) {
             for (Index b = 0; b < batch_; ++b)
-                std::copy_n(text_.row(b) + t - kept, kept, text_.row(b));
+                std::copy_n(text.row(b) + t - kept, kept, text.row(b));
             held_ = kept, cached_ = 0;
         }
-        for (Index b = 0; b < batch_; ++b) text_.row(b)[held_] = tokens.data[b * n + i];
+        for (Index b = 0; b < batch_; ++b) text.row(b)[held_] = tokens.data[b * n + i];
         ++held_;
     }
 }
@@ -247,28 +217,31 @@ template <class T>
 void Decoder<T>::cache_until(const Context& ctx, Index end) {
     while (cached_ < end) {
         const Index count = std::min(prefill_->width(), end - cached_);
-        prefill_->run(ctx, text_, cached_, count);
+        prefill_->run(ctx, *cache_, ctx(text_), cached_, count);
         cached_ += count;
     }
 }
 
 template <class T>
-void Decoder<T>::prefill(const Context& ctx, View<const std::int32_t> tokens) {
+void Decoder<T>::prefill(const Context& context, View<const std::int32_t> tokens) {
     const FlushToZero flush;
-    append(tokens);
+    const Context ctx = context.in(*frame_);
+    append(ctx, tokens);
     cache_until(ctx, held_);
 }
 
 template <class T>
-View<const RealOf<T>> Decoder<T>::step(const Context& ctx, View<const std::int32_t> tokens) {
+View<const RealOf<T>> Decoder<T>::step(const Context& context, View<const std::int32_t> tokens) {
     require(tokens.count() == batch_, "Decoder::step: tokens are (B)");
     const FlushToZero flush;
-    append(tokens);
+    const Context ctx = context.in(*frame_);
+    append(ctx, tokens);
     cache_until(ctx, held_ - 1);
-    step_->run(ctx, text_, held_ - 1, 1);
+    step_->run(ctx, *cache_, ctx(text_), held_ - 1, 1);
     cached_ = held_;
-    step_->logits(ctx, logits_);
-    return logits_;
+    const View<Real> logits = ctx(logits_);
+    step_->logits(ctx, logits);
+    return logits;
 }
 
 template class Decoder<float>;

@@ -15,7 +15,6 @@
 #include "model/model.h"
 
 #include <memory>
-#include <optional>
 
 namespace plumb {
 
@@ -45,22 +44,22 @@ public:
     ParamStore<Real>& params() { return params_; }
 
 private:
+    struct Cache;
     class Walk;
 
-    void append(View<const std::int32_t> tokens);
+    void append(const Context& ctx, View<const std::int32_t> tokens);
     void cache_until(const Context& ctx, Index end);
 
     ModelConfig model_;
     Index vocab_, batch_;
     Plan plan_;
     ParamStore<Real> params_;
-    std::optional<Arena> arena_;
+    std::unique_ptr<Frame> frame_;
+    Tensor<std::int32_t> text_;             // (B, T), the first held_ columns
+    Tensor<Real> logits_;                   // (B, V)
+    std::unique_ptr<Cache> cache_;          // keys and values of each attention sublayer
     std::unique_ptr<Walk> step_, prefill_;  // of one position, of many
-    TensorId text_id_, logits_id_, cos_id_, sin_id_, scores_id_;
-    std::vector<TensorId> keys_id_, values_id_;  // of each attention sublayer
-    View<std::int32_t> text_;                    // (B, T), the first held_ columns
-    View<Real> logits_;                          // (B, V)
-    Index held_ = 0, cached_ = 0;                // tokens in text_; of these in the caches
+    Index held_ = 0, cached_ = 0;           // tokens in text_; of these in the caches
 };
 
 }  // namespace plumb

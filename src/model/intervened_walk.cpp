@@ -79,7 +79,8 @@ void IntervenedWalk<T>::read(const Context& ctx, int l, const DepthMatrix<Real>&
         std::vector<Real> m(static_cast<std::size_t>(rows * rows * g));
         std::vector<Real> h(static_cast<std::size_t>(c)), left(static_cast<std::size_t>(c));
         for (Index n = begin; n < end; ++n) {
-            mixer.depth_matrix(n, {m.data(), {{'L', rows}, {'S', rows}, {'G', g}}, Device::cpu});
+            mixer.depth_matrix(ctx, n,
+                               {m.data(), {{'L', rows}, {'S', rows}, {'G', g}}, Device::cpu});
             masked_read(m.data() + (l - 1) * rows * g, g, masked, n, h, left);
             norm.put(n, h.data());
         }

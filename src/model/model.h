@@ -2,6 +2,7 @@
 // gradients and M out, all in Real.
 #pragma once
 
+#include "core/frame.h"
 #include "mixers/depth_mixer.h"
 #include "mixers/mixer_config.h"
 #include "model/model_config.h"
@@ -27,12 +28,19 @@ template <class Real>
 class Model {
 public:
     virtual ~Model() = default;
-    // Allocates the arena and the parameters; initial values depend on (seed, name) alone.
+    // Allocates the parameters and the model's own frame; initial values depend on (seed, name)
+    // alone.
     virtual void allocate(std::uint64_t seed) = 0;
+    // Passes run in ctx.frame or, without one, in the model's own. Each frame can hold a pass
+    // between forward and backward; all add to the same gradients. After allocate().
+    virtual std::unique_ptr<Frame> make_frame() = 0;
+    virtual const Frame& frame() const = 0;  // the model's own
+
+    // Below, `in` is a frame; nullptr the model's own.
 
     // (N) each, to be filled by the caller: tokens in [0, V), targets in [-1, V), -1 = not scored.
-    virtual View<std::int32_t> tokens() const = 0;
-    virtual View<std::int32_t> targets() const = 0;
+    virtual View<std::int32_t> tokens(const Frame* in = nullptr) const = 0;
+    virtual View<std::int32_t> targets(const Frame* in = nullptr) const = 0;
 
     // Mean cross-entropy in nats over the scored tokens. Logits stay readable until backward.
     // model.dropout acts in passes with a key; backward then draws the same masks.
@@ -45,12 +53,12 @@ public:
     virtual void backward(const Context& ctx, Real scale = Real(1),
                           Recorder<Real>* recorder = nullptr) = 0;
 
-    virtual View<const Real> logits() const = 0;        // (N, V)
-    virtual View<const Real> token_losses() const = 0;  // (N)
+    virtual View<const Real> logits(const Frame* in = nullptr) const = 0;        // (N, V)
+    virtual View<const Real> token_losses(const Frame* in = nullptr) const = 0;  // (N)
     // The first l whose read (1..L+1) was so large in the last forward that its mean square
     // overflowed: the norm then made zeros of it, and the loss is a number that means nothing.
     // 0: none.
-    virtual int overflowed_read() const = 0;
+    virtual int overflowed_read(const Frame* in = nullptr) const = 0;
     // Weights of sublayer l (1..L), of the embedding (0), of the final norm and head (L+1).
     virtual std::vector<ParamId> weights_at(int l) const = 0;
 

@@ -6,7 +6,7 @@
 namespace plumb {
 
 // Bounds of the extents. Products of them that no machine can hold are refused where tensors are
-// declared (core/arena.h, core/params.h).
+// declared (core/plan.h, core/params.h).
 inline constexpr double kMostLayers = 10000, kMostChannels = 1 << 20, kMostTokens = 1 << 24;
 
 struct ModelConfig {

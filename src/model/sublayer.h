@@ -1,10 +1,8 @@
 // Sublayers: the F_l of v_l = F_l(norm(h_l)). Kinds are open: a new one is a class here, a row in
-// make_sublayer and a place in the pattern of transformer.cpp.
+// make_sublayer and a place in the pattern of transformer.cpp. Constructors declare.
 #pragma once
 
-#include "core/arena.h"
 #include "core/context.h"
-#include "core/params.h"
 #include "model/model_config.h"
 #include "ops/attention.h"
 #include "ops/dropout.h"
@@ -28,26 +26,28 @@ struct DropoutKey {
     std::uint64_t seed, pass;
 };
 
-// Scratch all sublayers share, declared once by the transformer, and the dropout of the pass.
+// Scratch all sublayers share, and the dropout of the pass.
 template <class T>
 struct Workspace {
     using Real = RealOf<T>;
 
-    explicit Workspace(const SublayerShape& shape) : shape_(shape) {}
-    void declare(Plan& plan);
-    void bind(const Arena& arena);
+    Workspace(const SublayerShape& shape, Plan& plan);
+    // Fills the tables of a new frame.
+    void prepare(const Frame& frame) const;
+    AttentionWorkspace<Real> attention(const Context& ctx) const {
+        return {ctx(cos), ctx(sin), ctx(heads), ctx(dgain)};
+    }
     // Nothing is dropped in a pass without a key.
-    Dropout dropout(std::string_view site) const;
+    Dropout dropout(const Context& ctx, std::string_view site) const;
 
-    AttentionWorkspace<Real> attention;
-    View<T> dqkv, dattention;  // (N, (H+2Hkv)D), (N, H D)
-    View<T> act, dact, dup;    // (N, F), (N, F), (N, 2F or F)
-    View<T> dv;                // (N, C): dv behind a mask; empty without dropout
-    std::optional<DropoutKey> key;
+    Tensor<Real> heads, dgain, cos, sin;  // AttentionWorkspace
+    Tensor<T> dqkv, dattention;           // (N, (H+2Hkv)D), (N, H D)
+    Tensor<T> act, dact, dup;             // (N, F), (N, F), (N, 2F or F)
+    Tensor<T> dv;                         // (N, C): dv behind a mask; none without dropout
+    FrameState<std::optional<DropoutKey>> key;
 
 private:
     SublayerShape shape_;
-    TensorId cos_, sin_, heads_, dgain_, dqkv_, dattention_, act_, dact_, dup_, dv_;
 };
 
 template <class T>
@@ -56,8 +56,6 @@ public:
     using Real = RealOf<T>;
 
     virtual ~Sublayer() = default;
-    virtual void declare(Plan& plan, ParamStore<Real>& params) = 0;
-    virtual void bind(const Arena& arena, ParamStore<Real>& params) = 0;
     // Before a forward whose parameters may have changed.
     virtual void prepare(const Context& ctx) = 0;
     // x (N, C) normed input -> v (N, C), overwritten.
@@ -71,6 +69,7 @@ public:
 // kind: "attn" or "mlp"; prefix: "layer.3.mlp".
 template <class T>
 std::unique_ptr<Sublayer<T>> make_sublayer(const std::string& kind, const std::string& prefix,
-                                           const SublayerShape& shape, Workspace<T>& work);
+                                           const SublayerShape& shape, const Workspace<T>& work,
+                                           Plan& plan, ParamStore<RealOf<T>>& params);
 
 }  // namespace plumb

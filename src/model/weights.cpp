@@ -6,7 +6,8 @@ namespace plumb {
 namespace {
 
 template <class Real>
-ParamId weight(ParamStore<Real>& params, const std::string& name, Index out, Index in, double std) {
+Param<Real> weight(ParamStore<Real>& params, const std::string& name, Index out, Index in,
+                   double std) {
     return params.declare(
         {.name = name, .shape = {{'O', out}, {'I', in}}, .init = Init::normal(std), .decay = true});
 }
@@ -20,16 +21,16 @@ double output_std(const ModelConfig& m) {
 }  // namespace
 
 template <class Real>
-AttentionParams declare_attention(ParamStore<Real>& params, const std::string& prefix,
-                                  const ModelConfig& m) {
+AttentionParams<Real> declare_attention(ParamStore<Real>& params, const std::string& prefix,
+                                        const ModelConfig& m) {
     const AttentionShape s = attention_shape(m, 1);
     const auto gain = [&](const char* name) {
         return m.qk_norm ? params.declare({.name = prefix + name,
                                            .shape = {{'D', m.head_dim}},
                                            .init = Init::constant(1.0)})
-                         : ParamId{};
+                         : Param<Real>{};
     };
-    AttentionParams p;
+    AttentionParams<Real> p;
     p.qkv = weight(params, prefix + ".qkv.weight", s.qkv_width(), m.width, m.init_std);
     p.gain_q = gain(".q_norm.gain");
     p.gain_k = gain(".k_norm.gain");
@@ -38,22 +39,23 @@ AttentionParams declare_attention(ParamStore<Real>& params, const std::string& p
 }
 
 template <class Real>
-MlpParams declare_mlp(ParamStore<Real>& params, const std::string& prefix, const ModelConfig& m) {
-    MlpParams p;
+MlpParams<Real> declare_mlp(ParamStore<Real>& params, const std::string& prefix,
+                            const ModelConfig& m) {
+    MlpParams<Real> p;
     p.up = weight(params, prefix + ".up.weight", up_width(m), m.width, m.init_std);
     p.down = weight(params, prefix + ".down.weight", m.width, m.mlp_hidden, output_std(m));
     return p;
 }
 
 template <class Real>
-ParamId declare_norm(ParamStore<Real>& params, const std::string& site, const ModelConfig& m) {
+Param<Real> declare_norm(ParamStore<Real>& params, const std::string& site, const ModelConfig& m) {
     return params.declare(
         {.name = site + ".norm.gain", .shape = {{'C', m.width}}, .init = Init::constant(1.0)});
 }
 
 template <class Real>
-ParamId declare_table(ParamStore<Real>& params, const std::string& name, Index vocab,
-                      const ModelConfig& m) {
+Param<Real> declare_table(ParamStore<Real>& params, const std::string& name, Index vocab,
+                          const ModelConfig& m) {
     return params.declare({.name = name,
                            .shape = {{'V', vocab}, {'C', m.width}},
                            .init = Init::normal(m.init_std),
@@ -70,13 +72,14 @@ Activation activation_of(const ModelConfig& m) {
     return m.mlp == "swiglu" ? Activation::swiglu : Activation::gelu;
 }
 
-#define PLUMB_INSTANTIATE(Real)                                                                \
-    template AttentionParams declare_attention(ParamStore<Real>&, const std::string&,          \
-                                               const ModelConfig&);                            \
-    template MlpParams declare_mlp(ParamStore<Real>&, const std::string&, const ModelConfig&); \
-    template ParamId declare_norm(ParamStore<Real>&, const std::string&, const ModelConfig&);  \
-    template ParamId declare_table(ParamStore<Real>&, const std::string&, Index,               \
-                                   const ModelConfig&);
+#define PLUMB_INSTANTIATE(Real)                                                                   \
+    template AttentionParams<Real> declare_attention(ParamStore<Real>&, const std::string&,       \
+                                                     const ModelConfig&);                         \
+    template MlpParams<Real> declare_mlp(ParamStore<Real>&, const std::string&,                   \
+                                         const ModelConfig&);                                     \
+    template Param<Real> declare_norm(ParamStore<Real>&, const std::string&, const ModelConfig&); \
+    template Param<Real> declare_table(ParamStore<Real>&, const std::string&, Index,              \
+                                       const ModelConfig&);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)
 #undef PLUMB_INSTANTIATE

@@ -11,28 +11,31 @@ namespace plumb {
 
 // Configs below are resolved.
 
+template <class Real>
 struct AttentionParams {
-    ParamId qkv, out;        // ((H+2Hkv) D, C), (C, H D)
-    ParamId gain_q, gain_k;  // (D) with qk_norm, else none
+    Param<Real> qkv, out;        // ((H+2Hkv) D, C), (C, H D)
+    Param<Real> gain_q, gain_k;  // (D) with qk_norm, else none
 };
+template <class Real>
 struct MlpParams {
-    ParamId up, down;  // (2F or F, C), (C, F)
+    Param<Real> up, down;  // (2F or F, C), (C, F)
 };
 
 // prefix: "layer.3.mlp".
 template <class Real>
-AttentionParams declare_attention(ParamStore<Real>& params, const std::string& prefix,
-                                  const ModelConfig& model);
+AttentionParams<Real> declare_attention(ParamStore<Real>& params, const std::string& prefix,
+                                        const ModelConfig& model);
 template <class Real>
-MlpParams declare_mlp(ParamStore<Real>& params, const std::string& prefix,
-                      const ModelConfig& model);
+MlpParams<Real> declare_mlp(ParamStore<Real>& params, const std::string& prefix,
+                            const ModelConfig& model);
 // Gain (C) of the norm at a site: "layer.3.mlp", "output".
 template <class Real>
-ParamId declare_norm(ParamStore<Real>& params, const std::string& site, const ModelConfig& model);
+Param<Real> declare_norm(ParamStore<Real>& params, const std::string& site,
+                         const ModelConfig& model);
 // (V, C): "embed.weight", and "head.weight" where it is not the same.
 template <class Real>
-ParamId declare_table(ParamStore<Real>& params, const std::string& name, Index vocab,
-                      const ModelConfig& model);
+Param<Real> declare_table(ParamStore<Real>& params, const std::string& name, Index vocab,
+                          const ModelConfig& model);
 
 AttentionShape attention_shape(const ModelConfig& model, Index batch);
 // Columns of the up projection, and what is done with them.

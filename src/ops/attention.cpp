@@ -245,11 +245,11 @@ void head_backward(const Context& ctx, const AttentionShape& s, const Scratch<Re
 
 // Where the heads of sequence b lie in a packed projection x (N, qkv_width).
 template <class T>
-struct Group {
+struct KeyGroup {
     const AttentionShape& s;
     T* first;  // of the sequence's first row
     Index kv;
-    Group(const AttentionShape& shape, View<T> x, Index b, Index kv_head)
+    KeyGroup(const AttentionShape& shape, View<T> x, Index b, Index kv_head)
         : s(shape), first(x.row(b * shape.context)), kv(kv_head) {}
     Rows<T> q(Index h) const { return {first + h * s.head_dim, s.qkv_width()}; }
     Rows<T> k() const { return {first + (s.heads + kv) * s.head_dim, s.qkv_width()}; }
@@ -307,7 +307,7 @@ void attention(const Context& ctx, const AttentionShape& s, View<const T> qkv,
         const auto [turn_q, turn_k] = turns<RealOf<T>>(s, gain_q, gain_k, eps, work);
         const Index group = s.heads / s.kv_heads;
         for_groups(ctx, s, [&](Index b, Index kv) {
-            const Group<const T> x(s, qkv, b, kv);
+            const KeyGroup<const T> x(s, qkv, b, kv);
             const Scratch<RealOf<T>> w(s, work);
             load_turned<T>(s, turn_k, x.k(), w.row, w.k);
             const auto v = load<T>(s, x.v(), w.v);
@@ -335,8 +335,8 @@ void attention_backward(const Context& ctx, const AttentionShape& s, View<const 
     dispatch(ctx, "attention_backward", [&](Cpu) {
         const auto [turn_q, turn_k] = turns<Real>(s, gain_q, gain_k, eps, work);
         for_groups(ctx, s, [&](Index b, Index kv) {
-            const Group<const T> x(s, qkv, b, kv);
-            const Group<T> dx(s, dqkv, b, kv);
+            const KeyGroup<const T> x(s, qkv, b, kv);
+            const KeyGroup<T> dx(s, dqkv, b, kv);
             const Scratch<Real> w(s, work);
             Real* dgain = work.dgain.data + (b * s.kv_heads + kv) * 2 * d;
             if (gain_q) std::fill(dgain, dgain + 2 * d, Real(0));

@@ -6,37 +6,27 @@
 namespace plumb {
 
 template <class T>
-void Linear<T>::declare(Plan& plan, const std::string& name, Index tokens, Index out, Index in) {
-    out_ = out, in_ = in;
+Linear<T>::Linear(Plan& plan, const std::string& name, const Param<Real>& w, Index tokens) : w_(w) {
+    require(w && w.shape.rank() == 2,
+            [&] { return fmt::format("Linear {}: w {}", name, w.shape.text()); });
+    out_ = w.shape.extent(0), in_ = w.shape.extent(1);
+    const LinearShape shape{tokens, out_, in_};
     if constexpr (std::is_same_v<T, Bf16>) {
-        const LinearShape shape{tokens, out, in};
         products_ = onednn_products<T>(shape);
         if (!products_) products_ = widening_products(shape);
     } else if constexpr (std::is_same_v<T, float>) {
         // Packing costs as much as the product of about 25 tokens (measured).
-        if (tokens >= 256) products_ = onednn_products<T>({tokens, out, in});
+        if (tokens >= 256) products_ = onednn_products<T>(shape);
     }
     if (products_) products_->declare(plan, name);
-}
-
-template <class T>
-void Linear<T>::bind(const Arena& arena, View<const Real> w, View<Real> dw) {
-    const auto is_w = [&](const Shape& s) {
-        return s.rank() == 2 && s.extent(0) == out_ && s.extent(1) == in_;
-    };
-    require(w && is_w(w.shape) && (!dw || is_w(dw.shape)), [&] {
-        return fmt::format("Linear ({}, {}): w {}, dw {}", out_, in_, w.shape.text(),
-                           dw.shape.text());
-    });
-    w_ = w, dw_ = dw;
-    if (products_) products_->bind(arena);
 }
 
 template <class T>
 void Linear<T>::prepare(const Context& ctx) {
     const Timed timed(ctx.profile, Part::optimizer);
     if constexpr (std::is_same_v<Real, float>)
-        if (products_) dispatch(ctx, "linear", [&](Cpu) { products_->pack(ctx, w_.data); });
+        if (products_)
+            dispatch(ctx, "linear", [&](Cpu) { products_->pack(ctx, ctx.value(w_).data); });
 }
 
 template <class T>
@@ -58,8 +48,8 @@ void Linear<T>::forward(const Context& ctx, View<const T> x, View<T> y) {
     if (products_)
         return dispatch(ctx, "linear", [&](Cpu) { products_->forward(ctx, n, x.data, y.data); });
     if constexpr (std::is_same_v<T, Real>)
-        gemm(ctx, Op::none, Op::transpose, n, out_, in_, T(1), x.data, in_, w_.data, in_, T(0),
-             y.data, out_);
+        gemm(ctx, Op::none, Op::transpose, n, out_, in_, T(1), x.data, in_, ctx.value(w_).data, in_,
+             T(0), y.data, out_);
 }
 
 template <class T>
@@ -79,8 +69,8 @@ void Linear<T>::backward_input(const Context& ctx, View<const T> dy, View<T> dx)
     if constexpr (std::is_same_v<T, Bf16>)
         dispatch(ctx, "linear", [&](Cpu) { products_->backward_input(ctx, n, dy.data, dx.data); });
     else
-        gemm(ctx, Op::none, Op::none, n, in_, out_, T(1), dy.data, out_, w_.data, in_, T(0),
-             dx.data, in_);
+        gemm(ctx, Op::none, Op::none, n, in_, out_, T(1), dy.data, out_, ctx.value(w_).data, in_,
+             T(0), dx.data, in_);
 }
 
 template <class T>
@@ -88,13 +78,13 @@ void Linear<T>::backward_weight(const Context& ctx, View<const T> dy, View<const
     const Timed timed(ctx.profile, Part::gemm);
     const Index n = dy.extent(0);
     check(n, x.shape, dy.shape);
-    require(static_cast<bool>(dw_), "Linear is bound without a gradient");
+    Real* dw = ctx.grad(w_).data;
     if constexpr (std::is_same_v<T, Bf16>)
         dispatch(ctx, "linear",
-                 [&](Cpu) { products_->backward_weight(ctx, n, dy.data, x.data, dw_.data); });
+                 [&](Cpu) { products_->backward_weight(ctx, n, dy.data, x.data, dw); });
     else
-        gemm(ctx, Op::transpose, Op::none, out_, in_, n, T(1), dy.data, out_, x.data, in_, T(1),
-             dw_.data, in_);
+        gemm(ctx, Op::transpose, Op::none, out_, in_, n, T(1), dy.data, out_, x.data, in_, T(1), dw,
+             in_);
 }
 
 template <class T>

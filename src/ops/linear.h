@@ -1,6 +1,5 @@
-// Linear: y = x W^T with W (Out, In), and its gradients. W and dW are views of a ParamStore's
-// numbers, which stay RealOf<T> whatever T is; a layer that shares its W with another (the tied
-// head) is a Linear bound to the same views.
+// Linear: y = x W^T with W (Out, In), and its gradients. W is a parameter, RealOf<T> whatever T is;
+// a layer that shares its W with another (the tied head) is a Linear of the same parameter.
 //
 // prepare() lays W out for oneDNN where that is faster than gemm(): always for Bf16; for float, of
 // which only the forward product gains (gemm() transposes W anew in every slice: 5 to 20 %
@@ -22,13 +21,11 @@ class Linear {
 public:
     using Real = RealOf<T>;
 
-    // Declares the copies of W: Bf16 two, float one or none, double none.
-    // tokens: of the usual call; calls with another number work, but the first one of each
-    // allocates.
-    void declare(Plan& plan, const std::string& name, Index tokens, Index out, Index in);
-    // w and dw (Out, In); dw may be empty if backward is never called.
-    void bind(const Arena& arena, View<const Real> w, View<Real> dw);
-    // Before the first forward, and whenever W changed.
+    Linear() = default;
+    // w (Out, In). Declares the copies of W: Bf16 two, float one or none, double none. tokens: of
+    // the usual call; calls with another number work, but the first one of each allocates.
+    Linear(Plan& plan, const std::string& name, const Param<Real>& w, Index tokens);
+    // Before the first forward in a frame, and whenever W changed.
     void prepare(const Context& ctx);
 
     // y (N, Out) = x (N, In) W^T. Overwrites y.
@@ -48,8 +45,7 @@ private:
     void check(Index n, const Shape& wide_in, const Shape& wide_out) const;
 
     Index out_ = 0, in_ = 0;
-    View<const Real> w_;
-    View<Real> dw_;
+    Param<Real> w_;
     std::unique_ptr<LinearProducts<T>> products_;  // always of Bf16, never of double
 };
 

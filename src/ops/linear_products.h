@@ -3,7 +3,6 @@
 // for float; and float arithmetic on rounded operands where oneDNN or the CPU has no bf16 products.
 #pragma once
 
-#include "core/arena.h"
 #include "core/context.h"
 
 #include <memory>
@@ -22,8 +21,7 @@ public:
     virtual ~LinearProducts() = default;
 
     virtual void declare(Plan& plan, const std::string& name) = 0;
-    virtual void bind(const Arena& arena) = 0;
-    // Rounds w to T and lays it out for the products.
+    // Rounds w to T and lays it out for the products, in the frame of ctx.
     virtual void pack(const Context& ctx, const float* w) = 0;
     virtual void forward(const Context& ctx, Index n, const T* x, T* y) = 0;
     // y as it was summed.

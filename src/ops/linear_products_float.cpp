@@ -29,14 +29,13 @@ public:
     explicit WideningProducts(const LinearShape& shape) : out_(shape.out), in_(shape.in) {}
 
     void declare(Plan& plan, const std::string& name) override {
-        id_ = plan.declare<float>(name + ".rounded", {{'O', out_}, {'I', in_}}, Lifetime::saved);
+        w_ = plan.saved<float>(name + ".rounded", {{'O', out_}, {'I', in_}});
     }
 
-    void bind(const Arena& arena) override { w_ = arena.view<float>(id_).data; }
-
     void pack(const Context& ctx, const float* w) override {
+        float* rounded = ctx(w_).data;
         for_slices(ctx, out_, slice_size(out_, 1), [&](Index begin, Index end) {
-            for (Index i = begin * in_; i < end * in_; ++i) w_[i] = Bf16(w[i]);
+            for (Index i = begin * in_; i < end * in_; ++i) rounded[i] = Bf16(w[i]);
             return true;
         });
     }
@@ -72,19 +71,19 @@ private:
     // c (n, cols) = a (n, k) times W or its transpose.
     template <class C>
     void product(const Context& ctx, Op op_w, Index n, Index cols, Index k, const Bf16* a, C* c) {
+        const float* w = ctx(w_).data;
         for_slices(ctx, n, std::min(kTokens, slice_size(n, 1)), [&](Index begin, Index end) {
             const Index rows = end - begin;
             float* sum = buffer(result, rows * cols);
             gemm({}, Op::none, op_w, rows, cols, k, 1.0f, widened(left, a + begin * k, rows, k, k),
-                 k, w_, in_, 0.0f, sum, cols);
+                 k, w, in_, 0.0f, sum, cols);
             for (Index i = 0; i < rows * cols; ++i) c[begin * cols + i] = C(sum[i]);
             return true;
         });
     }
 
     Index out_, in_;
-    TensorId id_;
-    float* w_ = nullptr;  // (Out, In), rounded to bf16
+    Tensor<float> w_;  // (Out, In), rounded to bf16
 };
 
 }  // namespace

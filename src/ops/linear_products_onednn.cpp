@@ -125,16 +125,11 @@ public:
 
     void declare(Plan& plan, const std::string& name) override {
         const auto add = [&](Packed& w, const char* what) {
-            w.id = plan.declare<std::byte>(
-                name + what, {{'W', static_cast<Index>(w.desc.get_size())}}, Lifetime::saved);
+            w.numbers =
+                plan.saved<std::byte>(name + what, {{'W', static_cast<Index>(w.desc.get_size())}});
         };
         add(forward_, ".packed");
         if (kBackward) add(input_, ".packed_transposed");
-    }
-
-    void bind(const Arena& arena) override {
-        for (Packed* w : {&forward_, &input_})
-            if (w->id) w->data = arena.view<std::byte>(w->id).data;
     }
 
     void pack(const Context& ctx, const float* w) override {
@@ -144,8 +139,8 @@ public:
             packing_threads_ = ctx.threads;
         }
         const LibraryThreads threads(ctx.threads);  // every number is rounded on its own
-        const bool ok = pack(reorder_forward_, w_transposed_, w, forward_) &&
-                        (!kBackward || pack(reorder_input_, w_, w, input_));
+        const bool ok = pack(ctx, reorder_forward_, w_transposed_, w, forward_) &&
+                        (!kBackward || pack(ctx, reorder_input_, w_, w, input_));
         require(ok, "oneDNN did not pack a weight");
     }
 
@@ -182,8 +177,7 @@ private:
 
     struct Packed {
         memory::desc desc;
-        TensorId id{};
-        std::byte* data = nullptr;
+        Tensor<std::byte> numbers{};
     };
 
     // ---- compiling: once per shape, outside parallel regions ----
@@ -237,11 +231,11 @@ private:
 
     template <class A, class C>
     void by_rows(const Context& ctx, Kind kind, Index n, const A* a, C* c) {
-        const Packed& w = kind == Kind::input ? input_ : forward_;
+        const std::byte* w = ctx((kind == Kind::input ? input_ : forward_).numbers).data;
         const Index k = kind == Kind::input ? shape_.out : shape_.in;
         const Index cols = kind == Kind::input ? shape_.in : shape_.out;
         const bool ok = for_slices(ctx, n, slice_size(n, 16), [&](Index begin, Index end) {
-            return find(kind, end - begin, cols, k).run(a + begin * k, w.data, c + begin * cols);
+            return find(kind, end - begin, cols, k).run(a + begin * k, w, c + begin * cols);
         });
         require(ok, "oneDNN refused a product");
     }
@@ -254,9 +248,9 @@ private:
         const LibraryThreads threads(n_threads);
         return dnnl::reorder(dnnl::reorder::primitive_desc(engine(), from, engine(), to));
     }
-    static bool pack(const dnnl::reorder& reorder, const memory::desc& from, const float* w,
-                     const Packed& to) {
-        const Memory A(from, w), B(to.desc, to.data);
+    static bool pack(const Context& ctx, const dnnl::reorder& reorder, const memory::desc& from,
+                     const float* w, const Packed& to) {
+        const Memory A(from, w), B(to.desc, ctx(to.numbers).data);
         const std::array<dnnl_exec_arg_t, 2> args{
             {{DNNL_ARG_FROM, A.get()}, {DNNL_ARG_TO, B.get()}}};
         return A.ok() && B.ok() && execute(reorder, args.data(), 2);

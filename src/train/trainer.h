@@ -48,7 +48,7 @@ public:
     Model<float>& model() { return *model_; }
     const Model<float>& model() const { return *model_; }
     Index tokens_per_step() const { return model_tokens_ * train_.accumulate; }
-    // Bytes a training step needs, arena, parameters, gradients and moments.
+    // Bytes a training step needs: a frame, parameters, gradients and moments.
     double planned_bytes() const;
     // First and second moment of a parameter.
     View<float> moment(ParamId id, int which);

@@ -9,11 +9,12 @@ using namespace plumb;
 
 TEST_CASE("slices are aligned, padding is zero, names are unique", "[core]") {
     ParamStore<float> store;
-    const ParamId a = store.declare({.name = "a", .shape = {{'C', 3}}, .init = Init::constant(2)});
-    const ParamId b = store.declare({.name = "b",
-                                     .shape = {{'V', 2}, {'C', 5}},
-                                     .init = Init::normal(1),
-                                     .group = Group::mixer});
+    const Param<float> a =
+        store.declare({.name = "a", .shape = {{'C', 3}}, .init = Init::constant(2)});
+    const Param<float> b = store.declare({.name = "b",
+                                          .shape = {{'V', 2}, {'C', 5}},
+                                          .init = Init::normal(1),
+                                          .group = Group::mixer});
     const ParamSpec twice{.name = "a", .shape = {{'C', 1}}, .init = {}};
     CHECK_THROWS_AS(store.declare(twice), InternalError);
     store.allocate(1);
@@ -29,7 +30,7 @@ TEST_CASE("slices are aligned, padding is zero, names are unique", "[core]") {
     store.grad(b).data[0] = 1;
     store.zero_grad();
     CHECK(store.grad(b).data[0] == 0);
-    CHECK(store.find("b").index == b.index);
+    CHECK(store.find("b").index == b.id.index);
     CHECK_THROWS_WITH(store.find("bb"), contains_text("no parameter 'bb'"));
 }
 
@@ -53,6 +54,21 @@ TEST_CASE("initial values depend on seed and name alone", "[core]") {
     CHECK(std::abs(square - 0.25) <= 0.06);
     CHECK(alone.value(id).data[0] != other_seed.value(id).data[0]);
     for (Index i = 0; i < 9; ++i) CHECK(std::abs(among.value({0}).data[i]) <= 0.1);
+}
+
+TEST_CASE("a second user of the same parameters gets the same slices", "[core]") {
+    ParamStore<float> store;
+    const auto spec = [](const char* name, Index n) {
+        return ParamSpec{.name = name, .shape = {{'C', n}}, .init = Init::constant(1)};
+    };
+    store.declare(spec("a", 3));
+    const Param<float> b = store.declare(spec("b", 5));
+    store.share();
+    const Param<float> again = store.declare(spec("b", 5));
+    CHECK((again.id.index == b.id.index && again.offset == b.offset && again.origin == b.origin));
+    CHECK(store.specs().size() == 2);
+    CHECK_THROWS_WITH(store.declare(spec("c", 5)), contains_text("no parameter 'c'"));
+    CHECK_THROWS_WITH(store.declare(spec("a", 4)), contains_text("another shape"));
 }
 
 TEST_CASE("a list of initial values must fit", "[core]") {

@@ -22,7 +22,7 @@ public:
     }
 
 protected:
-    void do_depth_matrix(Index token, View<double> m) const override {
+    void do_depth_matrix(const Context&, Index token, View<double> m) const override {
         const Index rows = m.extent(0), channels = m.extent(2);
         for (Index r = 0; r < rows; ++r)
             for (Index i = 0; i < rows; ++i)
@@ -32,9 +32,9 @@ protected:
 };
 
 template <class Real>
-MatrixSummary summarise(const DepthMatrix<Real>& mixer, Index n_sample) {
+MatrixSummary summarise(const DepthMatrix<Real>& mixer, Index n_sample, const Context& ctx = {}) {
     MatrixSums<Real> sums(mixer, n_sample);
-    sums.add(Context{}, mixer.shape().tokens);
+    sums.add(ctx, mixer.shape().tokens);
     return sums.summary();
 }
 
@@ -45,14 +45,14 @@ void check_shares(ToyStack<double>& stack) {
     std::vector<View<const double>> outputs;
     for (int l = 0; l < rows; ++l) outputs.push_back(stack.output(l));
     MatrixSums<double> sums(stack.mixer(), 2);
-    sums.add(Context{}, shape.tokens, outputs);
+    sums.add(stack.home(), shape.tokens, outputs);
     const MatrixSummary s = sums.summary();
     for (Index r = 0; r < rows; ++r) {
         double whole = 0;
         for (Index i = 0; i <= r; ++i) {
             double mean = 0, square = 0, magnitude = 0;
             for (Index n = 0; n < shape.tokens; ++n) {
-                const auto m = depth_matrix(stack.mixer(), n);
+                const auto m = stack.matrix(n);
                 const double* h = stack.read(static_cast<int>(r) + 1).row(n);
                 double along = 0, size = 0, norm = 0;
                 for (Index c = 0; c < shape.channels; ++c) {
@@ -114,7 +114,8 @@ TEST_CASE("a summary samples no more tokens than there are", "[matrix]") {
 TEST_CASE("M of the standard residual is a triangle of ones in every token", "[matrix]") {
     TinyTrainer t = tiny_trainer("standard");
     t.step(0);
-    const MatrixSummary s = summarise(t.trainer->model().mixer(), 8);
+    Model<float>& model = t.trainer->model();
+    const MatrixSummary s = summarise(model.mixer(), 8, Context{}.in(model.frame()));
     REQUIRE(s.rows == 5);
     for (Index r = 0; r < 5; ++r)
         for (Index i = 0; i < 5; ++i) {
@@ -159,21 +160,22 @@ TEST_CASE("shares by hand: two sources at right angles, and one against the othe
     CHECK(zero.summary().effective_sources == std::vector<double>{1, 0});
 }
 
-TEST_CASE("passes add up, tokens that only fill a batch do not count, threads do not matter",
-          "[matrix]") {
+TEST_CASE(
+    "passes add up, tokens that only fill a batch do not count, threads "
+    "do not matter",
+    "[matrix]") {
     const auto stack = toy_stack<double>(mixer_config("attnres"), {5, 9, 7, 1e-6});
     stack->forward(Context{});
     std::vector<View<const double>> outputs;
     for (int l = 0; l <= 5; ++l) outputs.push_back(stack->output(l));
     MatrixSums<double> once(stack->mixer(), 4), twice(stack->mixer(), 4), part(stack->mixer(), 4);
-    Context two;
-    two.threads = 2;
-    once.add(Context{}, 9, outputs);
+    const Context one = stack->home(), two = stack->home({Device::cpu, 2});
+    once.add(one, 9, outputs);
     twice.add(two, 9, outputs);
     CHECK(once.summary().share == twice.summary().share);
     CHECK(once.summary().mean == twice.summary().mean);
     twice.add(two, 9, outputs);
-    part.add(Context{}, 3, outputs);
+    part.add(one, 3, outputs);
     CHECK(twice.summary().n_sample == 4);
     CHECK(part.summary().n_sample == 3);
     for (std::size_t e = 0; e < 36; ++e) {

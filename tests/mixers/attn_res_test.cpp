@@ -12,7 +12,7 @@ TEST_CASE("attnres: every row of M is a softmax", "[mixers]") {
     const auto stack = toy_stack<double>(mixer_config("attnres"), {6, 3, 7, 1e-6});
     stack->forward({});
     for (Index token = 0; token < 3; ++token) {
-        const std::vector<double> m = depth_matrix(stack->mixer(), token);
+        const std::vector<double> m = stack->matrix(token);
         for (std::size_t r = 0; r < 7; ++r) {
             double sum = 0;
             for (std::size_t i = 0; i <= r; ++i) {
@@ -27,7 +27,7 @@ TEST_CASE("attnres: every row of M is a softmax", "[mixers]") {
 TEST_CASE("attnres: weights are softmax <query, RMSNorm(v, gain)>, without 1/sqrt(C)", "[mixers]") {
     const auto stack = toy_stack<double>(mixer_config("attnres"), {3, 2, 5, 1e-6});
     stack->forward({});
-    const std::vector<double> m = depth_matrix(stack->mixer(), 1);
+    const std::vector<double> m = stack->matrix(1);
     const auto param = [&](const char* name) {
         return stack->params()
             .value(stack->params().find(std::string("output.mixer.") + name))
@@ -60,7 +60,7 @@ TEST_CASE("attnres_block: members of a block share a weight", "[mixers]") {
     const auto stack =
         toy_stack<double>(mixer_config("attnres_block", {"block_size=3"}), {7, 2, 5, 1e-6});
     stack->forward({});
-    const std::vector<double> m = depth_matrix(stack->mixer(), 0);
+    const std::vector<double> m = stack->matrix(0);
     const auto at = [&](std::size_t l, std::size_t i) { return m[(l - 1) * 8 + i]; };
     for (std::size_t l = 1; l <= 8; ++l) {
         const auto block_of = [](std::size_t i) { return (i + 2) / 3; };
@@ -75,8 +75,10 @@ TEST_CASE("attnres_block: members of a block share a weight", "[mixers]") {
     }
 }
 
-TEST_CASE("attnres_block: n_blocks is ceil(L / n) sublayers a block, eight by default",
-          "[mixers]") {
+TEST_CASE(
+    "attnres_block: n_blocks is ceil(L / n) sublayers a block, eight by "
+    "default",
+    "[mixers]") {
     const auto loss = [](const std::vector<std::string>& settings) {
         return toy_stack<double>(mixer_config("attnres_block", settings), {18, 2, 5, 1e-6})
             ->forward({});
@@ -152,8 +154,8 @@ TEST_CASE("attnres_block in bf16 loses no small gradient within a block", "[mixe
     ParamStore<float> params;
     mixer->declare(plan, params);
     params.allocate(1);
-    const Arena arena(std::move(plan));
-    mixer->bind(arena, params);
+    const Frame frame(std::move(plan), params);
+    const Context ctx = Context{}.in(frame);
     std::vector<Array<Bf16>> x(kL + 1, Array<Bf16>({{'N', 2}, {'C', 8}}, Bf16(0.0F)));
     const auto raw = [&](int l, float d) {
         static Array<Bf16> dx({{'N', 2}, {'C', 8}}, Bf16(0.0F));
@@ -163,18 +165,18 @@ TEST_CASE("attnres_block in bf16 loses no small gradient within a block", "[mixe
         return norm;
     };
     for (int l = 0; l <= kL; ++l) {
-        const View<Bf16> v = mixer->slot(l);
+        const View<Bf16> v = mixer->slot(ctx, l);
         std::fill_n(v.data, v.count(), Bf16(1.0F));
-        if (l == 0) mixer->begin({});
-        if (l > 0) mixer->write({}, l);
-        mixer->read({}, l + 1, raw(l + 1, 0));
+        if (l == 0) mixer->begin(ctx);
+        if (l > 0) mixer->write(ctx, l);
+        mixer->read(ctx, l + 1, raw(l + 1, 0));
     }
-    mixer->read_backward({}, kL + 1, raw(kL + 1, kLarge));
+    mixer->read_backward(ctx, kL + 1, raw(kL + 1, kLarge));
     for (int l = kL; l >= 1; --l) {
         const float want = kLarge / 2 + static_cast<float>(kL - l) * kSmall / 2;
         INFO("v_" << l);
-        CHECK(std::abs(float(mixer->write_backward({}, l).data[0]) - want) <=
+        CHECK(std::abs(float(mixer->write_backward(ctx, l).data[0]) - want) <=
               want * kBf16Epsilon / 2);
-        mixer->read_backward({}, l, raw(l, kSmall));
+        mixer->read_backward(ctx, l, raw(l, kSmall));
     }
 }

@@ -24,7 +24,7 @@ std::vector<double> doubles(const std::vector<T>& x) {
 }
 
 // What one pass produces.
-struct Tensor {
+struct Compared {
     enum class Kind : std::uint8_t { forward, input, parameter } kind;
     std::string name;
     std::vector<double> values;
@@ -36,17 +36,17 @@ struct Tensor {
     }
 };
 template <class T>
-std::vector<Tensor> pass(Bf16Stack<T>& stack, const Context& ctx = {}) {
+std::vector<Compared> pass(Bf16Stack<T>& stack, const Context& ctx = {}) {
     stack.params().zero_grad();
     stack.forward(ctx);
-    std::vector<Tensor> all{{Tensor::Kind::forward, "loss", stack.loss_terms()}};
+    std::vector<Compared> all{{Compared::Kind::forward, "loss", stack.loss_terms()}};
     for (int l = 1; l <= stack.mixer().shape().sublayers + 1; ++l)
-        all.push_back({Tensor::Kind::forward, fmt::format("x_{}", l), doubles(stack.read(l))});
+        all.push_back({Compared::Kind::forward, fmt::format("x_{}", l), doubles(stack.read(l))});
     stack.backward(ctx);
-    all.push_back({Tensor::Kind::input, "dv_0", doubles(stack.dinput())});
+    all.push_back({Compared::Kind::input, "dv_0", doubles(stack.dinput())});
     for (const ParamSpec& spec : stack.params().specs()) {
         const auto g = numbers(stack.params().grad(stack.params().find(spec.name)));
-        all.push_back({Tensor::Kind::parameter, spec.name, {g.begin(), g.end()}});
+        all.push_back({Compared::Kind::parameter, spec.name, {g.begin(), g.end()}});
     }
     return all;
 }
@@ -55,7 +55,7 @@ template <class T>
 std::vector<double> bits(const MixerConfig& config, bool normed, int threads) {
     Bf16Stack<T> stack(make_mixer<T>(config, kManyTokens), normed);
     std::vector<double> all;
-    for (const Tensor& t : pass(stack, {Device::cpu, threads}))
+    for (const Compared& t : pass(stack, {Device::cpu, threads}))
         all.insert(all.end(), t.values.begin(), t.values.end());
     return all;
 }
@@ -120,9 +120,9 @@ struct Difference {
 // mixer keeps, dv, xhat again); a gradient sees forward's roundings twice: in the values it is
 // taken at and as a factor. Twice that leaves room for what mixing amplifies; a parameter's
 // gradient, a sum of mixed sign over tokens and channels, for as much as three times more.
-double limit(Tensor::Kind kind, int sublayers) {
-    const int roundings = (kind == Tensor::Kind::forward ? 4 : 12) * (sublayers + 1);
-    return (kind == Tensor::Kind::parameter ? 6 : 2) * 0.43 * std::sqrt(roundings) / 256;
+double limit(Compared::Kind kind, int sublayers) {
+    const int roundings = (kind == Compared::Kind::forward ? 4 : 12) * (sublayers + 1);
+    return (kind == Compared::Kind::parameter ? 6 : 2) * 0.43 * std::sqrt(roundings) / 256;
 }
 
 TEST_CASE("bf16 follows double to its rounding", "[mixers]") {
@@ -130,9 +130,9 @@ TEST_CASE("bf16 follows double to its rounding", "[mixers]") {
         for (const MixerShape& shape : {kShape, kManyTokens}) {
             Bf16Stack<double> exact(make_mixer<double>(config, shape), normed);
             Bf16Stack<Bf16> rounded(make_mixer<Bf16>(config, shape), normed);
-            const std::vector<Tensor> want = pass(exact), got = pass(rounded);
+            const std::vector<Compared> want = pass(exact), got = pass(rounded);
             REQUIRE(got.size() == want.size());
-            std::map<std::pair<Tensor::Kind, std::string>, Difference> differences;
+            std::map<std::pair<Compared::Kind, std::string>, Difference> differences;
             for (std::size_t k = 0; k < want.size(); ++k)
                 differences[{want[k].kind, want[k].role()}].add(got[k].values, want[k].values);
             for (const auto& [key, difference] : differences) {

@@ -37,15 +37,15 @@ TEST_CASE("every call of a mixer has its shape", "[mixers]") {
     for_every_setting([&](const MixerConfig& config, const MixerInfo&) {
         const auto stack = toy_stack<double>(config, kShape);
         DepthMixer<double>& mixer = stack->mixer();
-        const Context ctx;
+        const Context ctx = stack->home();
         const Index g = mixer.matrix_channels();
         CHECK((g == 1 || g == kShape.channels));
-        CHECK(mixer.slot(0).shape == tokens);
+        CHECK(mixer.slot(ctx, 0).shape == tokens);
         mixer.begin(ctx);
         for (int l = 1; l <= kL + 1; ++l) {
             mixer.read(ctx, l, stack->raw(l));
             if (l > kL) break;
-            CHECK(mixer.slot(l).shape == tokens);
+            CHECK(mixer.slot(ctx, l).shape == tokens);
             mixer.write(ctx, l);
             CHECK(mixer.stream_width() % kShape.channels == 0);
         }
@@ -63,11 +63,11 @@ TEST_CASE("calls out of order throw", "[mixers]") {
     for_every_setting([&](const MixerConfig& config, const MixerInfo&) {
         const auto stack = toy_stack<double>(config, kShape);
         DepthMixer<double>& mixer = stack->mixer();
-        const Context ctx;
+        const Context ctx = stack->home();
         CHECK_THROWS_AS(mixer.read(ctx, 1, stack->raw(1)), InternalError);
         CHECK_THROWS_AS(mixer.begin_backward(ctx), InternalError);
-        CHECK_THROWS_AS(mixer.slot(-1), InternalError);
-        CHECK_THROWS_AS(mixer.slot(kL + 1), InternalError);
+        CHECK_THROWS_AS(mixer.slot(ctx, -1), InternalError);
+        CHECK_THROWS_AS(mixer.slot(ctx, kL + 1), InternalError);
         mixer.begin(ctx);
         CHECK_THROWS_AS(mixer.write(ctx, 1), InternalError);
         CHECK_THROWS_AS(mixer.read(ctx, 2, stack->raw(2)), InternalError);
@@ -87,9 +87,28 @@ TEST_CASE("calls out of order throw", "[mixers]") {
         stack->backward(ctx);
         CHECK_THROWS_AS(mixer.begin_backward(ctx), InternalError);
         std::vector<double> m(static_cast<std::size_t>(kL * kL));
-        CHECK_THROWS_AS(mixer.depth_matrix(0, {m.data(), {{'L', kL}, {'S', kL}}, Device::cpu}),
+        CHECK_THROWS_AS(mixer.depth_matrix(ctx, 0, {m.data(), {{'L', kL}, {'S', kL}}, Device::cpu}),
                         InternalError);
-        CHECK_THROWS_AS(depth_matrix(mixer, kShape.tokens), InternalError);
+        CHECK_THROWS_AS(stack->matrix(kShape.tokens), InternalError);
+    });
+}
+
+TEST_CASE("each frame has a walk of its own", "[mixers]") {
+    for_every_setting([&](const MixerConfig& config, const MixerInfo&) {
+        const auto stack = toy_stack<double>(config, kShape);
+        DepthMixer<double>& mixer = stack->mixer();
+        const Frame other(stack->plan(), stack->params());
+        const Context here = stack->home(), there = here.in(other);
+        mixer.begin(here);
+        mixer.read(here, 1, stack->raw(1));
+        CHECK_THROWS_AS(mixer.write(there, 1), InternalError);  // has not begun
+        mixer.begin(there);
+        CHECK_THROWS_AS(mixer.write(there, 1), InternalError);
+        mixer.write(here, 1);  // goes on where it was
+        mixer.read(there, 1, stack->raw(1));
+        CHECK_THROWS_AS(mixer.read(there, 2, stack->raw(2)), InternalError);
+        mixer.read(here, 2, stack->raw(2));
+        CHECK(mixer.slot(here, 1).data != mixer.slot(there, 1).data);
     });
 }
 
@@ -102,8 +121,8 @@ TEST_CASE("the same call gives the same bits, and begin() forgets the last forwa
         other->fill_input(9);
         const std::vector<double> changed = pass(*other);
         CHECK(!same_bits(first, changed));
-        other->mixer().begin({});  // a forward given up after one read
-        other->mixer().read({}, 1, other->raw(1));
+        other->mixer().begin(other->home());  // a forward given up after one read
+        other->mixer().read(other->home(), 1, other->raw(1));
         other->fill_input(1);
         CHECK(same_bits(first, pass(*other)));
     });
@@ -140,7 +159,7 @@ TEST_CASE("M v = read, and M is zero at and above the diagonal", "[mixers]") {
             CHECK(matrix_error(*stack) <= 1e-13);
             const Index rows = sublayers + 1, g = stack->mixer().matrix_channels();
             for (Index n = 0; n < 3; ++n) {
-                const std::vector<double> m = depth_matrix(stack->mixer(), n);
+                const std::vector<double> m = stack->matrix(n);
                 for (Index r = 0; r < rows; ++r)
                     for (Index k = (r + 1) * g; k < rows * g; ++k)
                         CHECK(m[static_cast<std::size_t>(r * rows * g + k)] == 0.0);

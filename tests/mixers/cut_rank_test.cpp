@@ -37,7 +37,7 @@ TEST_CASE("cut rank of every mixer", "[mixers]") {
         stack->forward({});
         const Index g = stack->mixer().matrix_channels();
         for (Index token = 0; token < 3; ++token) {
-            const std::vector<double> m = depth_matrix(stack->mixer(), token);
+            const std::vector<double> m = stack->matrix(token);
             for (Index k = 0; k < g; ++k) {
                 Eigen::MatrixXd one(13, 13);
                 for (Index i = 0; i < 13 * 13; ++i)

@@ -7,7 +7,7 @@ TEST_CASE("denseformer: parameters and initial M", "[mixers]") {
     ToyStack<double> stack(make_mixer<double>(mixer_config("denseformer"), {6, 2, 3, 1e-6}));
     stack.forward({});
     CHECK(stack.params().n_params() == 2 + 3 + 4);  // block k averages k + 1 sources
-    const std::vector<double> m = depth_matrix(stack.mixer(), 0);
+    const std::vector<double> m = stack.matrix(0);
     for (std::size_t r = 0; r < 7; ++r)
         for (std::size_t i = 0; i < 7; ++i) CHECK(m[r * 7 + i] == (i <= r ? 1.0 : 0.0));
 }

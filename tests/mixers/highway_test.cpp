@@ -9,7 +9,7 @@ TEST_CASE("highway: every row of M is a convex combination", "[mixers]") {
         stack->forward({});
         const auto g = static_cast<std::size_t>(stack->mixer().matrix_channels());
         CHECK(g == (gate == std::string("gate=vector") ? 7 : 1));
-        const std::vector<double> m = depth_matrix(stack->mixer(), 1);
+        const std::vector<double> m = stack->matrix(1);
         for (std::size_t r = 0; r < 7; ++r)
             for (std::size_t k = 0; k < g; ++k) {
                 double sum = 0;
@@ -27,7 +27,7 @@ TEST_CASE("highway: initial gates", "[mixers]") {
         ToyStack<double> stack(
             make_mixer<double>(mixer_config("highway", settings), {8, 1, 3, 1e-6}));
         stack.forward({});
-        const std::vector<double> m = depth_matrix(stack.mixer(), 0);
+        const std::vector<double> m = stack.matrix(0);
         return std::vector<double>(m.end() - 9, m.end());
     };
     // depth: t = 1/L, so (1 - 1/L)^L of the embedding reaches the output

@@ -31,7 +31,7 @@ TEST_CASE("mhc: the embedding's column of M does not see R", "[mixers]") {
     // Incoming mixes are normalised, so M[l,0] = sum_s pre_l[s] whatever R is; eps = 1e-6 a pass.
     for (const char* init : {"bias_init=identity", "bias_init=zero", "bias_init=one_hot"}) {
         const auto stack = static_mhc({"streams=3", init}, 6);
-        const std::vector<double> m = depth_matrix(stack->mixer(), 0);
+        const std::vector<double> m = stack->matrix(0);
         for (int l = 1; l <= 6; ++l) {
             double want = 0;
             for (int s = 0; s < 3; ++s) want += sigmoid(bias(*stack, l)[s]) + 1e-6;
@@ -44,7 +44,7 @@ TEST_CASE("mhc: with outgoing mixes normalised the output row does not see R", "
     // M[L+1,0] = K and M[L+1,i] = sum_s post_i[s]: exact only where Sinkhorn converged.
     const auto stack =
         static_mhc({"streams=3", "reduction=sum", "bias_init=zero", "sinkhorn_iters=60"}, 6);
-    const std::vector<double> m = depth_matrix(stack->mixer(), 0);
+    const std::vector<double> m = stack->matrix(0);
     const double* row = m.data() + 6 * 7;
     CHECK(std::abs(row[0] - 3) <= 1e-4);
     for (int i = 1; i <= 6; ++i) {
@@ -56,7 +56,7 @@ TEST_CASE("mhc: with outgoing mixes normalised the output row does not see R", "
 
 TEST_CASE("mhc: one stream is a gated sum, R = 1", "[mixers]") {
     const auto stack = static_mhc({"streams=1", "reduction=sum"}, 4);
-    const std::vector<double> m = depth_matrix(stack->mixer(), 1);
+    const std::vector<double> m = stack->matrix(1);
     for (int l = 1; l <= 5; ++l)
         for (int i = 0; i < l; ++i) {
             const double pre = l <= 4 ? sigmoid(bias(*stack, l)[0]) + 1e-6 : 1.0;

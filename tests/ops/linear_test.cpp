@@ -28,13 +28,18 @@ struct Layer {
           dy({{'N', s.n}, {'O', s.out}}, "dy"),
           y({{'N', s.n}, {'O', s.out}}, T(9.0f)),
           dx({{'N', s.n}, {'I', s.in}}, T(9.0f)),
-          w({{'O', s.out}, {'I', s.in}}, "w"),
-          dw({{'O', s.out}, {'I', s.in}}, Real(1)),
           sums({{'N', s.n}, {'O', s.out}}, Real(9)) {
         Plan plan;
-        linear.declare(plan, "layer", s.declared, s.out, s.in);
-        arena = std::make_unique<Arena>(std::move(plan));
-        linear.bind(*arena, w, dw);
+        const Param<Real> p =
+            params.declare({.name = "w", .shape = {{'O', s.out}, {'I', s.in}}, .init = {}});
+        linear = Linear<T>(plan, "layer", p, s.declared);
+        params.allocate(1);
+        frame = std::make_unique<Frame>(std::move(plan), params);
+        ctx = ctx.in(*frame);
+        w = ctx.value(p), dw = ctx.grad(p);
+        Array<Real> numbers(p.shape, "w");
+        std::copy_n(numbers.view().data, w.count(), w.data);
+        std::fill_n(dw.data, dw.count(), Real(1));
         linear.prepare(ctx);
     }
     void forward() { linear.forward(ctx, x, y); }
@@ -42,8 +47,10 @@ struct Layer {
 
     Context ctx;
     Array<T> x, dy, y, dx;
-    Array<Real> w, dw, sums;
-    std::unique_ptr<Arena> arena;
+    Array<Real> sums;
+    ParamStore<Real> params;
+    View<Real> w, dw;
+    std::unique_ptr<Frame> frame;
     Linear<T> linear;
 };
 
@@ -90,7 +97,7 @@ void check_against_double(const Sizes& s, int threads) {
     const auto dyt = [&](Index i, Index j) { return dy(j, i); };
     CHECK(product_error<Real, T>(l.y.view(), 0, s.in, x, wt) <= 1);
     CHECK(product_error<Real, T>(l.dx.view(), 0, s.out, dy, w) <= 1);
-    CHECK(product_error<Real, Real>(l.dw.view(), 1, s.n, dyt, x) <= 1);
+    CHECK(product_error<Real, Real>(l.dw, 1, s.n, dyt, x) <= 1);
     if constexpr (!std::is_same_v<T, Real>) {
         l.linear.forward(l.ctx, l.x, l.sums);
         CHECK(product_error<Real, Real>(l.sums.view(), 0, s.in, x, wt) <= 1);
@@ -135,7 +142,7 @@ TEMPLATE_TEST_CASE("Linear gives the same bits for any number of threads", "[ops
             more.forward(), more.backward();
             CHECK(same_bits(one.y, more.y));
             CHECK(same_bits(one.dx, more.dx));
-            CHECK(same_bits(one.dw, more.dw));
+            CHECK(one.params.grads() == more.params.grads());
         }
     }
 }
@@ -147,17 +154,16 @@ TEST_CASE("The float products of bf16 numbers agree with oneDNN's", "[ops]") {
         const auto other = widening_products({s.declared, s.out, s.in});
         Plan plan;
         other->declare(plan, "other");
-        const Arena arena(std::move(plan));
-        other->bind(arena);
-        other->pack(l.ctx, l.w.values().data());
+        const Frame frame(std::move(plan));
         Layer<Bf16> o(s, 2);
-        other->forward_sums(o.ctx, s.n, o.x.values().data(), o.sums.values().data());
-        other->backward_input(o.ctx, s.n, o.dy.values().data(), o.dx.values().data());
-        other->backward_weight(o.ctx, s.n, o.dy.values().data(), o.x.values().data(),
-                               o.dw.values().data());
+        const Context ctx = o.ctx.in(frame);
+        other->pack(ctx, l.w.data);
+        other->forward_sums(ctx, s.n, o.x.values().data(), o.sums.values().data());
+        other->backward_input(ctx, s.n, o.dy.values().data(), o.dx.values().data());
+        other->backward_weight(ctx, s.n, o.dy.values().data(), o.x.values().data(), o.dw.data);
         const double eps = std::numeric_limits<float>::epsilon();
         CHECK(relative_error(l.sums.span(), o.sums.span()) <= static_cast<double>(s.in) * eps);
-        CHECK(relative_error(l.dw.span(), o.dw.span()) <= static_cast<double>(s.n) * eps);
+        CHECK(relative_error(numbers(l.dw), numbers(o.dw)) <= static_cast<double>(s.n) * eps);
         CHECK(relative_error(l.dx.span(), o.dx.span()) <= static_cast<double>(kBf16Epsilon));
     }
 }
@@ -177,18 +183,18 @@ TEMPLATE_TEST_CASE("Linear allocates nothing after its first call", "[ops]", flo
 TEST_CASE("Linear: what it refuses, what it skips", "[ops]") {
     Layer<float> l({4, 4, 3, 5});
     CHECK_THROWS_AS(l.linear.forward(l.ctx, l.dy, l.y), InternalError);
-    CHECK_THROWS_AS(l.linear.bind(*l.arena, l.x, l.dw), InternalError);
+    Plan plan;
+    CHECK_THROWS_AS(Linear<float>(plan, "no weight", {}, 4), InternalError);
     l.linear.backward(l.ctx, l.dy, l.x, {});  // no dx wanted
     CHECK(l.dx[0] == 9.0f);
-    CHECK(l.dw[0] != 1.0f);
-    l.linear.bind(*l.arena, l.w, {});
-    CHECK_THROWS_AS(l.linear.backward_weight(l.ctx, l.dy, l.x), InternalError);
+    CHECK(l.dw.data[0] != 1.0f);
+    CHECK_THROWS_AS(l.linear.forward({}, l.x, l.y), InternalError);  // no frame
 }
 
 TEST_CASE("Linear copies W where a copy is faster, and nowhere else", "[ops]") {
-    CHECK(Layer<Bf16>({4, 4, 128, 128}).arena->plan().total_bytes() > 0);
-    CHECK(Layer<float>({4, 4, 128, 128}).arena->plan().total_bytes() == 0);
-    CHECK(Layer<double>({400, 4, 128, 128}).arena->plan().total_bytes() == 0);
+    CHECK(Layer<Bf16>({4, 4, 128, 128}).frame->plan().total_bytes() > 0);
+    CHECK(Layer<float>({4, 4, 128, 128}).frame->plan().total_bytes() == 0);
+    CHECK(Layer<double>({400, 4, 128, 128}).frame->plan().total_bytes() == 0);
 }
 
 TEMPLATE_TEST_CASE("GEMM rates are positive and finite", "[ops]", float, Bf16) {

@@ -21,7 +21,7 @@ public:
     Ones() : DepthMatrix<double>({kSublayers, 2, 2, 0.0}) {}
 
 protected:
-    void do_depth_matrix(Index, View<double> m) const override {
+    void do_depth_matrix(const Context&, Index, View<double> m) const override {
         for (Index r = 0; r <= kSublayers; ++r)
             std::fill_n(m.data + r * (kSublayers + 1), r + 1, 1.0);
     }

@@ -40,8 +40,7 @@ public:
         }
         params_.allocate(seed);
         perturb(params_, 0.3, seed + 1);
-        arena_.emplace(std::move(plan));
-        mixer_->bind(*arena_, params_);
+        frame_.emplace(std::move(plan), params_);
         fill(target_, n * c, 1.0, seed, "target");
         fill_input(seed);
         dx_.resize(count(n * c)), dinput_.resize(count(n * c));
@@ -55,15 +54,16 @@ public:
         for (std::size_t i = 0; i < x.size(); ++i) input_[i] = static_cast<float>(Bf16(x[i]));
     }
 
-    double forward(const Context& ctx) {
+    double forward(const Context& context) {
         const FlushToZero flush;  // as a model does
-        arena_->poison();
+        const Context ctx = context.in(*frame_);
+        frame_->poison();
         const std::size_t nc = input_.size();
-        std::copy_n(input_.data(), nc, mixer_->slot(0).data);
+        std::copy_n(input_.data(), nc, mixer_->slot(ctx, 0).data);
         mixer_->begin(ctx);
         for (int l = 1; l <= shape_.sublayers; ++l) {
             read_from_mixer(ctx, l);
-            T* v = mixer_->slot(l).data;
+            T* v = mixer_->slot(ctx, l).data;
             for (Index i = 0; i < std::ssize(input_); ++i) v[i] = output(l, i);
             mixer_->write(ctx, l);
         }
@@ -84,8 +84,9 @@ public:
     }
 
     // Adds to params().grads(), overwrites dinput(). Once per forward.
-    void backward(const Context& ctx) {
+    void backward(const Context& context) {
         const FlushToZero flush;
+        const Context ctx = context.in(*frame_);
         const Site& last = sites_.back();
         for (std::size_t i = 0; i < dx_.size(); ++i) dx_[i] = target_[i] + last.x[i];
         read_backward(ctx, shape_.sublayers + 1);
@@ -169,7 +170,7 @@ private:
     bool normed_;
     MixerShape shape_;
     ParamStore<Real> params_;
-    std::optional<Arena> arena_;
+    std::optional<Frame> frame_;
     std::vector<Site> sites_;  // l = 1..L+1
     std::vector<Real> input_, target_;
     std::vector<T> dx_, dinput_;

@@ -18,17 +18,18 @@ public:
           what_(what),
           parameter_(parameter) {}
 
-    void declare(Plan& plan, ParamStore<double>& params) override { inner_->declare(plan, params); }
-    void bind(const Arena& arena, ParamStore<double>& params) override {
-        inner_->bind(arena, params);
-        params_ = &params;
-    }
     Index stream_width() const override { return inner_->stream_width(); }
-    void stream(int l, Index n, double* out) const override { inner_->stream(l, n, out); }
+    void stream(const Context& ctx, int l, Index n, double* out) const override {
+        inner_->stream(ctx, l, n, out);
+    }
     Index matrix_channels() const override { return inner_->matrix_channels(); }
 
 protected:
-    View<double> do_slot(int l) override { return inner_->slot(l); }
+    void do_declare(Plan& plan, ParamStore<double>& params) override {
+        inner_->declare(plan, params);
+        params_ = &params;
+    }
+    View<double> do_slot(const Context& ctx, int l) const override { return inner_->slot(ctx, l); }
     void do_begin(const Context& ctx) override { inner_->begin(ctx); }
     void do_read(const Context& ctx, int l, const PreNorm<double>& norm) override {
         inner_->read(ctx, l, norm);
@@ -48,8 +49,8 @@ protected:
         }
         return scaled(dv, what_ == Broken::begin_backward);
     }
-    void do_depth_matrix(Index token, View<double> m) const override {
-        inner_->depth_matrix(token, m);
+    void do_depth_matrix(const Context& ctx, Index token, View<double> m) const override {
+        inner_->depth_matrix(ctx, token, m);
     }
 
 private:

@@ -1,0 +1,45 @@
+#include "core/frame.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
+
+namespace plumb {
+
+void Frame::Free::operator()(std::byte* p) const { std::free(p); }
+
+Frame::Frame(Plan plan, Device device)
+    : plan_(std::move(plan)), device_(device), states_(plan_.new_states()) {
+    require(device == Device::cpu, "this build allocates on the CPU only");
+    const std::size_t bytes = plan_.total_bytes() + Plan::kAlign;
+    base_.reset(static_cast<std::byte*>(
+        std::aligned_alloc(Plan::kAlign, bytes / Plan::kAlign * Plan::kAlign)));
+    if (!base_) throw std::bad_alloc();
+    std::memset(base_.get(), 0, plan_.total_bytes());
+#ifdef PLUMB_POISON
+    poison();
+#endif
+#ifdef __SANITIZE_ADDRESS__
+    const std::vector<TensorSpec>& all = plan_.tensors();
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        const std::size_t end = all[i].offset + all[i].bytes;
+        const std::size_t next = i + 1 < all.size() ? all[i + 1].offset : plan_.total_bytes();
+        ASAN_POISON_MEMORY_REGION(base_.get() + end, next - end);
+    }
+#endif
+}
+
+void Frame::poison() {
+    for (const TensorSpec& t : plan_.tensors())
+        if (t.lifetime == Lifetime::scratch) std::memset(base_.get() + t.offset, 0xff, t.bytes);
+}
+
+void Frame::foreign(const char* what) {
+    throw InternalError(fmt::format("a {} of another {} than the frame's", what,
+                                    what[0] == 'p' ? "store" : "plan"));
+}
+
+}  // namespace plumb

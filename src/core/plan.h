@@ -1,0 +1,70 @@
+// Plan -> Frame -> View. Components declare the tensors they need and keep handles; a frame
+// allocates once for all of them; nothing allocates inside a step. The plan is also what
+// `plumb train --dry-run` prints, by name.
+#pragma once
+
+#include "core/handle.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+namespace plumb {
+
+// saved: written in forward, read in backward. scratch: dead between two uses; poisoned with NaN
+// when a frame is made (and by Frame::poison) in builds with PLUMB_POISON.
+enum class Lifetime : std::uint8_t { saved, scratch };
+
+struct TensorSpec {
+    std::string name;  // layer.3.attn.qkv
+    Shape shape;
+    Lifetime lifetime;
+    std::size_t bytes;   // without padding
+    std::size_t offset;  // from the frame's base
+};
+
+class Plan {
+public:
+    static constexpr std::size_t kAlign = 128;
+
+    // These throw InternalError for a name declared twice, UsageError for a size beyond
+    // core/size.h.
+    template <class T>
+    Tensor<T> saved(const std::string& name, const Shape& shape) {
+        return {add(name, shape, Lifetime::saved, sizeof(T)), shape, origin_};
+    }
+    template <class T>
+    Tensor<T> scratch(const std::string& name, const Shape& shape) {
+        return {add(name, shape, Lifetime::scratch, sizeof(T)), shape, origin_};
+    }
+    // Every frame starts with a copy of `first`.
+    template <class S>
+    FrameState<S> state(S first) {
+        states_.push_back([first = std::move(first)] { return std::make_shared<S>(first); });
+        return {states_.size() - 1, origin_};
+    }
+    // Names from now on begin with this.
+    void set_prefix(std::string prefix) { prefix_ = std::move(prefix); }
+
+    const std::vector<TensorSpec>& tensors() const { return tensors_; }
+    std::size_t total_bytes() const { return total_; }  // padding included
+    std::size_t bytes(Lifetime lifetime) const;
+
+    Origin origin() const { return origin_; }
+    std::vector<std::shared_ptr<void>> new_states() const;
+
+private:
+    std::size_t add(const std::string& name, const Shape& shape, Lifetime lifetime,
+                    std::size_t item_bytes);
+
+    Origin origin_ = new_origin();
+    std::string prefix_;
+    std::vector<TensorSpec> tensors_;
+    std::vector<std::function<std::shared_ptr<void>()>> states_;
+    std::unordered_set<std::string> names_;
+    std::size_t total_ = 0;
+};
+
+}  // namespace plumb
