@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(ROOT / "scripts")]
 
-import dilution_page  # noqa: E402
+import results_page  # noqa: E402
 import dilution_twins  # noqa: E402
 import figures  # noqa: E402
 import synthetic  # noqa: E402
@@ -107,7 +107,7 @@ def make_study(folder, seeds=(1, 2, 3)):
         nudge = {"train.lr": 0.0010000002, "record.label": '"standard-nudged"'}
         run("rounding", "nudged", "standard", seed, nudge, drift=0.004 * (-1) ** seed)
     make_twins(folder / "twins", seeds)
-    page, runs = folder / "page", folder / "runs"
+    page, runs = folder / "dilution", folder / "runs"
     plain = [str(p) for p in sorted(runs.glob("standard-s*"))] + [str(folder / "rounding")]
     last = [str(p) for p in sorted((folder / "twins").glob("*-at200"))]
     calls = (
@@ -131,7 +131,7 @@ def make_study(folder, seeds=(1, 2, 3)):
 def call(folder):
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
-        return dilution_page.main([str(folder)]), err.getvalue()
+        return results_page.main([str(folder)]), err.getvalue()
 
 
 class Numbers(unittest.TestCase):
@@ -140,8 +140,8 @@ class Numbers(unittest.TestCase):
         cls.dir = Path(tempfile.mkdtemp())
         cls.addClassCleanup(shutil.rmtree, cls.dir)
         make_study(cls.dir)
-        cls.code, cls.err = call(cls.dir / "page")
-        cls.text = (cls.dir / "page" / "README.md").read_text()
+        cls.code, cls.err = call(cls.dir / "dilution")
+        cls.text = (cls.dir / "dilution" / "README.md").read_text()
 
     def summaries(self, name, key="final_val_loss"):
         paths = (self.dir / "runs" / f"{name}-s{s}" / "summary.json" for s in (1, 2, 3))
@@ -176,14 +176,14 @@ class Numbers(unittest.TestCase):
         self.assertIn("\n0.0040 (the copy, 3 pairs)", self.text)
 
     def test_without_the_control_nothing_is_said_of_it(self):
-        copy = self.dir / "no-control"
-        shutil.copytree(self.dir / "page", copy)
+        copy = self.dir / "no-control" / "dilution"
+        shutil.copytree(self.dir / "dilution", copy)
         shutil.rmtree(copy / "rounding")
         self.assertEqual(call(copy), (0, ""))
         self.assertNotIn("Trained apart", (copy / "README.md").read_text())
 
     def test_twins_by_hand(self):
-        with (self.dir / "page" / "twins" / "twins.csv").open(newline="") as f:
+        with (self.dir / "dilution" / "twins" / "twins.csv").open(newline="") as f:
             rows = list(csv.DictReader(f))
         self.assertEqual(len(rows), 4 * 3 * len(STEPS))
         row = next(
@@ -231,8 +231,8 @@ class Numbers(unittest.TestCase):
         self.assertIn(f"| {np.mean(slopes):.3f} ±".replace("-", "−"), row)
 
     def test_losses_that_are_not_equal_are_not_called_so(self):
-        copy = self.dir / "copy"
-        shutil.copytree(self.dir / "page", copy)
+        copy = self.dir / "copy" / "dilution"
+        shutil.copytree(self.dir / "dilution", copy)
         path = copy / "twins" / "twins.csv"
         with path.open(newline="") as f:
             rows = list(csv.reader(f))
@@ -244,8 +244,8 @@ class Numbers(unittest.TestCase):
         self.assertIn("frozen zero-query AttnRes has the losses of standard", err)
 
     def test_variants_and_seeds_that_are_not_there_are_said(self):
-        part = self.dir / "part"
-        shutil.copytree(self.dir / "page", part)
+        part = self.dir / "part" / "dilution"
+        shutil.copytree(self.dir / "dilution", part)
         for path in part.rglob("*.csv"):
             with path.open(newline="") as f:
                 rows = list(csv.reader(f))
@@ -272,9 +272,16 @@ class Numbers(unittest.TestCase):
         self.assertIn("Pairs where they are not 3: `hyper` 2.", text)
 
     def test_missing_file_is_named(self):
-        code, err = call(self.dir)
+        empty = self.dir / "empty" / "dilution"
+        empty.mkdir(parents=True)
+        code, err = call(empty)
         self.assertEqual((code, err.count("\n")), (4, 1))
         self.assertIn("is missing", err)
+
+    def test_folder_without_a_page_is_told_which_there_are(self):
+        code, err = call(self.dir)
+        self.assertEqual((code, err.count("\n")), (4, 1))
+        self.assertIn("there are dilution, noise", err)
 
 
 class Power(unittest.TestCase):
@@ -292,7 +299,7 @@ FOLDER = ROOT / "results" / "dilution"
 class Published(unittest.TestCase):
 
     def test_page_is_what_its_files_give(self):
-        from plumb.pages.dilution_text import page
+        from plumb.pages.dilution import page
 
         self.assertEqual((FOLDER / "README.md").read_text(), page(FOLDER))
 

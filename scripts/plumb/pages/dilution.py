@@ -83,7 +83,7 @@ class Page:
     def setting(self):
         spread = [float(self.study.result(k)["params"]) / self.params - 1 for k in self.compared]
         return f"""\
-    scripts/dilution     # trains, draws, and writes this page: every number in it is computed by scripts/dilution_page.py
+    scripts/dilution     # trains, draws, and writes this page: every number in it is computed by scripts/results_page.py
 
 **Setting** (`experiments/dilution.toml`, hypotheses written before the run): 12 transformer blocks = 24 sublayers, width 128, 4 heads, context 128, bytes of
 Jane Austen, 1000 steps x 1024 tokens, AdamW, cosine from 1e-3, no dropout, {count_word(self.n)}. Losses are over the **whole validation split**. **Matched:** tokens, data order,
