@@ -1,7 +1,7 @@
 """Interventions as `plumb eval` takes them, for model.forward: {"drop": "2", "gain": ["3=0.5"],
 "swap": ["1,4"], "mask": "output:0-1"}. Sublayers are numbers or layer.K[.attn|.mlp], embed, output."""
 
-from mixers import n_sublayers, site
+from base import n_sublayers, site
 
 
 def depths(item, cfg):
@@ -42,4 +42,5 @@ def parse(cfg, drop="", gain=(), swap=(), mask=""):
 # Losses of every fixture with each of these are in tests/fixtures/interventions.json.
 CASES = [{"drop": "2"}, {"drop": "embed,3"}, {"gain": ["1=0.5", "4=-2"]}, {"swap": ["1,4"]},
          {"swap": ["layer.0,layer.1"]}, {"mask": "0"}, {"mask": "4:1-2"},
-         {"mask": "output:3,3:0-1"}, {"drop": "3", "swap": ["2,4"], "mask": "2", "gain": ["1=2"]}]
+         {"mask": "output:3,3:0-1"}, {"drop": "3", "swap": ["2,4"], "mask": "2", "gain": ["1=2"]},
+         {"swap": ["3,4"]}]

@@ -5,17 +5,22 @@ import math
 
 import torch
 
-from mixers import MIXERS, n_sublayers, rms_norm, site
+from base import gelu, n_sublayers, rms_norm, site
+from mixers import MIXERS
 
 DEFAULTS = {
     "model.layers": 4, "model.width": 128, "model.heads": 4, "model.kv_heads": 0,
     "model.head_dim": 0, "model.mlp": "swiglu", "model.mlp_hidden": 0, "model.context": 128,
     "model.tied_head": True, "model.qk_norm": False, "model.rope_base": 10000.0,
     "model.norm_eps": 1e-10,
-    "mixer.name": "standard", "mixer.gate": "scalar", "mixer.gate_input": "norm",
+    "mixer.name": "standard", "mixer.gate": "scalar", "mixer.gate_bias": "uniform",
+    "mixer.gate_input": "norm", "mixer.gain_init": "paper", "mixer.alpha": 0.0,
     "mixer.dilation": 1, "mixer.period": 1, "mixer.streams": 4, "mixer.dynamic": True,
-    "mixer.sinkhorn_iters": 20, "mixer.reduction": "mean", "mixer.key_gain": True,
-    "mixer.block_size": 0, "mixer.n_blocks": 0,
+    "mixer.sinkhorn_iters": 20, "mixer.bias_init": "identity", "mixer.reduction": "mean",
+    "mixer.key_gain": True, "mixer.block_size": 0, "mixer.n_blocks": 0,
+    "mixer.weights": "softmax",
+    "mixer.window": 0, "mixer.heads": 1, "mixer.head_norm": "full", "mixer.key_norm": True,
+    "mixer.query": "learned", "mixer.hidden": 0,
 }
 
 
@@ -43,14 +48,21 @@ def shapes(cfg, vocab):
     for b in range(cfg["model.layers"]):
         at = f"layer.{b}."
         out[at + "attn.norm.gain"] = out[at + "mlp.norm.gain"] = (C,)
+        if MIXERS[cfg["mixer.name"]].ways > 1:
+            out[at + "attn.norm_k.gain"] = out[at + "attn.norm_v.gain"] = (C,)
         out[at + "attn.qkv.weight"] = (rows, C)
         out[at + "attn.out.weight"] = (C, H * D)
         if cfg["model.qk_norm"]:
             out[at + "attn.q_norm.gain"] = out[at + "attn.k_norm.gain"] = (D,)
         out[at + "mlp.up.weight"] = (2 * F if cfg["model.mlp"] == "swiglu" else F, C)
         out[at + "mlp.down.weight"] = (C, F)
-    out.update(MIXERS[cfg["mixer.name"]].shapes(cfg))
+    out.update({name: shape for name, (shape, _) in mixer_parameters(cfg).items()})
     return out
+
+
+def mixer_parameters(cfg):
+    """{name: (shape, start)} of the mixer's own."""
+    return MIXERS[cfg["mixer.name"]].parameters(cfg)
 
 
 def rope(x, base):
@@ -62,13 +74,17 @@ def rope(x, base):
     return torch.cat([a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()], -1)
 
 
-def attention(cfg, p, at, x):
+def attention(cfg, p, at, ways):
+    """ways: what queries, keys and values are made from, or one read for all three."""
     H, G, D = cfg["model.heads"], cfg["model.kv_heads"], cfg["model.head_dim"]
-    B, T, _ = x.shape
-    qkv = x @ p[at + ".qkv.weight"].T
-    q = qkv[..., :H * D].reshape(B, T, H, D)
-    k = qkv[..., H * D:(H + G) * D].reshape(B, T, G, D)
-    v = qkv[..., (H + G) * D:].reshape(B, T, G, D)
+    B, T, _ = ways[0].shape
+    norms = ["norm", "norm_k", "norm_v"] if at + ".norm_k.gain" in p else ["norm"]
+    rows = [rms_norm(x, cfg["model.norm_eps"], p[f"{at}.{norm}.gain"]) @ p[at + ".qkv.weight"].T
+            for x, norm in zip(ways * (3 // len(ways)), norms)]
+    of_q, of_k, of_v = rows * (3 // len(rows))
+    q = of_q[..., :H * D].reshape(B, T, H, D)
+    k = of_k[..., H * D:(H + G) * D].reshape(B, T, G, D)
+    v = of_v[..., (H + G) * D:].reshape(B, T, G, D)
     if cfg["model.qk_norm"]:
         q = rms_norm(q, cfg["model.norm_eps"], p[at + ".q_norm.gain"])
         k = rms_norm(k, cfg["model.norm_eps"], p[at + ".k_norm.gain"])
@@ -82,18 +98,21 @@ def attention(cfg, p, at, x):
     return torch.cat(heads, -1) @ p[at + ".out.weight"].T
 
 
-def mlp(cfg, p, at, x):
-    y = x @ p[at + ".up.weight"].T
+def mlp(cfg, p, at, ways):
+    y = rms_norm(ways[0], cfg["model.norm_eps"], p[at + ".norm.gain"])
+    y = y @ p[at + ".up.weight"].T
     if cfg["model.mlp"] == "swiglu":
         gate, up = y.chunk(2, -1)
         y = gate * torch.sigmoid(gate) * up
     else:
-        y = 0.5 * y * (1 + torch.tanh(math.sqrt(2 / math.pi) * (y + 0.044715 * y ** 3)))
+        y = gelu(y)
     return y @ p[at + ".down.weight"].T
 
 
 def forward(cfg, p, tokens, gain={}, order={}, mask={}):
-    """tokens -> logits (B, T, V), reads [h_1..h_{L+1}], outputs [v_0..v_L], each (B, T, C).
+    """tokens -> logits (B, T, V), reads [h_1..h_{L+1}], outputs [v_0..v_L], each (B, T, C); a read
+    is a tuple of its ways. At a site of three ways an MLP reads the first; at a site of one way an
+    attention makes queries, keys and values from that one.
 
     Interventions: gain {l: factor on v_l}, order {l: sublayer that runs at site l, with its pre-norm},
     mask {l: sources whose M[l, i] is 0 in what read l hands on}; see masked_read.
@@ -104,35 +123,45 @@ def forward(cfg, p, tokens, gain={}, order={}, mask={}):
     mixer.start(v[0])
 
     def read(l):
-        h = mixer.read(l)
-        return masked_read(cfg, p, v, l, mask[l]) if mask.get(l) else h
+        ways = as_ways(mixer.read(l))
+        return masked_read(cfg, p, v, l, mask[l]) if mask.get(l) else ways
 
     h = []
     for l in range(1, L + 1):
         h.append(read(l))
         n = order.get(l, l)
-        at = site(cfg, n)
-        x = rms_norm(h[-1], eps, p[at + ".norm.gain"])
-        v.append((attention if n % 2 == 1 else mlp)(cfg, p, at, x) * gain.get(l, 1))
+        v.append((attention if n % 2 == 1 else mlp)(cfg, p, site(cfg, n), h[-1]) * gain.get(l, 1))
         mixer.write(l, v[-1])
     h.append(read(L + 1))
     head = p["embed.weight"] if cfg["model.tied_head"] else p["head.weight"]
-    return rms_norm(h[-1], eps, p["output.norm.gain"]) @ head.T, h, v
+    return rms_norm(h[-1][0], eps, p["output.norm.gain"]) @ head.T, h, v
+
+
+def as_ways(read):
+    return read if isinstance(read, tuple) else (read,)
 
 
 def masked_read(cfg, p, v, l, masked):
-    """h_l without the sources `masked`: sum of M[l, i] v_i over those left, M as it is without the
-    mask; divided by their sum if the row is an average (no weight below 0, sum 1)."""
-    M = matrix_row(cfg, p, [x.detach() for x in v], l)
-    left = [i for i in range(l) if i not in masked]
-    h = sum(M[i] * v[i].detach() for i in left)
-    average = (torch.stack(M).amin((0, -1), keepdim=False) >= 0)[..., None] & \
-        ((sum(M) - 1).abs() <= 1e-4)
-    return torch.where(average, h / sum(M[i] for i in left), h)
+    """h_l without the sources `masked`, each way: sum of M[l, i] v_i over those left, M as it is
+    without the mask; divided by their sum if the row is an average (no weight below 0, sum 1)."""
+    ways, left = [], [i for i in range(l) if i not in masked]
+    for M in matrix_row(cfg, p, [x.detach() for x in v], l):
+        h = sum(M[i] * v[i].detach() for i in left)
+        average = (torch.stack(M).amin((0, -1), keepdim=False) >= 0)[..., None] & \
+            ((sum(M) - 1).abs() <= 1e-4)
+        ways.append(torch.where(average, h / sum(M[i] for i in left), h))
+    return tuple(ways)
+
+
+def derivatives(h, leaves):
+    """dh/dv_i, each (B, T, C), of a read that is linear in the v_i, channel by channel."""
+    grads = torch.autograd.grad(h.sum(), leaves, retain_graph=True, allow_unused=True)
+    return [torch.zeros_like(x) if g is None else g for g, x in zip(grads, leaves)]
 
 
 def matrix_row(cfg, p, v, l):
-    """M[l, i], i < l, each (B, T, C), by walking again over v_0 .. v_{l-1} with frozen weights."""
+    """For each way M[l, i], i < l, each (B, T, C), by walking again over v_0 .. v_{l-1} with frozen
+    weights."""
     leaves = [x.detach().requires_grad_() for x in v[:l]]
     with torch.enable_grad():
         mixer = MIXERS[cfg["mixer.name"]](cfg, p, freeze=lambda w: w.detach())
@@ -140,8 +169,7 @@ def matrix_row(cfg, p, v, l):
         for k in range(1, l):
             mixer.read(k)
             mixer.write(k, leaves[k])
-        grads = torch.autograd.grad(mixer.read(l).sum(), leaves, allow_unused=True)
-    return [torch.zeros_like(x) if g is None else g for g, x in zip(grads, leaves)]
+        return [derivatives(h, leaves) for h in as_ways(mixer.read(l))]
 
 
 def loss(logits, targets):
@@ -152,7 +180,8 @@ def loss(logits, targets):
 
 
 def depth_matrix(cfg, p, v):
-    """M (L+1, N, L+1, C), row l-1, with h_l = sum_{i<l} M[l-1,:,i] v_i per token and channel.
+    """M (ways, L+1, N, L+1, C), row l-1, with h_l = sum_{i<l} M[l-1,:,i] v_i per way, token and
+    channel; rows of one way are the same in all.
 
     The mixer is run again on the recorded v_i as independent leaves with its weights frozen. A read
     is then linear in the v_i and diagonal in token and channel, so d(sum h_l)/dv_i is M itself.
@@ -161,13 +190,32 @@ def depth_matrix(cfg, p, v):
     leaves = [x.detach().requires_grad_() for x in v]
     mixer = MIXERS[cfg["mixer.name"]](cfg, p, freeze=lambda w: w.detach())
     mixer.start(leaves[0])
-    M = torch.zeros(L + 1, B * T, L + 1, C, dtype=v[0].dtype)
+    M = torch.zeros(mixer.ways, L + 1, B * T, L + 1, C, dtype=v[0].dtype)
     for l in range(1, L + 2):
-        h = mixer.read(l)
-        grads = torch.autograd.grad(h.sum(), leaves[:l], retain_graph=True, allow_unused=True)
-        for i, g in enumerate(grads):
-            if g is not None:
-                M[l - 1, :, i] = g.reshape(B * T, C)
+        read = as_ways(mixer.read(l))
+        for way in range(mixer.ways):
+            for i, g in enumerate(derivatives(read[way % len(read)], leaves[:l])):
+                M[way, l - 1, :, i] = g.reshape(B * T, C)
         if l <= L:
             mixer.write(l, leaves[l])
     return M
+
+
+def matrix_axis(cfg):
+    """What the last axis of a stored M counts (channel, head or way), or None: one number only."""
+    if MIXERS[cfg["mixer.name"]].ways > 1:
+        return "way"
+    if cfg["mixer.name"] == "layerscale" or \
+            (cfg["mixer.name"] == "highway" and cfg["mixer.gate"] == "vector"):
+        return "channel"
+    return "head" if cfg["mixer.heads"] > 1 and cfg["mixer.query"] != "none" else None
+
+
+def compact_matrix(cfg, M):
+    """M without axes along which it repeats: (L+1, N, L+1) or, as matrix_axis says, one more."""
+    axis = matrix_axis(cfg)
+    if axis == "way":
+        return M[..., 0].movedim(0, -1)
+    if axis == "head":
+        return M[0][..., ::M.shape[-1] // cfg["mixer.heads"]]
+    return M[0] if axis == "channel" else M[0][..., 0]

@@ -24,9 +24,7 @@ std::vector<std::string> split(const std::string& text, char at) {
 std::string key_of(const std::string& setting) { return setting.substr(0, setting.find('=')); }
 
 bool knows(const BenchMixer& mixer, const std::string& setting) {
-    const std::vector<std::string>& options = find_mixer(mixer.name).options;
-    const std::string option = key_of(setting).substr(std::string("mixer.").size());
-    return std::find(options.begin(), options.end(), option) != options.end();
+    return find_mixer(mixer.name).reads(key_of(setting).substr(std::string("mixer.").size()));
 }
 
 }  // namespace
@@ -116,13 +114,14 @@ Config bench_config(const BenchShape& s, const BenchMixer& mixer,
 }
 
 std::optional<double> paper_moved(const MixerConfig& mixer, long sublayers, long width) {
-    const auto d = static_cast<double>(width), m = static_cast<double>(mixer.streams);
+    const auto d = static_cast<double>(width), m = static_cast<double>(mixer.integer("streams"));
     if (mixer.name == "standard") return 3.0;
     if (mixer.name == "mhc") return 8 * m + 2 + (2 * m * m + 4 * m) / d;
     if (!mixer.name.starts_with("attnres")) return std::nullopt;
     constexpr long kBlocks = 8;
-    const long wanted = mixer.n_blocks > 0 ? mixer.n_blocks : kBlocks;
-    const long size = mixer.block_size > 0 ? mixer.block_size : (sublayers + wanted - 1) / wanted;
+    const long n_blocks = mixer.integer("n_blocks"), block_size = mixer.integer("block_size");
+    const long wanted = n_blocks > 0 ? n_blocks : kBlocks;
+    const long size = block_size > 0 ? block_size : (sublayers + wanted - 1) / wanted;
     const auto s = static_cast<double>(size);
     const auto n = static_cast<double>((sublayers + size - 1) / size);
     return mixer.name == "attnres" ? s + n : n / s + 5;

@@ -53,14 +53,14 @@ private:
     // The mixer by itself: L=5, N=3, C=7, parameters away from their initial values.
     void check_alone() {
         line("gradients", kGradientLimit, [&](CheckLine& l) {
-            ToyStack<double> stack(make_mixer<double>(config_, {5, 3, 7, 1e-6}));
+            ToyStack<double> stack(make_mixer<double>(config_, {5, 3, 6, 1e-6}));
             perturb(stack.params(), 0.3, 2);
             const GradientError error = check_gradients(stack);
             l.note = fmt::format("worst: {}, {} derivatives", error.where, error.n_checked);
             return error.worst;
         });
         line("M v = read", kMatrixLimit, [&](CheckLine&) {
-            ToyStack<double> stack(make_mixer<double>(config_, {5, 3, 7, 1e-6}));
+            ToyStack<double> stack(make_mixer<double>(config_, {5, 3, 6, 1e-6}));
             perturb(stack.params(), 0.3, 2);
             stack.forward({});
             return matrix_error(stack);

@@ -17,7 +17,8 @@ void fill_normal(std::vector<Real>& x, std::uint64_t seed, const char* name) {
 }  // namespace
 
 MixerConfig mixer_config(const std::string& name, const std::vector<std::string>& settings) {
-    std::vector<std::string> overrides{"mixer=" + name};
+    // In a model that allows them: a stack has its own shape.
+    std::vector<std::string> overrides{"mixer=" + name, "model.layers=64", "model.width=840"};
     for (const std::string& s : settings) overrides.push_back("mixer." + s);
     return load_config("", overrides).config.mixer;
 }
@@ -30,8 +31,12 @@ void perturb(ParamStore<Real>& params, double size, std::uint64_t seed,
         if (group && spec.group != *group) continue;
         const CounterRng rng(seed, "perturb/" + spec.name);
         const View<Real> x = params.value({static_cast<Index>(k)});
+        // A query that follows the newest output amplifies every rounding of it: gently.
+        const bool makes_queries = spec.name.ends_with(".query_proj");
+        const double scale =
+            makes_queries ? size / static_cast<double>(spec.shape.extent(1)) : size;
         for (Index i = 0; i < x.count(); ++i)
-            x.data[i] += static_cast<Real>(size * rng.normal(static_cast<std::uint64_t>(i)));
+            x.data[i] += static_cast<Real>(scale * rng.normal(static_cast<std::uint64_t>(i)));
     }
 }
 
@@ -147,7 +152,8 @@ double matrix_error(ToyStack<Real>& stack) {
             for (Index c = 0; c < shape.channels; ++c) {
                 double sum = 0, size = 0;
                 for (Index i = 0; i <= r; ++i) {
-                    const auto k = static_cast<std::size_t>((r * rows + i) * g + (g > 1 ? c : 0));
+                    const auto k =
+                        static_cast<std::size_t>((r * rows + i) * g + c * g / shape.channels);
                     const double x =
                         static_cast<double>(m[k]) *
                         static_cast<double>(stack.output(static_cast<int>(i)).row(n)[c]);

@@ -34,7 +34,7 @@ std::string listed(const char* title, const std::vector<std::string>& words) {
 std::vector<ListItem> mixer_items() {
     std::vector<ListItem> out;
     for (const MixerInfo& m : mixers()) {
-        const auto keys = option_keys("mixer", m.options);
+        const auto keys = option_keys("mixer", m.option_names());
         out.push_back({m.name,
                        m.definition,
                        {m.paper, listed("options", keys)},

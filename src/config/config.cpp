@@ -122,18 +122,10 @@ void check_placed(const LoadedConfig& loaded) {
     }
 }
 
-void check_mixer(const MixerConfig& mixer) {
-    find_mixer(mixer.name);
-    if (mixer.block_size > 0 && mixer.n_blocks > 0)
-        throw UsageError("mixer.block_size and mixer.n_blocks exclude each other; set one of them");
-    if (mixer.gate_bias != "depth" && mixer.gate_bias != "uniform") {
-        double bias = 0;
-        const char* end = mixer.gate_bias.data() + mixer.gate_bias.size();
-        const auto [at, error] = std::from_chars(mixer.gate_bias.data(), end, bias);
-        if (error != std::errc{} || at != end || !std::isfinite(bias))
-            throw UsageError(fmt::format(
-                "mixer.gate_bias = '{}' must be depth, uniform or a number", mixer.gate_bias));
-    }
+// What a mixer says of its own options, for this model.
+void check_mixer(const Config& config) {
+    const auto sublayers = static_cast<int>(config.model.sublayers());
+    make_rule(config.mixer, {sublayers, 1, config.model.width, config.model.norm_eps});
 }
 
 // Tokens are counted in 64 bits.
@@ -150,7 +142,7 @@ void check_length(const Config& config) {
 }
 
 void Loader::check() const {
-    check_mixer(result.config.mixer);
+    find_mixer(result.config.mixer.name);
     check_placed(result);
     validate(result.config);
 }
@@ -245,7 +237,7 @@ void validate(const Config& config) {
                                          wrong->chosen));
         ++i;
     }
-    check_mixer(config.mixer);
+    check_mixer(config);
     check_length(config);
     if (!config.data.path.empty() && !config.data.task.empty())
         throw UsageError("data.path and data.task exclude each other; set one of them");

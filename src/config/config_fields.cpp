@@ -26,13 +26,17 @@ struct Collector {
 
 // ---- options that belong to some mixers or tasks only ------------------------------------------
 
+bool reads(const MixerInfo& info, const std::string& option) { return info.reads(option); }
+bool reads(const TaskInfo& info, const std::string& option) {
+    return std::find(info.options.begin(), info.options.end(), option) != info.options.end();
+}
+
 // Names of the rows of mixers() or tasks() that read `option`; none: it belongs to no row.
 template <class Info>
 std::vector<std::string> owners(const std::vector<Info>& table, const std::string& option) {
     std::vector<std::string> names;
     for (const Info& info : table)
-        if (std::find(info.options.begin(), info.options.end(), option) != info.options.end())
-            names.push_back(info.name);
+        if (reads(info, option)) names.push_back(info.name);
     return names;
 }
 

@@ -28,10 +28,10 @@ TypedValue typed_value(const FieldRef& field, const toml::node& node, const std:
     bool fits = false;
     if (const auto* i = node.as_integer()) {
         value.typed = value.shown = fmt::format("{}", i->get());
-        fits = type == "integer" || type == "number" || field.key == "mixer.gate_bias";
+        fits = type == "integer" || type == "number" || field.rule.number_too;
     } else if (const auto* x = node.as_floating_point()) {
         value.typed = value.shown = fmt::format("{}", x->get());
-        fits = type == "number" || type == "integer" || field.key == "mixer.gate_bias";
+        fits = type == "number" || type == "integer" || field.rule.number_too;
     } else if (const auto* b = node.as_boolean()) {
         value.typed = value.shown = b->get() ? "true" : "false";
         fits = type == "boolean";

@@ -40,12 +40,18 @@ struct Range {
 struct Field {
     Choices choices{};            // of a text; empty: any
     Range range{};                // of a number
+    bool number_too = false;      // a text whose value may be typed as a number: -3
     bool changes_numbers = true;  // false: the losses of a run are the same bits for any value
 
     Field() = default;
     Field(Choices c) : choices(std::move(c)) {}
     Field(Range r) : range(r) {}
 
+    Field or_number() const {
+        Field copy = *this;
+        copy.number_too = true;
+        return copy;
+    }
     Field keeps_numbers() const {
         Field copy = *this;
         copy.changes_numbers = false;

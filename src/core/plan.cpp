@@ -44,6 +44,7 @@ std::size_t Plan::bytes(Lifetime lifetime) const {
 
 std::vector<std::shared_ptr<void>> Plan::new_states() const {
     std::vector<std::shared_ptr<void>> made;
+    made.reserve(states_.size());
     for (const auto& make : states_) made.push_back(make());
     return made;
 }

@@ -38,7 +38,7 @@ MatrixSums<Real>::MatrixSums(const DepthMatrix<Real>& mixer, Index n_sample)
 
 namespace {
 
-// part (C) = M[l,i] v_i of one token; m has one number or one a channel.
+// part (C) = M[l,i] v_i of one token; m has a number for each group of channels.
 template <class Real>
 void source_part(const Real* m, Index gates, const Real* v, std::vector<double>& part) {
     const Index c = std::ssize(part);
@@ -47,7 +47,7 @@ void source_part(const Real* m, Index gates, const Real* v, std::vector<double>&
         for (Index k = 0; k < c; ++k) part.data()[k] = weight * static_cast<double>(v[k]);
     } else {
         for (Index k = 0; k < c; ++k)
-            part.data()[k] = static_cast<double>(m[k]) * static_cast<double>(v[k]);
+            part.data()[k] = static_cast<double>(m[k * gates / c]) * static_cast<double>(v[k]);
     }
 }
 

@@ -3,6 +3,8 @@
 #include "mixers/attn_res.h"
 
 #include "core/parallel.h"
+#include "mixers/attn_res_rule.h"
+#include "mixers/plain.h"
 #include "ops/exp.h"
 
 #include <algorithm>
@@ -150,27 +152,105 @@ namespace {
 
 int resolve_block_size(const MixerConfig& config, int sublayers) {
     if (config.name == "attnres") return 1;
-    if (config.block_size < 0 || config.n_blocks < 0)
+    if (config.integer("block_size") < 0 || config.integer("n_blocks") < 0)
         throw UsageError("mixer.block_size and mixer.n_blocks must not be negative");
-    if (config.block_size > 0 && config.n_blocks > 0)
-        throw UsageError("set mixer.block_size or mixer.n_blocks, not both");
-    if (config.block_size > sublayers || config.n_blocks > sublayers)
+    if (config.integer("block_size") > 0 && config.integer("n_blocks") > 0)
+        throw UsageError("mixer.block_size and mixer.n_blocks exclude each other; set one of them");
+    if (config.integer("block_size") > sublayers || config.integer("n_blocks") > sublayers)
         throw UsageError(
             fmt::format("mixer.block_size={} mixer.n_blocks={}: the model has {} sublayers (2 per "
                         "model.layers); "
                         "use at most that many",
-                        config.block_size, config.n_blocks, sublayers));
-    if (config.block_size > 0) return static_cast<int>(config.block_size);
-    const int blocks = config.n_blocks > 0 ? static_cast<int>(config.n_blocks) : 8;
+                        config.integer("block_size"), config.integer("n_blocks"), sublayers));
+    if (config.integer("block_size") > 0) return static_cast<int>(config.integer("block_size"));
+    const int blocks =
+        config.integer("n_blocks") > 0 ? static_cast<int>(config.integer("n_blocks")) : 8;
     return std::max(1, (sublayers + blocks - 1) / blocks);
+}
+
+AttnResOptions resolve_options(const MixerConfig& config, const MixerShape& shape) {
+    using Weights = AttnResOptions::Weights;
+    using Query = AttnResOptions::Query;
+    if (config.text("weights") == "raw")
+        throw UsageError(
+            "mixer.weights=raw: attnres has softmax, sigmoid and sigmoid_norm; raw "
+            "learned numbers are static_mix");
+    if (shape.channels % config.integer("heads") != 0)
+        throw UsageError(fmt::format("mixer.heads={} does not divide model.width={}",
+                                     config.integer("heads"), shape.channels));
+    const bool no_query = config.text("query") == "none";
+    if (no_query && (config.integer("heads") > 1 || !config.flag("key_norm")))
+        throw UsageError(
+            "mixer.query=none has no keys: mixer.heads and mixer.key_norm say nothing");
+    return {.block_size = resolve_block_size(config, shape.sublayers),
+            .key_gain = config.flag("key_gain"),
+            .weights = config.text("weights") == "softmax"   ? Weights::softmax
+                       : config.text("weights") == "sigmoid" ? Weights::sigmoid
+                                                             : Weights::sigmoid_norm,
+            .query = no_query                            ? Query::none
+                     : config.text("query") == "learned" ? Query::learned
+                                                         : Query::input,
+            .key_norm = config.flag("key_norm"),
+            .heads = static_cast<int>(config.integer("heads")),
+            .norm_by_head = config.text("head_norm") == "head",
+            .window = static_cast<int>(config.integer("window"))};
+}
+
+// Whether the two-phase passes do it.
+bool is_fused(const AttnResOptions& o) {
+    return o.weights == AttnResOptions::Weights::softmax &&
+           o.query == AttnResOptions::Query::learned && o.key_norm && o.heads == 1 && o.window == 0;
 }
 
 }  // namespace
 
+MixerOption weights_option() {
+    return {"weights", "softmax",
+            "how a read weighs its sources: softmax or sigmoid of logits, sigmoids divided by "
+            "their sum (sigmoid_norm), or the learned numbers as they are (raw)",
+            Choices{"softmax", "sigmoid", "sigmoid_norm", "raw"}};
+}
+
+std::vector<MixerOption> attn_res_options(bool blocks) {
+    std::vector<MixerOption> all{
+        {"key_gain", true, "whether the RMSNorm of the keys has a learned gain"}};
+    if (blocks) {
+        all.push_back({"block_size", 0L,
+                       "sublayers whose outputs are summed into one block (0: n_blocks decides)",
+                       within(0, 1e6)});
+        all.push_back(
+            {"n_blocks", 0L, "number of blocks (0: 8, unless block_size is set)", within(0, 1e6)});
+    }
+    all.push_back(weights_option());
+    all.push_back({"query", "learned",
+                   "what asks for a source: a learned vector, that plus a matrix times the newest "
+                   "output (input), or none: learned numbers in place of query and keys",
+                   Choices{"learned", "input", "none"}});
+    all.push_back(
+        {"key_norm", true, "whether keys are RMSNorm of the sources, or the sources themselves"});
+    all.push_back(
+        {"heads", 1L, "groups of channels that weigh the sources each by itself", within(1, 1e6)});
+    all.push_back({"head_norm", "full",
+                   "what the norm of a key is taken over: all channels or those of the head",
+                   Choices{"full", "head"}});
+    if (!blocks)
+        all.push_back(
+            {"window", 0L,
+             "a read sees the embedding and this many of the newest other sources (0: all)",
+             within(0, 1e6)});
+    return all;
+}
+
+RulePtr attn_res_rule(const MixerConfig& config, const MixerShape& shape) {
+    return std::make_unique<AttnResRule>(shape, resolve_options(config, shape));
+}
+
 template <class T>
 MixerPtr<T> make_attn_res(const MixerConfig& config, const MixerShape& shape) {
-    const DepthSchedule schedule(shape.sublayers, resolve_block_size(config, shape.sublayers));
-    return std::make_unique<AttnRes<T>>(shape, schedule, config.key_gain);
+    const AttnResOptions options = resolve_options(config, shape);
+    if (!is_fused(options)) return std::make_unique<Plain<T>>(attn_res_rule(config, shape));
+    const DepthSchedule schedule(shape.sublayers, options.block_size);
+    return std::make_unique<AttnRes<T>>(shape, schedule, options.key_gain);
 }
 
 #define PLUMB_INSTANTIATE(T)                                                     \

@@ -16,6 +16,7 @@
 // X_j read and X_k written at the end of block k, K (K + 3) / 2 C; backward as much and X_j:
 // K (K + 5) / 2 + 1 C. No order of passes needs fewer unless averages of several blocks share one.
 #include "core/parallel.h"
+#include "mixers/denseformer_rule.h"
 #include "mixers/mixers.h"
 #include "ops/reduce.h"
 
@@ -300,18 +301,35 @@ void DenseFormer<T>::do_depth_matrix(const Context& ctx, Index, View<Real> m) co
     }
 }
 
-}  // namespace
-
-template <class T>
-MixerPtr<T> make_denseformer(const MixerConfig& config, const MixerShape& shape) {
+// Throws UsageError.
+void check_options(const MixerConfig& config, const MixerShape& shape) {
     const long blocks = (shape.sublayers + 1) / 2;
     for (const auto& [key, value] :
-         {std::pair{"dilation", config.dilation}, {"period", config.period}})
+         {std::pair{"dilation", config.integer("dilation")}, {"period", config.integer("period")}})
         if (value < 1 || value > blocks)
             throw UsageError(fmt::format("mixer.{}={}: must lie in 1..{} (transformer blocks)", key,
                                          value, blocks));
-    return std::make_unique<DenseFormer<T>>(shape, static_cast<int>(config.dilation),
-                                            static_cast<int>(config.period));
+}
+
+}  // namespace
+
+std::vector<MixerOption> denseformer_options() {
+    return {{"dilation", 1L, "an average takes in every dilation-th earlier block only",
+             within(1, 1e6)},
+            {"period", 1L, "blocks between two averages", within(1, 1e6)}};
+}
+
+RulePtr denseformer_rule(const MixerConfig& config, const MixerShape& shape) {
+    check_options(config, shape);
+    return std::make_unique<DenseFormerRule>(shape, static_cast<int>(config.integer("dilation")),
+                                             static_cast<int>(config.integer("period")));
+}
+
+template <class T>
+MixerPtr<T> make_denseformer(const MixerConfig& config, const MixerShape& shape) {
+    check_options(config, shape);
+    return std::make_unique<DenseFormer<T>>(shape, static_cast<int>(config.integer("dilation")),
+                                            static_cast<int>(config.integer("period")));
 }
 template MixerPtr<float> make_denseformer(const MixerConfig&, const MixerShape&);
 template MixerPtr<double> make_denseformer(const MixerConfig&, const MixerShape&);

@@ -31,6 +31,7 @@
 
 #include "core/context.h"
 #include "core/params.h"
+#include "mixers/mixer_shape.h"
 #include "mixers/site.h"
 #include "ops/pre_norm.h"
 
@@ -38,13 +39,6 @@
 #include <vector>
 
 namespace plumb {
-
-struct MixerShape {
-    int sublayers;    // L
-    Index tokens;     // N
-    Index channels;   // C
-    double norm_eps;  // epsilon of the norms inside the mixer
-};
 
 // M of the last forward in the frame of ctx, whoever computed it.
 template <class Real>
@@ -55,7 +49,8 @@ public:
     DepthMatrix(const DepthMatrix&) = delete;
     DepthMatrix& operator=(const DepthMatrix&) = delete;
 
-    // Channels with an M of their own: 1, or C where gates act per channel.
+    // Groups of channels with an M of their own: 1, or C where gates act per channel. Channel c is
+    // in group c G / C.
     virtual Index matrix_channels() const { return 1; }
     // M of one token of the last forward: m (L+1, L+1, G), row l-1, column i, zero for i >= l.
     void depth_matrix(const Context& ctx, Index token, View<Real> m) const;

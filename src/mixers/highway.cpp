@@ -19,6 +19,7 @@
 // Numbers moved per token and sublayer, without the norm's: forward 3 C as `standard`; backward
 // 4 C (v_l, dv_l, dh twice). Vector gates move 14 C more, with their three products.
 #include "core/parallel.h"
+#include "mixers/highway_rule.h"
 #include "mixers/mixers.h"
 #include "ops/exp.h"
 #include "ops/matmul.h"
@@ -30,14 +31,6 @@
 namespace plumb {
 namespace {
 
-enum class Gate : std::uint8_t { scalar, vector, fixed };
-
-struct HighwayOptions {
-    Gate gate;
-    bool norm_input;
-    std::vector<double> bias;  // index l - 1
-};
-
 template <class T>
 class Highway final : public DepthMixer<T> {
 public:
@@ -46,7 +39,7 @@ public:
     Highway(const MixerShape& shape, HighwayOptions options)
         : DepthMixer<T>(shape),
           options_(std::move(options)),
-          no_weight_(at(static_cast<int>(shape.channels))) {}
+          no_weight_(static_cast<std::size_t>(shape.channels)) {}
 
     void stream(const Context& ctx, int, Index n, Real* out) const override {
         std::copy_n(ctx(h_).row(n), channels(), out);
@@ -57,7 +50,7 @@ protected:
     void do_declare(Plan& plan, ParamStore<Real>& params) override;
     // v_0 is used up by the first read.
     View<T> do_slot(const Context& ctx, int l) const override {
-        return ctx(v_[at(std::max(l, 1) - 1)]);
+        return ctx(v_[at(std::max(l, 1))]);
     }
     void do_begin(const Context&) override {}
     void do_read(const Context& ctx, int l, const PreNorm<T>& norm) override;
@@ -74,12 +67,11 @@ private:
         Real logit;  // <w, g> (scalar)
         Real t;      // (scalar, static)
     };
-    static std::size_t at(int i) { return static_cast<std::size_t>(i); }
+    static std::size_t at(int l) { return static_cast<std::size_t>(l - 1); }
     Index channels() const { return this->shape().channels; }
     bool vector() const { return options_.gate == Gate::vector; }
-    // Gates per token.
-    Index n_gates() const { return vector() ? channels() : 1; }
-    // What a frame and the parameters hold of sublayer l = 1..L, looked up once a site.
+    Index n_gates() const { return vector() ? channels() : 1; }  // of a token
+    // Of sublayer l = 1..L.
     struct Sublayer {
         const Real *w, *b;                      // (C) or (C, C), (gates)
         View<T> v, t;                           // (N, C); t of vector gates
@@ -92,28 +84,24 @@ private:
         }
     };
     Sublayer sublayer(const Context& ctx, int l) const;
-    // The rest of what a token's backward touches.
-    struct Rows {
-        View<Real> dh;
+    // A frame's memory, looked up once a site.
+    struct Memory {
+        int l;
+        const PreNorm<T>& norm;  // of h_l
+        Sublayer below, own;     // l-1 and l; where there is none, its neighbour
         View<T> dv;
-        View<Real> dz, dw, db, g, z;
+        View<Real> h, dh, d, dz, dw, db, g, z;
     };
-    const Real* weight(const Context& ctx, int l) const {
-        return options_.gate == Gate::fixed ? no_weight_.data() : ctx.value(w_[at(l - 1)]).data;
-    }
-    void write_token(const Sublayer& s, Index n, Real* h, const Real* z) const;
-    void gate_token(const Sublayer& s, Index n, const Real* h, Real* g) const;
-    // `own` is sublayer l, none for the last read; `below` is l-1, none for the first.
-    void scalar_backward(const Rows& rows, const Sublayer* own, const Sublayer* below, Index n,
-                         const PreNorm<T>& norm, const Real* d, const T* v) const;
-    void vector_backward(const Rows& rows, const Sublayer* own, const Sublayer* below, Index n,
-                         const PreNorm<T>& norm, const Real* d) const;
+    Memory memory(const Context& ctx, int l, const PreNorm<T>& norm) const;
+    void write_token(const Memory& m, Index n) const;
+    void gate_token(const Memory& m, Index n) const;
+    void scalar_backward(const Memory& m, Index n, const Real* d) const;
+    void vector_backward(const Memory& m, Index n, const Real* d) const;
 
     HighwayOptions options_;
     std::vector<Real> no_weight_;     // w of a static gate: C zeros
     std::vector<Param<Real>> w_, b_;  // l = 1..L
-    std::vector<Tensor<T>> v_,
-        t_;                           // v_l (N, C); t_l (N, C) of vector gates; l = 1..L
+    std::vector<Tensor<T>> v_, t_;    // v_l (N, C); t_l (N, C) of vector gates; l = 1..L
     Tensor<TokenGate> gates_;         // (L, N)
     Tensor<Real> h_, dh_;             // (N, C): h; (1 - t_l) dh_{l+1}, what goes on to h_l
     Tensor<T> dv_;                    // (N, C)
@@ -136,12 +124,9 @@ void Highway<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
                                    .group = Group::mixer});
         };
         if (options_.gate != Gate::fixed) w_.push_back(param("gate.weight", w_shape, 0.0));
-        b_.push_back(param("gate.bias", {{'G', n_gates()}}, options_.bias[at(l - 1)]));
-        const auto saved = [&](const char* name) {
-            return plan.saved<T>(fmt::format("mixer.{}.{}", name, l), token_shape);
-        };
-        v_.push_back(saved("v"));
-        if (vector()) t_.push_back(saved("gates"));
+        b_.push_back(param("gate.bias", {{'G', n_gates()}}, options_.bias[at(l)]));
+        v_.push_back(plan.saved<T>(fmt::format("mixer.v.{}", l), token_shape));
+        if (vector()) t_.push_back(plan.saved<T>(fmt::format("mixer.gates.{}", l), token_shape));
     }
     gates_ = plan.saved<TokenGate>("mixer.gate", {{'L', this->sublayers()}, {'N', n}});
     h_ = plan.scratch<Real>("mixer.h", token_shape);
@@ -158,12 +143,21 @@ void Highway<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
 
 template <class T>
 auto Highway<T>::sublayer(const Context& ctx, int l) const -> Sublayer {
-    return {.w = weight(ctx, l),
-            .b = ctx.value(b_[at(l - 1)]).data,
-            .v = ctx(v_[at(l - 1)]),
-            .t = vector() ? ctx(t_[at(l - 1)]) : View<T>{},
-            .gate = ctx(gates_).data + (l - 1) * this->shape().tokens,
-            .norm = this->left_norms(ctx)[l - 1]};
+    const std::size_t k = at(l);
+    return {options_.gate == Gate::fixed ? no_weight_.data() : ctx.value(w_[k]).data,
+            ctx.value(b_[k]).data,
+            ctx(v_[k]),
+            vector() ? ctx(t_[k]) : View<T>{},
+            ctx(gates_).data + (l - 1) * this->shape().tokens,
+            this->left_norms(ctx)[l - 1]};
+}
+
+template <class T>
+auto Highway<T>::memory(const Context& ctx, int l, const PreNorm<T>& norm) const -> Memory {
+    const Sublayer below = sublayer(ctx, std::max(l - 1, 1));
+    const Sublayer own = sublayer(ctx, std::min(l, this->sublayers()));
+    return {l,       norm,     below,         own,           ctx(dv_), ctx(h_), ctx(dh_),
+            ctx(d_), ctx(dz_), ctx(dw_part_), ctx(db_part_), ctx(g_),  ctx(z_)};
 }
 
 // ---- forward ------------------------------------------------------------------------------------
@@ -171,36 +165,33 @@ auto Highway<T>::sublayer(const Context& ctx, int l) const -> Sublayer {
 template <class T>
 void Highway<T>::do_read(const Context& ctx, int l, const PreNorm<T>& norm) {
     const Index c = channels();
-    const bool gates = l <= this->sublayers();
-    const Sublayer below = sublayer(ctx, std::max(l - 1, 1));
-    const Sublayer own = gates ? sublayer(ctx, l) : below;
-    const View<Real> hs = ctx(h_), g = ctx(g_), z = ctx(z_);
+    const Memory m = memory(ctx, l, norm);
     for_tokens(ctx, this->shape().tokens, [&](Index n) {
-        Real* h = hs.row(n);
         if (l == 1)
-            std::copy_n(below.v.row(n), c, h);
+            std::copy_n(m.own.v.row(n), c, m.h.row(n));
         else
-            write_token(below, n, h, vector() ? z.row(n) : nullptr);
-        norm.put(n, h);
-        if (gates) gate_token(own, n, h, vector() ? g.row(n) : nullptr);
+            write_token(m, n);
+        norm.put(n, m.h.row(n));
+        if (l <= this->sublayers()) gate_token(m, n);
     });
     this->template moved<T>(ctx, (vector() && l > 1 ? 2 : 1) * c);
     this->template moved<Real>(ctx, (l == 1 ? 1 : 2) * c + (vector() ? 2 * c : 0));
 }
 
-// h_l -> h_{l+1}
+// h_{l-1} -> h_l
 template <class T>
-void Highway<T>::write_token(const Sublayer& s, Index n, Real* h, const Real* z) const {
+void Highway<T>::write_token(const Memory& m, Index n) const {
     const Index c = channels();
-    const T* v = s.v.row(n);
+    Real* h = m.h.row(n);
+    const T* v = m.below.v.row(n);
     if (!vector()) {
-        const Real t = s.gate[n].t;
+        const Real t = m.below.gate[n].t;
 #pragma omp simd
         for (Index i = 0; i < c; ++i) h[i] += t * (v[i] - h[i]);
         return;
     }
-    const Real* b = s.b;
-    T* t = s.t.row(n);
+    const Real *z = m.z.row(n), *b = m.below.b;
+    T* t = m.below.t.row(n);
 #pragma omp simd
     for (Index i = 0; i < c; ++i) {
         t[i] = Real(1) / (Real(1) + fast_exp(-z[i] - b[i]));
@@ -209,20 +200,22 @@ void Highway<T>::write_token(const Sublayer& s, Index n, Real* h, const Real* z)
 }
 
 template <class T>
-void Highway<T>::gate_token(const Sublayer& s, Index n, const Real* h, Real* g) const {
+void Highway<T>::gate_token(const Memory& m, Index n) const {
     const Index c = channels();
-    TokenGate& gate = s.gate[n];
+    const Real* h = m.h.row(n);
+    TokenGate& gate = m.own.gate[n];
     gate.scale = Real(1);
-    if (options_.norm_input && !s.norm.rstd)
+    if (options_.norm_input && m.norm.raw())
         gate.scale = Real(1) / std::sqrt(dot(h, h, c) / static_cast<Real>(c) +
                                          static_cast<Real>(this->shape().norm_eps));
     else if (options_.norm_input)
-        gate.scale = s.norm.rstd[n];
+        gate.scale = m.norm.rstd.data[n];
     if (vector()) {
+        Real* g = m.g.row(n);
         for (Index i = 0; i < c; ++i) g[i] = gate.scale * h[i];
     } else {
-        gate.logit = gate.scale * dot(s.w, h, c);
-        gate.t = Real(1) / (Real(1) + std::exp(-gate.logit - s.b[0]));
+        gate.logit = gate.scale * dot(m.own.w, h, c);
+        gate.t = Real(1) / (Real(1) + std::exp(-gate.logit - m.own.b[0]));
     }
 }
 
@@ -231,7 +224,7 @@ template <class T>
 void Highway<T>::do_write(const Context& ctx, int l) {
     if (!vector()) return;
     const Index c = channels(), n = this->shape().tokens;
-    gemm<Real>(ctx, Op::none, Op::transpose, n, c, c, 1, ctx(g_).data, c, weight(ctx, l), c, 0,
+    gemm<Real>(ctx, Op::none, Op::transpose, n, c, c, 1, ctx(g_).data, c, sublayer(ctx, l).w, c, 0,
                ctx(z_).data, c);
     this->template moved<Real>(ctx, 2 * c);
 }
@@ -243,51 +236,45 @@ template <class T>
 void Highway<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) {
     const Index c = channels(), g = n_gates(), n_tokens = this->shape().tokens;
     const bool last = l > this->sublayers();
-    const Sublayer below = sublayer(ctx, std::max(l - 1, 1));
-    const Sublayer own = last ? below : sublayer(ctx, l);
-    const Sublayer *at_l = last ? nullptr : &own, *before = l > 1 ? &below : nullptr;
-    const Rows rows{ctx(dh_), ctx(dv_), ctx(dz_), ctx(dw_part_), ctx(db_part_), ctx(g_), ctx(z_)};
-    const View<Real> ds = ctx(d_);
+    const Memory m = memory(ctx, l, norm);
     for_chunks(ctx, n_tokens, [&](Index begin, Index end, Index k) {
-        Real* d = ds.row(k);
-        std::fill_n(rows.dw.row(k), c, Real(0));
-        std::fill_n(rows.db.row(k), g, Real(0));
+        Real* d = m.d.row(k);
+        std::fill_n(m.dw.row(k), c, Real(0));
+        std::fill_n(m.db.row(k), g, Real(0));
         for (Index n = begin; n < end; ++n) {
             norm.gradient(n, d);
-            if (last) std::fill_n(rows.dh.row(n), c, Real(0));
+            if (last) std::fill_n(m.dh.row(n), c, Real(0));
             if (vector())
-                vector_backward(rows, at_l, before, n, norm, d);
+                vector_backward(m, n, d);
             else
-                scalar_backward(rows, at_l, before, n, norm, d, below.v.row(n));
+                scalar_backward(m, n, d);
         }
     });
-    const Index chunks = n_chunks(n_tokens);
-    if (l > 1) add_partials<Real>(rows.db, chunks, ctx.grad(b_[at(l - 2)]));
+    if (l > 1) add_partials<Real>(m.db, n_chunks(n_tokens), ctx.grad(b_[at(l - 1)]));
     if (!last && options_.gate == Gate::scalar)
-        add_partials<Real>(rows.dw, chunks, ctx.grad(w_[at(l - 1)]));
+        add_partials<Real>(m.dw, n_chunks(n_tokens), ctx.grad(w_[at(l)]));
     this->template moved<T>(ctx, (l == 1 ? 1 : vector() ? 4 : 2) * c);
     this->template moved<Real>(ctx, (last ? 1 : 2) * c + (vector() ? 3 * c : 0));
 }
 
 // dh_l = (1 - t_l) dh_{l+1} + D_l + scale dz_l (w - g <w, g>/C), without the last term for a raw g.
 template <class T>
-void Highway<T>::scalar_backward(const Rows& rows, const Sublayer* own, const Sublayer* below,
-                                 Index n, const PreNorm<T>& norm, const Real* d, const T* v) const {
+void Highway<T>::scalar_backward(const Memory& m, Index n, const Real* d) const {
     const Index c = channels();
-    const T* y = norm.xhat.row(n);
+    const T *y = m.norm.xhat.row(n), *v = m.below.v.row(n);
     const Real* w = no_weight_.data();
     Real to_w = 0, to_y = 0, dw_from_y = 0;
-    if (own) {
-        const TokenGate& gate = own->gate[n];
-        const Real dz = rows.dz.data[n];
-        w = own->w;
-        dw_from_y = dz * own->input_factor(n);
+    if (m.l <= this->sublayers()) {
+        const TokenGate& gate = m.own.gate[n];
+        const Real dz = m.dz.data[n];
+        w = m.own.w;
+        dw_from_y = dz * m.own.input_factor(n);
         to_w = gate.scale * dz;
         if (options_.norm_input) to_y = -gate.scale * dw_from_y * gate.logit / static_cast<Real>(c);
     }
-    const Real t = below ? below->gate[n].t : Real(1);  // dv_0 = dh_1
-    T* dv = rows.dv.row(n);
-    Real *dh = rows.dh.row(n), *dw = rows.dw.row(n / kTokenChunk);
+    const Real t = m.l > 1 ? m.below.gate[n].t : Real(1);  // dv_0 = dh_1
+    T* dv = m.dv.row(n);
+    Real *dh = m.dh.row(n), *dw = m.dw.row(n / kTokenChunk);
     Real along_v = 0, along_y = 0;
 #pragma omp simd reduction(+ : along_v, along_y)
     for (Index i = 0; i < c; ++i) {
@@ -300,21 +287,20 @@ void Highway<T>::scalar_backward(const Rows& rows, const Sublayer* own, const Su
         dv[i] = tx;
         dh[i] = x - tx;
     }
-    if (!below) return;
-    const Real h_per_y = norm.raw() ? Real(1) : Real(1) / norm.rstd.data[n];
-    rows.dz.data[n] = t * (along_v - h_per_y * along_y);
-    rows.db.data[n / kTokenChunk] += rows.dz.data[n];
+    if (m.l == 1) return;
+    const Real h_per_y = m.norm.raw() ? Real(1) : Real(1) / m.norm.rstd.data[n];
+    m.dz.data[n] = t * (along_v - h_per_y * along_y);
+    m.db.data[n / kTokenChunk] += m.dz.data[n];
 }
 
 // The same per channel; z_ holds dg_l = W^T dz_l.
 template <class T>
-void Highway<T>::vector_backward(const Rows& rows, const Sublayer* own, const Sublayer* below,
-                                 Index n, const PreNorm<T>& norm, const Real* d) const {
+void Highway<T>::vector_backward(const Memory& m, Index n, const Real* d) const {
     const Index c = channels();
-    const T* y = norm.xhat.row(n);
-    Real* dh = rows.dh.row(n);
-    if (own) {
-        const Real *dg = rows.z.row(n), scale = own->gate[n].scale, factor = own->input_factor(n);
+    const T* y = m.norm.xhat.row(n);
+    Real* dh = m.dh.row(n);
+    if (m.l <= this->sublayers()) {
+        const Real *dg = m.z.row(n), scale = m.own.gate[n].scale, factor = m.own.input_factor(n);
         Real to_y = 0;
 #pragma omp simd reduction(- : to_y)
         for (Index i = 0; i < c; ++i) to_y -= dg[i] * y[i];
@@ -322,15 +308,15 @@ void Highway<T>::vector_backward(const Rows& rows, const Sublayer* own, const Su
 #pragma omp simd
         for (Index i = 0; i < c; ++i) dh[i] += scale * dg[i] + to_y * y[i];
     }
-    T* dv = rows.dv.row(n);
-    if (!below) {
+    T* dv = m.dv.row(n);
+    if (m.l == 1) {
         for (Index i = 0; i < c; ++i) dv[i] = dh[i] + d[i];
         return;
     }
-    const Real h_per_y = norm.raw() ? Real(1) : Real(1) / norm.rstd.data[n];
-    const Real factor = below->input_factor(n);
-    const T *t = below->t.row(n), *v = below->v.row(n), *y_below = below->norm.xhat + n * c;
-    Real *dz = rows.dz.row(n), *db = rows.db.row(n / kTokenChunk), *g = rows.g.row(n);
+    const Real h_per_y = m.norm.raw() ? Real(1) : Real(1) / m.norm.rstd.data[n];
+    const Real factor = m.below.input_factor(n);
+    const T *t = m.below.t.row(n), *v = m.below.v.row(n), *y_below = m.below.norm.xhat + n * c;
+    Real *dz = m.dz.row(n), *db = m.db.row(n / kTokenChunk), *g = m.g.row(n);
 #pragma omp simd
     for (Index i = 0; i < c; ++i) {
         const Real x = dh[i] + d[i], ti = t[i], tx = ti * x;
@@ -348,10 +334,10 @@ View<const T> Highway<T>::do_write_backward(const Context& ctx, int l) {
     const View<T> dv = ctx(dv_);
     if (!vector()) return dv;
     const Index c = channels(), n = this->shape().tokens;
-    const Real* dz = ctx(dz_).data;
-    gemm<Real>(ctx, Op::none, Op::none, n, c, c, 1, dz, c, weight(ctx, l), c, 0, ctx(z_).data, c);
+    const Real *dz = ctx(dz_).data, *w = sublayer(ctx, l).w;
+    gemm<Real>(ctx, Op::none, Op::none, n, c, c, 1, dz, c, w, c, 0, ctx(z_).data, c);
     gemm<Real>(ctx, Op::transpose, Op::none, c, c, n, 1, dz, c, ctx(g_).data, c, 1,
-               ctx.grad(w_[at(l - 1)]).data, c);
+               ctx.grad(w_[at(l)]).data, c);
     this->template moved<Real>(ctx, 4 * c);
     return dv;
 }
@@ -379,27 +365,44 @@ std::vector<double> initial_biases(const std::string& text, int sublayers) {
     if (!is_number && text != "depth" && text != "uniform")
         throw UsageError(
             fmt::format("mixer.gate_bias={}: use 'depth', 'uniform' or a number such as -3", text));
-    for (std::size_t k = 0; k < b.size(); ++k) {
-        if (is_number)
-            b[k] = number;
-        else if (text == "uniform")
-            b[k] = -std::log(static_cast<double>(k + 1));
-        else
-            b[k] = -std::log(std::max(1.0, static_cast<double>(sublayers - 1)));
-    }
+    const double depth = std::max(1.0, static_cast<double>(sublayers - 1));
+    for (std::size_t k = 0; k < b.size(); ++k)
+        b[k] =
+            is_number ? number : -std::log(text == "uniform" ? static_cast<double>(k + 1) : depth);
     return b;
+}
+
+HighwayOptions options_of(const MixerConfig& config, int sublayers) {
+    const Gate gate = config.text("gate") == "scalar"   ? Gate::scalar
+                      : config.text("gate") == "vector" ? Gate::vector
+                                                        : Gate::fixed;
+    return {gate, config.text("gate_input") == "norm",
+            initial_biases(config.text("gate_bias"), sublayers)};
 }
 
 }  // namespace
 
+std::vector<MixerOption> highway_options() {
+    return {
+        {"gate", "scalar",
+         "what a gate t is: one number per token, one per channel, or learned without looking at "
+         "the token",
+         Choices{"scalar", "vector", "static"}},
+        {"gate_bias", "uniform",
+         "where the gates start: uniform (-log l at sublayer l: as the standard network), depth "
+         "(-log(L-1) everywhere) or a number",
+         Field{}.or_number()},
+        {"gate_input", "norm", "what the gate looks at: RMSNorm(h) or h itself",
+         Choices{"norm", "raw"}}};
+}
+
+RulePtr highway_rule(const MixerConfig& config, const MixerShape& shape) {
+    return std::make_unique<HighwayRule>(shape, options_of(config, shape.sublayers));
+}
+
 template <class T>
 MixerPtr<T> make_highway(const MixerConfig& config, const MixerShape& shape) {
-    const Gate gate = config.gate == "scalar"   ? Gate::scalar
-                      : config.gate == "vector" ? Gate::vector
-                                                : Gate::fixed;
-    return std::make_unique<Highway<T>>(
-        shape, HighwayOptions{gate, config.gate_input == "norm",
-                              initial_biases(config.gate_bias, shape.sublayers)});
+    return std::make_unique<Highway<T>>(shape, options_of(config, shape.sublayers));
 }
 template MixerPtr<float> make_highway(const MixerConfig&, const MixerShape&);
 template MixerPtr<double> make_highway(const MixerConfig&, const MixerShape&);

@@ -11,6 +11,7 @@
 //
 // With w the K+2 rows of W_a and w_b, LN never exists as a tensor:
 //     z[j] = w LN(X[j]) = rstd[j] (w X[j] - mean[j] sum_c w)
+#include "mixers/hyper_rule.h"
 #include "mixers/stream_mixer.h"
 
 #include <algorithm>
@@ -223,9 +224,22 @@ void Hyper<T>::add_partials(const Context& ctx, int l, const Real* sums) const {
 
 }  // namespace
 
+std::vector<MixerOption> hyper_options() {
+    return {streams_option(),
+            {"dynamic", true,
+             "true: the mixing weights depend on the token; false: they are learned constants"}};
+}
+
+RulePtr hyper_rule(const MixerConfig& config, const MixerShape& shape) {
+    check_streams(config.integer("streams"));
+    return std::make_unique<HyperRule>(shape, static_cast<int>(config.integer("streams")),
+                                       config.flag("dynamic"));
+}
+
 template <class T>
 MixerPtr<T> make_hyper(const MixerConfig& config, const MixerShape& shape) {
-    return std::make_unique<Hyper<T>>(shape, static_cast<int>(config.streams), config.dynamic);
+    return std::make_unique<Hyper<T>>(shape, static_cast<int>(config.integer("streams")),
+                                      config.flag("dynamic"));
 }
 template MixerPtr<float> make_hyper(const MixerConfig&, const MixerShape&);
 template MixerPtr<double> make_hyper(const MixerConfig&, const MixerShape&);

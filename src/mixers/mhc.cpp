@@ -13,6 +13,7 @@
 //                               elsewhere; res ~ I
 // Most of its arithmetic is the projection: per token 2 (K*K+2K) K C flops forward, twice that
 // backward (K = 4: 192 C and 384 C).
+#include "mixers/mhc_rule.h"
 #include "mixers/sinkhorn.h"
 #include "mixers/stream_mixer.h"
 #include "ops/reduce.h"
@@ -31,10 +32,10 @@ public:
     using Real = RealOf<T>;
 
     Mhc(const MixerShape& shape, const MixerConfig& config)
-        : StreamMixer<T>(shape, static_cast<int>(config.streams)),
-          iters_(static_cast<int>(config.sinkhorn_iters)),
-          bias_init_(config.bias_init),
-          reduction_(config.reduction) {}
+        : StreamMixer<T>(shape, static_cast<int>(config.integer("streams"))),
+          iters_(static_cast<int>(config.integer("sinkhorn_iters"))),
+          bias_init_(config.text("bias_init")),
+          reduction_(config.text("reduction")) {}
 
 protected:
     void do_declare(Plan& plan, ParamStore<Real>& params) override;
@@ -196,13 +197,59 @@ void Mhc<T>::add_partials(const Context& ctx, int l, const Real* sums) const {
     axpy(Real(1), sums + this->n_coef(), dscale.data, dscale.count());
 }
 
+MixerOption bias_init_option() {
+    return {"bias_init", "identity", "where the biases of the three mappings start",
+            Choices{"identity", "zero", "one_hot"}};
+}
+MixerOption reduction_option() {
+    return {"reduction", "mean", "how the K streams become the one that the final norm reads",
+            Choices{"mean", "sum", "learned"}};
+}
+
+void check_iterations(long iterations) {
+    if (iterations < 1 || iterations > kMaxSinkhornIters)
+        throw UsageError(fmt::format("mixer.sinkhorn_iters={}: must lie in 1..{}", iterations,
+                                     kMaxSinkhornIters));
+}
+
 }  // namespace
+
+std::vector<MixerOption> mhc_options() {
+    return {streams_option(),
+            {"sinkhorn_iters", 20L,
+             "rounds of row and column normalisation that make the transition doubly stochastic",
+             within(1, 1e4)},
+            bias_init_option(),
+            reduction_option()};
+}
+
+RulePtr mhc_rule(const MixerConfig& config, const MixerShape& shape) {
+    check_streams(config.integer("streams"));
+    check_iterations(config.integer("sinkhorn_iters"));
+    return std::make_unique<MhcRule>(
+        shape, MhcOptions{static_cast<int>(config.integer("streams")),
+                          static_cast<int>(config.integer("sinkhorn_iters")),
+                          config.text("bias_init"), config.text("reduction")});
+}
+
+std::vector<MixerOption> mhc_lite_options() {
+    return {streams_option(), bias_init_option(), reduction_option()};
+}
+
+RulePtr mhc_lite_rule(const MixerConfig& config, const MixerShape& shape) {
+    constexpr long kMost = 4;  // 24 permutations
+    if (config.integer("streams") < 1 || config.integer("streams") > kMost)
+        throw UsageError(
+            fmt::format("mixer.streams={}: mhc_lite has K! permutations, so K is 1..{}",
+                        config.integer("streams"), kMost));
+    return std::make_unique<MhcRule>(
+        shape, MhcOptions{static_cast<int>(config.integer("streams")), 0, config.text("bias_init"),
+                          config.text("reduction")});
+}
 
 template <class T>
 MixerPtr<T> make_mhc(const MixerConfig& config, const MixerShape& shape) {
-    if (config.sinkhorn_iters < 1 || config.sinkhorn_iters > kMaxSinkhornIters)
-        throw UsageError(fmt::format("mixer.sinkhorn_iters={}: must lie in 1..{}",
-                                     config.sinkhorn_iters, kMaxSinkhornIters));
+    check_iterations(config.integer("sinkhorn_iters"));
     return std::make_unique<Mhc<T>>(shape, config);
 }
 template MixerPtr<float> make_mhc(const MixerConfig&, const MixerShape&);

@@ -1,11 +1,22 @@
 #include "mixers/mixers.h"
 
 #include "core/text.h"
+#include "mixers/plain.h"
+
+#include <algorithm>
 
 namespace plumb {
 namespace {
 
 #define PLUMB_MAKE(function) function<float>, function<double>, function<Bf16>
+
+// The plain memory for a mixer that has no pass of its own.
+template <class T, RulePtr (*rule)(const MixerConfig&, const MixerShape&)>
+MixerPtr<T> make_plain(const MixerConfig& config, const MixerShape& shape) {
+    return std::make_unique<Plain<T>>(rule(config, shape));
+}
+#define PLUMB_PLAIN(rule) \
+    make_plain<float, rule>, make_plain<double, rule>, make_plain<Bf16, rule>, rule
 
 std::vector<MixerInfo> make_table() {
     return {
@@ -15,58 +26,169 @@ std::vector<MixerInfo> make_table() {
          {},
          {{}},
          true,
-         PLUMB_MAKE(make_standard)},
+         PLUMB_MAKE(make_standard),
+         standard_rule},
         {"highway",
          "Highway Networks, Srivastava et al. 2015 (arXiv:1505.00387)",
          "h_{l+1} = (1 - t) h_l + t v_l, t = sigmoid(W norm(h_l) + b)",
-         {"gate", "gate_bias", "gate_input"},
+         highway_options(),
          {{}, {"gate=vector"}, {"gate=static"}, {"gate_input=raw"}, {"gate_bias=depth"}},
          true,
-         PLUMB_MAKE(make_highway)},
+         PLUMB_MAKE(make_highway),
+         highway_rule},
         {"denseformer",
          "DenseFormer, Pagliardini et al. 2024 (arXiv:2402.02622)",
          "Y_k = sum_j alpha[k,j] X_j after every transformer block, alpha learned",
-         {"dilation", "period"},
+         denseformer_options(),
          {{}, {"dilation=2"}, {"period=2"}, {"dilation=2", "period=2"}},
          true,
-         PLUMB_MAKE(make_denseformer)},
+         PLUMB_MAKE(make_denseformer),
+         denseformer_rule},
         {"hyper",
          "Hyper-Connections, Zhu et al. 2024 (arXiv:2409.19606)",
          "K streams: h = A_m^T X, X' = A_r^T X + beta v, weights static or from the token",
-         {"streams", "dynamic"},
+         hyper_options(),
          {{"streams=3"}, {"streams=2", "dynamic=false"}, {"streams=1"}},
          true,
-         PLUMB_MAKE(make_hyper)},
+         PLUMB_MAKE(make_hyper),
+         hyper_rule},
         {"mhc",
          "mHC, Xie et al. 2025 (arXiv:2512.24880)",
          "K streams: h = pre^T X, X' = R^T X + post v, R doubly stochastic by Sinkhorn",
-         {"streams", "sinkhorn_iters", "bias_init", "reduction"},
+         mhc_options(),
          {{"streams=3"},
           {"streams=2", "reduction=learned", "bias_init=zero"},
           {"streams=4", "reduction=sum", "bias_init=one_hot", "sinkhorn_iters=5"},
           {"streams=1"}},
          false,
-         PLUMB_MAKE(make_mhc)},
+         PLUMB_MAKE(make_mhc),
+         mhc_rule},
         {"attnres",
          "Full Attention Residuals, Kimi Team 2026 (arXiv:2603.15031, Eq. 2-4)",
          "h_l = sum_i softmax_i(<w_l, RMSNorm(v_i)>) v_i over all earlier outputs",
-         {"key_gain"},
-         {{}, {"key_gain=false"}},
+         attn_res_options(false),
+         {{},
+          {"key_gain=false"},
+          {"weights=sigmoid"},
+          {"weights=sigmoid_norm"},
+          {"window=2"},
+          {"heads=2"},
+          {"heads=2", "head_norm=head"},
+          {"key_norm=false"},
+          {"query=input"},
+          {"query=none"},
+          {"query=input", "heads=2", "window=3", "head_norm=head", "weights=sigmoid_norm",
+           "key_gain=false"}},
          true,
-         PLUMB_MAKE(make_attn_res)},
+         PLUMB_MAKE(make_attn_res),
+         attn_res_rule},
         {"attnres_block",
          "Block Attention Residuals, Kimi Team 2026 (arXiv:2603.15031, Eq. 5-6)",
          "the same over the embedding, sums of completed blocks and the running block's sum",
-         {"key_gain", "block_size", "n_blocks"},
-         {{"block_size=2"}, {"block_size=4"}, {"n_blocks=2"}, {"block_size=1"}},
+         attn_res_options(true),
+         {{"block_size=2"},
+          {"block_size=4"},
+          {"n_blocks=2"},
+          {"block_size=1"},
+          {"block_size=2", "weights=sigmoid"},
+          {"block_size=2", "heads=2"},
+          {"block_size=2", "key_norm=false"},
+          {"block_size=2", "query=input"},
+          {"block_size=2", "query=none"},
+          {"block_size=4", "weights=sigmoid_norm"},
+          {"block_size=4", "heads=2", "head_norm=head"}},
          true,
-         PLUMB_MAKE(make_attn_res)},
+         PLUMB_MAKE(make_attn_res),
+         attn_res_rule},
+        {"rezero",
+         "ReZero, Bachlechner et al. 2020 (arXiv:2003.04887)",
+         "h_{l+1} = h_l + a_l v_l, a_l learned, 0 at the start",
+         rezero_options(),
+         {{}},
+         false,
+         PLUMB_PLAIN(rezero_rule)},
+        {"layerscale",
+         "LayerScale (CaiT), Touvron et al. 2021 (arXiv:2103.17239)",
+         "h_{l+1} = h_l + g_l * v_l, a learned gain for each channel",
+         layerscale_options(),
+         {{}},
+         false,
+         PLUMB_PLAIN(layerscale_rule)},
+        {"deepnorm",
+         "DeepNorm, Wang et al. 2022 (arXiv:2203.00555)",
+         "h_{l+1} = RMSNorm(a h_l + v_l), a = (2 layers)^(1/4)",
+         deepnorm_options(),
+         {{}, {"alpha=2.5"}},
+         false,
+         PLUMB_PLAIN(deepnorm_rule)},
+        {"static_mix",
+         "learned constants over depth (arXiv:2603.15031, Table 4)",
+         "h_l = sum_i w[l,i] v_i, w learned numbers or their softmax",
+         static_mix_options(),
+         {{}, {"weights=raw"}},
+         true,
+         PLUMB_PLAIN(static_mix_rule)},
+        {"mhc_lite",
+         "mHC-lite (arXiv:2601.05732)",
+         "as mhc, R a softmax mix of all permutations of the streams",
+         mhc_lite_options(),
+         {{"streams=3"},
+          {"streams=2", "reduction=sum"},
+          {"reduction=sum", "bias_init=one_hot"},
+          {"streams=1"}},
+         false,
+         PLUMB_PLAIN(mhc_lite_rule)},
     };
 }
 
 #undef PLUMB_MAKE
+#undef PLUMB_PLAIN
 
 }  // namespace
+
+const std::vector<MixerOption>& mixer_options() {
+    static const std::vector<MixerOption> all = [] {
+        std::vector<MixerOption> found;
+        for (const MixerInfo& info : mixers())
+            for (const MixerOption& option : info.options)
+                if (std::none_of(found.begin(), found.end(),
+                                 [&](const MixerOption& o) { return o.name == option.name; }))
+                    found.push_back(option);
+        return found;
+    }();
+    return all;
+}
+
+std::vector<OptionValue> MixerConfig::defaults() {
+    std::vector<OptionValue> values;
+    for (const MixerOption& option : mixer_options()) values.push_back(option.start);
+    return values;
+}
+
+std::size_t MixerConfig::index_of(const std::string& option) {
+    const std::vector<MixerOption>& all = mixer_options();
+    const auto at = std::find_if(all.begin(), all.end(),
+                                 [&](const MixerOption& o) { return o.name == option; });
+    require(at != all.end(), [&] { return "no mixer has the option " + option; });
+    return static_cast<std::size_t>(at - all.begin());
+}
+
+void MixerConfig::set(const std::string& option, OptionValue value) {
+    OptionValue& to = options[index_of(option)];
+    require(to.index() == value.index(), [&] { return "another type than mixer." + option; });
+    to = std::move(value);
+}
+
+bool MixerInfo::reads(const std::string& option) const {
+    return std::any_of(options.begin(), options.end(),
+                       [&](const MixerOption& o) { return o.name == option; });
+}
+
+std::vector<std::string> MixerInfo::option_names() const {
+    std::vector<std::string> names;
+    for (const MixerOption& o : options) names.push_back(o.name);
+    return names;
+}
 
 const std::vector<MixerInfo>& mixers() {
     static const std::vector<MixerInfo> table = make_table();
@@ -74,7 +196,9 @@ const std::vector<MixerInfo>& mixers() {
 }
 
 bool starts_as_standard(const MixerInfo& info, const MixerConfig& config) {
-    return info.equals_standard_at_init && config.gate_bias == MixerConfig{}.gate_bias;
+    return info.equals_standard_at_init &&
+           config.text("gate_bias") == MixerConfig{}.text("gate_bias") &&
+           config.integer("window") == 0;
 }
 
 const MixerInfo& find_mixer(const std::string& name) {
@@ -85,6 +209,11 @@ const MixerInfo& find_mixer(const std::string& name) {
     }
     throw UsageError(fmt::format("unknown mixer '{}'{} (`plumb list mixers` shows all)", name,
                                  did_you_mean(name, names)));
+}
+
+RulePtr make_rule(const MixerConfig& config, const MixerShape& shape) {
+    require(shape.sublayers >= 1 && shape.tokens >= 1 && shape.channels >= 1, "empty mixer shape");
+    return find_mixer(config.name).make_rule(config, shape);
 }
 
 template <class T>

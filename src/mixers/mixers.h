@@ -4,6 +4,7 @@
 
 #include "mixers/depth_mixer.h"
 #include "mixers/mixer_config.h"
+#include "mixers/rule.h"
 
 #include <functional>
 #include <memory>
@@ -19,7 +20,7 @@ struct MixerInfo {
     std::string name;                  // mixer.name in a config
     std::string paper;                 // who defined it, and where
     std::string definition;            // one line
-    std::vector<std::string> options;  // keys of [mixer] it reads
+    std::vector<MixerOption> options;  // keys of [mixer] it reads beside the common ones
     // Small configurations that the contract, gradient and identity tests and `plumb check` loop
     // over: settings of [mixer] beside the name, e.g. {"gate=vector"}. The first is the default.
     std::vector<std::vector<std::string>> test_settings;
@@ -27,12 +28,16 @@ struct MixerInfo {
     std::function<MixerPtr<float>(const MixerConfig&, const MixerShape&)> make_float;
     std::function<MixerPtr<double>(const MixerConfig&, const MixerShape&)> make_double;
     std::function<MixerPtr<Bf16>(const MixerConfig&, const MixerShape&)> make_bf16;
+    std::function<RulePtr(const MixerConfig&, const MixerShape&)> make_rule;
+
+    bool reads(const std::string& option) const;
+    std::vector<std::string> option_names() const;
 };
 
 const std::vector<MixerInfo>& mixers();
 
 // Whether a row's claim to equal the standard network at step 0 holds with these options: highway's
-// does with gate_bias=uniform alone.
+// does with gate_bias=uniform alone, attnres' without a window.
 bool starts_as_standard(const MixerInfo& info, const MixerConfig& config);
 
 // Throws UsageError naming the nearest mixer.
@@ -41,6 +46,33 @@ const MixerInfo& find_mixer(const std::string& name);
 // T is float, double or Bf16. Throws UsageError for impossible options, naming the key.
 template <class T>
 MixerPtr<T> make_mixer(const MixerConfig& config, const MixerShape& shape);
+
+// Its definition, for the plain engine (reference.h). Throws as make_mixer.
+RulePtr make_rule(const MixerConfig& config, const MixerShape& shape);
+
+RulePtr standard_rule(const MixerConfig&, const MixerShape&);
+std::vector<MixerOption> highway_options();
+RulePtr highway_rule(const MixerConfig&, const MixerShape&);
+std::vector<MixerOption> denseformer_options();
+RulePtr denseformer_rule(const MixerConfig&, const MixerShape&);
+std::vector<MixerOption> hyper_options();
+RulePtr hyper_rule(const MixerConfig&, const MixerShape&);
+std::vector<MixerOption> mhc_options();
+RulePtr mhc_rule(const MixerConfig&, const MixerShape&);
+// mixer.weights of attnres and static_mix.
+MixerOption weights_option();
+std::vector<MixerOption> attn_res_options(bool blocks);
+RulePtr attn_res_rule(const MixerConfig&, const MixerShape&);
+std::vector<MixerOption> rezero_options();
+RulePtr rezero_rule(const MixerConfig&, const MixerShape&);
+std::vector<MixerOption> layerscale_options();
+RulePtr layerscale_rule(const MixerConfig&, const MixerShape&);
+std::vector<MixerOption> deepnorm_options();
+RulePtr deepnorm_rule(const MixerConfig&, const MixerShape&);
+std::vector<MixerOption> static_mix_options();
+RulePtr static_mix_rule(const MixerConfig&, const MixerShape&);
+std::vector<MixerOption> mhc_lite_options();
+RulePtr mhc_lite_rule(const MixerConfig&, const MixerShape&);
 
 template <class T>
 MixerPtr<T> make_standard(const MixerConfig&, const MixerShape&);

@@ -3,6 +3,7 @@
 // in Real. Numbers moved per token and sublayer, without the norm's: forward 3 C, backward 2 C.
 #include "core/parallel.h"
 #include "mixers/mixers.h"
+#include "mixers/standard_rule.h"
 
 namespace plumb {
 namespace {
@@ -86,6 +87,10 @@ private:
 };
 
 }  // namespace
+
+RulePtr standard_rule(const MixerConfig&, const MixerShape& shape) {
+    return std::make_unique<StandardRule>(shape);
+}
 
 template <class T>
 MixerPtr<T> make_standard(const MixerConfig&, const MixerShape& shape) {

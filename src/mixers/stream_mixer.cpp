@@ -7,11 +7,19 @@
 
 namespace plumb {
 
+MixerOption streams_option() {
+    return {"streams", 4L, "number K of parallel residual streams", within(1, 64)};
+}
+
+void check_streams(long streams) {
+    if (streams < 1 || streams > kMaxStreams)
+        throw UsageError(fmt::format("mixer.streams={}: must lie in 1..{}", streams, kMaxStreams));
+}
+
 template <class T>
 StreamMixer<T>::StreamMixer(const MixerShape& shape, int streams)
     : DepthMixer<T>(shape), streams_(streams) {
-    if (streams < 1 || streams > kMaxStreams)
-        throw UsageError(fmt::format("mixer.streams={}: must lie in 1..{}", streams, kMaxStreams));
+    check_streams(streams);
 }
 
 template <class T>

@@ -24,6 +24,10 @@
 
 namespace plumb {
 
+MixerOption streams_option();
+// Throws UsageError unless 1 <= streams <= kMaxStreams.
+void check_streams(long streams);
+
 // A number of every token of a tile.
 template <class Real>
 using Lanes = Eigen::Map<Eigen::Array<Real, kTile, 1>>;

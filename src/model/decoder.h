@@ -5,7 +5,8 @@
 // The parameters are the Transformer's, by name, shape and initial value: its checkpoints fit.
 // Logits are those of the Transformer's forward over the tokens the decoder holds, up to rounding;
 // a sequence's have the same bits whatever its neighbours and the threads, and whatever the batch
-// unless the mixer multiplies all tokens by a matrix at once (highway with gate=vector).
+// unless the mixer multiplies all tokens by a matrix at once (highway with gate=vector, attnres
+// with query=input).
 //
 // Text longer than T: when a token arrives and T positions are held, the oldest T - T/2 tokens are
 // dropped and the T/2 left are read again from position 0, so that between T/2 + 1 and T tokens are

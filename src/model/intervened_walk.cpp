@@ -58,10 +58,10 @@ void IntervenedWalk<T>::masked_read(const Real* row, Index g, const std::vector<
         }
         if (masked[i]) continue;
         const T* v = v_[i].data() + static_cast<std::size_t>(n) * c;
-        for (std::size_t k = 0; k < c; ++k) h[k] += weight[gates == 1 ? 0 : k] * Real(v[k]);
+        for (std::size_t k = 0; k < c; ++k) h[k] += weight[k * gates / c] * Real(v[k]);
     }
     for (std::size_t k = 0; k < c; ++k) {
-        const std::size_t gate = gates == 1 ? 0 : k;
+        const std::size_t gate = k * gates / c;
         const bool average = least >= 0 && std::abs(sum[gate] - 1) <= kAverageTolerance;
         if (average && left[gate] > 0) h[k] /= left[gate];
     }

@@ -53,7 +53,7 @@ TEST_CASE("bench: mixers as typed, the baseline first and each once", "[bench]")
     REQUIRE(two.size() == 2);
     CHECK(two[1].name == "attnres_block");
     CHECK(two[1].settings == std::vector<std::string>{"mixer.n_blocks=2", "mixer.key_gain=false"});
-    CHECK(bench_config(kTiny, two[1], {}).mixer.n_blocks == 2);
+    CHECK(bench_config(kTiny, two[1], {}).mixer.integer("n_blocks") == 2);
     CHECK_THROWS_AS(parse_bench_mixers({"hypr"}, "standard"), UsageError);
     CHECK_THROWS_AS(bench_config(kTiny, parse_bench_mixers({"mhc:gate=1"}, "standard")[1], {}),
                     UsageError);
@@ -64,11 +64,12 @@ TEST_CASE("bench: settings reach the mixers that know them", "[bench]") {
     const std::vector<std::string> settings{"mixer.streams=3", "model.width=32", "train.clip=0"};
     check_bench_overrides(mixers, settings);
     const Config hyper = bench_config(kTiny, mixers[1], settings);
-    CHECK(hyper.mixer.streams == 3);
+    CHECK(hyper.mixer.integer("streams") == 3);
     CHECK(hyper.model.width == 32);
     CHECK(hyper.model.layers == 2);
     CHECK(hyper.train.clip == 0);
-    CHECK(bench_config(kTiny, mixers[2], settings).mixer.streams == MixerConfig{}.streams);
+    CHECK(bench_config(kTiny, mixers[2], settings).mixer.integer("streams") ==
+          MixerConfig{}.integer("streams"));
     CHECK_THROWS_AS(check_bench_overrides(mixers, {"mixer.gate=vector"}), UsageError);
     CHECK_THROWS_AS(check_bench_overrides(mixers, {"data.task=copy"}), UsageError);
     CHECK_THROWS_AS(check_bench_overrides(mixers, {"width=3"}), UsageError);

@@ -39,7 +39,7 @@ TEST_CASE("defaults, files, extends and overrides apply in this order, with orig
     CHECK(c.train.steps == 20);
     CHECK(c.train.lr == 3e-4);
     CHECK(c.mixer.name == "mhc");
-    CHECK(c.mixer.streams == 2);
+    CHECK(c.mixer.integer("streams") == 2);
     CHECK(loaded.origin.at("model.layers") == (folder / "sub.toml").string() + ":3");
     CHECK(loaded.origin.at("model.width") == (folder / "base.toml").string() + ":3");
     CHECK(loaded.origin.at("train.steps") == "command line");
@@ -121,7 +121,7 @@ TEST_CASE("options of another mixer or task are refused, naming where they belon
     CHECK(refusal(folder / "a.toml", {"mixer=highway"}) == "");
     // Also when built by hand.
     Config config;
-    config.mixer.streams = 8;
+    config.mixer.set("streams", 8L);
     CHECK_THROWS_AS(validate(config), UsageError);
     config.mixer.name = "hyper";
     CHECK_NOTHROW(validate(config));
@@ -130,9 +130,9 @@ TEST_CASE("options of another mixer or task are refused, naming where they belon
 TEST_CASE("a highway bias is a word or a number") {
     TempFolder folder;
     write_file(folder / "a.toml", "[mixer]\nname = \"highway\"\ngate_bias = -2.5\n");
-    CHECK(load_config(folder / "a.toml", {}).config.mixer.gate_bias == "-2.5");
-    CHECK(load_config("", {"mixer=highway", "mixer.gate_bias=uniform"}).config.mixer.gate_bias ==
-          "uniform");
+    CHECK(load_config(folder / "a.toml", {}).config.mixer.text("gate_bias") == "-2.5");
+    CHECK(load_config("", {"mixer=highway", "mixer.gate_bias=uniform"})
+              .config.mixer.text("gate_bias") == "uniform");
     CHECK(contains(refusal("", {"mixer=highway", "mixer.gate_bias=deep"}), "gate_bias"));
 }
 
@@ -200,7 +200,7 @@ TEST_CASE("the resolved TOML reads back to the same bits") {
         config.train.seed = 9223372036854775807L;
         config.model.tied_head = false;
         config.data.path = "a \"quoted\" back\\slash\nnew line\tand \x01 \u00e9";
-        if (config.mixer.name == "mhc") config.mixer.streams = 7;
+        if (config.mixer.name == "mhc") config.mixer.set("streams", 7L);
         write_file(folder / "config.toml", to_toml(config));
         const Config back = load_config(folder / "config.toml", {}).config;
         CHECK(values(back) == values(config));
@@ -257,7 +257,8 @@ TEST_CASE("fields say whether they change the numbers of a run") {
 
 TEST_CASE("fields say which mixers or tasks read them, and what is allowed") {
     for (const FieldInfo& f : fields()) {
-        if (f.key == "mixer.streams") CHECK(f.owners == std::vector<std::string>{"hyper", "mhc"});
+        if (f.key == "mixer.streams")
+            CHECK(f.owners == std::vector<std::string>{"hyper", "mhc", "mhc_lite"});
         if (f.key == "data.task_hops") CHECK(f.owners == std::vector<std::string>{"khop"});
         if (f.key == "train.lr") CHECK(f.owners.empty());
         if (f.key == "train.lr") CHECK(f.allowed == "above 0, at most 1000000");

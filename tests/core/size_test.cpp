@@ -12,8 +12,7 @@ TEST_CASE("sizes that no machine has are refused by name, without overflow", "[c
     CHECK_THROWS_WITH(plan.saved<float>("layer.0.x", {{'N', big}, {'C', big}}),
                       contains_text("layer.0.x (N=1099511627776, C=1099511627776)"));
     // 2^40 x 2^40 bytes is 0 in 64 bits; so is the sum of 2^15 tensors of 2^49.
-    for (int i = 0; i < 2; ++i)
-        plan.saved<char>(fmt::format("t{}", i), {{'N', Index{1} << 49}});
+    for (int i = 0; i < 2; ++i) plan.saved<char>(fmt::format("t{}", i), {{'N', Index{1} << 49}});
     CHECK_THROWS_AS(plan.saved<char>("t2", {{'N', 1}}), UsageError);
 
     ParamStore<float> params;

@@ -56,7 +56,8 @@ void check_shares(ToyStack<double>& stack) {
                 const double* h = stack.read(static_cast<int>(r) + 1).row(n);
                 double along = 0, size = 0, norm = 0;
                 for (Index c = 0; c < shape.channels; ++c) {
-                    const auto at = static_cast<std::size_t>((r * rows + i) * gates + c % gates);
+                    const auto at = static_cast<std::size_t>((r * rows + i) * gates +
+                                                             c * gates / shape.channels);
                     const double part = m[at] * outputs[static_cast<std::size_t>(i)].row(n)[c];
                     along += part * h[c], size += part * part, norm += h[c] * h[c];
                 }

@@ -91,10 +91,10 @@ TEST_CASE(
 TEST_CASE("attnres_block: impossible blocks are refused by name", "[mixers]") {
     MixerConfig config = mixer_config("attnres_block");
     const auto refused = [&](long size, long n, const char* text) {
-        config.block_size = size, config.n_blocks = n;
+        config.set("block_size", size), config.set("n_blocks", n);
         CHECK_THROWS_WITH(make_mixer<double>(config, {4, 1, 3, 1e-6}), contains_text(text));
     };
-    refused(2, 2, "not both");
+    refused(2, 2, "exclude each other");
     refused(5, 0, "4 sublayers");
     refused(0, 5, "4 sublayers");
     refused(-1, 0, "mixer.block_size");

@@ -9,7 +9,7 @@ using namespace plumb::test;
 
 namespace {
 
-constexpr MixerShape kShape{5, 3, 7, 1e-6};
+constexpr MixerShape kShape{5, 3, 6, 1e-6};
 constexpr int kL = kShape.sublayers;
 
 // Everything a pass produces, for comparisons of bits.
@@ -39,7 +39,7 @@ TEST_CASE("every call of a mixer has its shape", "[mixers]") {
         DepthMixer<double>& mixer = stack->mixer();
         const Context ctx = stack->home();
         const Index g = mixer.matrix_channels();
-        CHECK((g == 1 || g == kShape.channels));
+        CHECK(kShape.channels % g == 0);
         CHECK(mixer.slot(ctx, 0).shape == tokens);
         mixer.begin(ctx);
         for (int l = 1; l <= kL + 1; ++l) {
@@ -154,7 +154,7 @@ TEST_CASE("backward is linear in its input and adds to parameter gradients", "[m
 TEST_CASE("M v = read, and M is zero at and above the diagonal", "[mixers]") {
     for_every_setting([&](const MixerConfig& config, const MixerInfo&) {
         for (const int sublayers : {5, 6, 12}) {
-            const auto stack = toy_stack<double>(config, {sublayers, 3, 7, 1e-6});
+            const auto stack = toy_stack<double>(config, {sublayers, 3, 6, 1e-6});
             stack->forward({});
             CHECK(matrix_error(*stack) <= 1e-13);
             const Index rows = sublayers + 1, g = stack->mixer().matrix_channels();
@@ -170,7 +170,7 @@ TEST_CASE("M v = read, and M is zero at and above the diagonal", "[mixers]") {
 
 TEST_CASE("one and two threads give the same bits", "[mixers]") {
     for_every_setting([&](const MixerConfig& config, const MixerInfo&) {
-        const MixerShape shape{4, 2 * kTokenChunk + 3, 9, 1e-6};
+        const MixerShape shape{4, 2 * kTokenChunk + 3, 18, 1e-6};
         const auto one = toy_stack<float>(config, shape), two = toy_stack<float>(config, shape);
         CHECK(same_bits(pass(*one, {Device::cpu, 1}), pass(*two, {Device::cpu, 2})));
     });

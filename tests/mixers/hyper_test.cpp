@@ -35,7 +35,7 @@ TEST_CASE("hyper: static M is the same for every token, dynamic M is not", "[mix
 TEST_CASE("hyper: the number of streams is bounded", "[mixers]") {
     MixerConfig config = mixer_config("hyper");
     for (const long streams : {0L, 9L}) {
-        config.streams = streams;
+        config.set("streams", streams);
         CHECK_THROWS_WITH(make_mixer<double>(config, {4, 1, 3, 1e-6}),
                           contains_text("mixer.streams"));
     }

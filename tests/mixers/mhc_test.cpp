@@ -110,10 +110,10 @@ TEST_CASE("mhc: initial values are those of the definition", "[mixers]") {
 
 TEST_CASE("mhc: impossible options are refused by name", "[mixers]") {
     MixerConfig config = mixer_config("mhc");
-    config.sinkhorn_iters = 65;
+    config.set("sinkhorn_iters", 65L);
     CHECK_THROWS_WITH(make_mixer<double>(config, {4, 1, 3, 1e-6}),
                       contains_text("sinkhorn_iters=65"));
-    config.sinkhorn_iters = 20, config.streams = 9;
+    config.set("sinkhorn_iters", 20L), config.set("streams", 9L);
     CHECK_THROWS_WITH(make_mixer<double>(config, {4, 1, 3, 1e-6}),
                       contains_text("mixer.streams=9"));
 }

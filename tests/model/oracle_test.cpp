@@ -2,10 +2,14 @@
 // implementation (scripts/oracle). Double must match to 1e-10, gradients of either to 1000 epsilon.
 #include "catch.h"
 #include "check/oracle_fixture.h"
+#include "config/config.h"
+#include "support/every_mixer.h"
 
 #include <limits>
+#include <set>
 
 using namespace plumb;
+using namespace plumb::test;
 
 TEST_CASE("double matches the PyTorch oracle to 1e-10", "[oracle]") {
     const auto paths = fixture_paths("tests/fixtures");
@@ -27,16 +31,22 @@ TEST_CASE("float matches the PyTorch oracle to rounding", "[oracle]") {
         const OracleErrors error = oracle_errors<float>(SafetensorsFile::open(path));
         CHECK(error.loss <= 20 * kEps);
         CHECK(error.matrix <= 100 * kEps);
-        CHECK(error.gradient <= 1e3 * kEps);
+        // A query from the newest output sees every rounding of it twice.
+        const bool follows = path.filename().string().find("query_input") != std::string::npos;
+        CHECK(error.gradient <= (follows ? 2e3 : 1e3) * kEps);
     }
 }
 
-TEST_CASE("every mixer has a PyTorch fixture", "[oracle]") {
-    for (const MixerInfo& mixer : mixers()) {
-        std::size_t n = 0;
-        for (const auto& path : fixture_paths("tests/fixtures"))
-            n += fixture_shape(SafetensorsFile::open(path)).mixer.name == mixer.name;
-        INFO(mixer.name);
-        CHECK(n >= 1);
-    }
+TEST_CASE("every setting that mixers are tested with has a PyTorch fixture", "[oracle]") {
+    const auto text_of = [](const MixerConfig& mixer) {
+        Config config;
+        config.mixer = mixer;
+        return to_json(config)["mixer"].dump();
+    };
+    std::set<std::string> fixtures;
+    for (const auto& path : fixture_paths("tests/fixtures"))
+        fixtures.insert(text_of(fixture_shape(SafetensorsFile::open(path)).mixer));
+    for_every_setting([&](const MixerConfig& config, const MixerInfo&) {
+        CHECK(fixtures.contains(text_of(config)));
+    });
 }

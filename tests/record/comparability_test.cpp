@@ -109,7 +109,7 @@ void check_measures(double limit) {
     for (const MixerConfig& config : standard_in_disguise()) {
         const Figures other = figures_at_start<Real>(config);
         for (const Measure& m : measures()) {
-            INFO(config.name << " block_size=" << config.block_size << ": " << m.key);
+            INFO(config.name << " block_size=" << config.integer("block_size") << ": " << m.key);
             if (m.comparable) {
                 REQUIRE(standard.contains(m.key));
                 REQUIRE(other.contains(m.key));

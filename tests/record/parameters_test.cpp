@@ -66,7 +66,7 @@ TEST_CASE("no gradients give an empty summary", "[record]") {
 TEST_CASE("every parameter of a mixer belongs to one depth", "[record]") {
     for_every_setting([&](const MixerConfig& config, const MixerInfo&) {
         MixerConfig c = config;
-        c.dilation = c.period = 1;  // two blocks only
+        c.set("dilation", 1L), c.set("period", 1L);  // two blocks only
         const TransformerShape shape{tiny_model_config(), c, 11, 1, 1};
         const auto model = make_model(shape, "fp32");
         std::vector<int> uses(model->params().specs().size());

@@ -19,7 +19,7 @@ void for_every_setting(F&& f) {
 // Away from init, with N tokens. Empty if the setting needs more sublayers.
 template <class Real>
 std::unique_ptr<ToyStack<Real>> toy_stack(const MixerConfig& config,
-                                          MixerShape shape = {5, 3, 7, 1e-6},
+                                          MixerShape shape = {5, 3, 6, 1e-6},
                                           std::uint64_t seed = 1) {
     try {
         auto stack = std::make_unique<ToyStack<Real>>(make_mixer<Real>(config, shape), seed);

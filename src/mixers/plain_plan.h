@@ -1,0 +1,52 @@
+// What of a rule is the same for every token: which rows exist, which are copies of others, which
+// scalars can be anything but 0. The plain memory (plain.h) allocates and loops by it.
+//
+// It is found by running the rule on the tape: an entry of A or c that does not depend on its
+// inputs is a constant. A row whose only entry is the constant 1 is its input, kept: it gets no
+// memory.
+#pragma once
+
+#include "mixers/rule.h"
+
+namespace plumb {
+
+class PlainPlan {
+public:
+    // A row that is written once and read often: v_l for the first L+1 of them, a mix otherwise.
+    using Cell = int;
+
+    // Entry `at` of A or c multiplies a cell.
+    struct Term {
+        Cell cell;
+        int at;
+    };
+    struct Mix {
+        int group;
+        Cell to = -1;  // of a write
+        std::vector<Term> terms;
+    };
+    struct Site {
+        std::vector<Cell> rows;   // of X_l, then v_l
+        std::vector<Mix> reads;   // by way and group
+        std::vector<Mix> writes;  // new rows, by group
+        Dots read_dots, write_dots;
+        std::vector<RuleParam> params;
+        int n_c = 0, n_a = 0, n_numbers = 0;
+    };
+
+    explicit PlainPlan(const Rule& rule);
+
+    const Site& site(int l) const { return sites_[static_cast<std::size_t>(l - 1)]; }
+    int n_cells() const { return n_cells_; }
+    // Whether the cell is the output of a sublayer (or the embedding), or a mix.
+    bool is_output(Cell cell) const { return cell <= sublayers_; }
+
+private:
+    void plan_reads(const Rule& rule, int l);
+    void plan_writes(const Rule& rule, int l);
+
+    int sublayers_, n_cells_;
+    std::vector<Site> sites_;  // index l - 1
+};
+
+}  // namespace plumb

@@ -1,0 +1,339 @@
+#include "mixers/reference.h"
+
+#include "mixers/derive_matrix.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace plumb {
+namespace {
+
+using Numbers = std::vector<double>;
+
+Index count_of(const RuleParam& p, Index channels) {
+    return p.is == RuleParam::Is::vectors  ? p.shape.count() / channels
+           : p.is == RuleParam::Is::matrix ? 1
+                                           : p.shape.count();
+}
+
+// The channels of group g of `groups`.
+struct Range {
+    std::size_t begin, end;
+};
+Range channels_of(int g, int groups, std::size_t channels) {
+    if (g < 0) return {0, channels};
+    const std::size_t width = channels / static_cast<std::size_t>(groups);
+    return {static_cast<std::size_t>(g) * width, static_cast<std::size_t>(g + 1) * width};
+}
+
+// out (outs, C) += weights (G, outs, ins) in (ins, C)
+void mix(int groups, std::size_t outs, std::size_t ins, std::size_t channels, const double* weights,
+         const double* in, double* out) {
+    for (int g = 0; g < groups; ++g) {
+        const Range range = channels_of(g, groups, channels);
+        for (std::size_t o = 0; o < outs; ++o)
+            for (std::size_t i = 0; i < ins; ++i, ++weights)
+                for (std::size_t k = range.begin; k < range.end; ++k)
+                    out[o * channels + k] += *weights * in[i * channels + k];
+    }
+}
+
+// Its transpose: din += weights^T dout, dweights = <dout, in>.
+void mix_backward(int groups, std::size_t outs, std::size_t ins, std::size_t channels,
+                  const double* weights, const double* in, const double* dout, double* din,
+                  double* dweights) {
+    for (int g = 0; g < groups; ++g) {
+        const Range range = channels_of(g, groups, channels);
+        for (std::size_t o = 0; o < outs; ++o)
+            for (std::size_t i = 0; i < ins; ++i, ++weights, ++dweights) {
+                *dweights = 0;
+                for (std::size_t k = range.begin; k < range.end; ++k) {
+                    *dweights += dout[o * channels + k] * in[i * channels + k];
+                    din[i * channels + k] += *weights * dout[o * channels + k];
+                }
+            }
+    }
+}
+
+std::vector<Var> inputs(Tape& tape, const Numbers& x) {
+    std::vector<Var> all;
+    for (const double v : x) all.push_back(tape.input(v));
+    return all;
+}
+
+}  // namespace
+
+Reference::Reference(RulePtr rule) : DepthMixer<double>(rule->shape()), rule_(std::move(rule)) {
+    for (int l = 1; l <= sublayers() + 1; ++l) {
+        sites_.push_back({rule_->params(l), {}, rule_->read_dots(l), {}});
+        if (l <= sublayers()) sites_.back().write = rule_->write_dots(l);
+    }
+}
+
+void Reference::do_declare(Plan& plan, ParamStore<double>& params) {
+    for (int l = 1; l <= sublayers() + 1; ++l)
+        for (const RuleParam& p : site(l).params)
+            sites_[static_cast<std::size_t>(l - 1)].ids.push_back(
+                params.declare(param_spec(p, l, sublayers())));
+    for (int l = 0; l <= sublayers(); ++l)
+        v_.push_back(plan.saved<double>(fmt::format("mixer.v.{}", l), token_shape()));
+    dv_ = plan.scratch<double>("mixer.dv", token_shape());
+    tokens_ = plan.state(Tokens(static_cast<std::size_t>((sublayers() + 1) * shape().tokens)));
+}
+
+Reference::Gathered Reference::gather(const Context& ctx, int l, bool gradients) const {
+    Gathered all;
+    for (std::size_t k = 0; k < site(l).params.size(); ++k) {
+        const RuleParam& p = site(l).params[k];
+        const Param<double>& id = site(l).ids[k];
+        double* data = gradients ? ctx.grad(id).data : ctx.value(id).data;
+        const Index count = count_of(p, shape().channels);
+        for (Index i = 0; i < count; ++i)
+            if (p.is == RuleParam::Is::numbers)
+                all.numbers.push_back(data[i]);
+            else if (p.is == RuleParam::Is::vectors)
+                all.vectors.push_back(data + i * shape().channels);
+            else
+                all.matrices.push_back(data);
+    }
+    return all;
+}
+
+void Reference::scatter_numbers(const Context& ctx, int l, const Numbers& gradient) const {
+    auto next = gradient.begin();
+    for (std::size_t k = 0; k < site(l).params.size(); ++k) {
+        if (site(l).params[k].is != RuleParam::Is::numbers) continue;
+        const View<double> g = ctx.grad(site(l).ids[k]);
+        for (Index i = 0; i < g.count(); ++i) g.data[i] += *next++;
+    }
+}
+
+// ---- dot products -------------------------------------------------------------------------------
+
+Numbers Reference::operand(const Operand& x, const Numbers& rows, const Gathered& p) const {
+    const std::size_t c = width();
+    Numbers out(c, 1.0);
+    const double* row = rows.data() + static_cast<std::size_t>(x.index) * c;
+    if (x.is == Operand::Is::row) out.assign(row, row + c);
+    if (x.is == Operand::Is::vector) {
+        const double* vector = p.vectors[static_cast<std::size_t>(x.index)];
+        out.assign(vector, vector + c);
+    }
+    if (x.is == Operand::Is::image) {
+        const double* w = p.matrices[static_cast<std::size_t>(x.matrix)];
+        double square = 0;
+        for (std::size_t k = 0; k < c; ++k) square += row[k] * row[k];
+        const double scale = 1 / std::sqrt(square / static_cast<double>(c) + shape().norm_eps);
+        for (std::size_t o = 0; o < c; ++o) {
+            out[o] = 0;
+            for (std::size_t k = 0; k < c; ++k) out[o] += w[o * c + k] * row[k] * scale;
+        }
+    }
+    if (x.gain >= 0)
+        for (std::size_t k = 0; k < c; ++k)
+            out[k] *= p.vectors[static_cast<std::size_t>(x.gain)][k];
+    return out;
+}
+
+// d is the operand's gradient: into rows and parameters.
+void Reference::operand_backward(const Operand& x, const Numbers& d, const Numbers& rows,
+                                 const Gathered& p, Gathered& dp, Numbers& drows) const {
+    const std::size_t c = width();
+    Numbers dbase = d;
+    if (x.gain >= 0) {
+        Operand base = x;
+        base.gain = -1;
+        const Numbers plain = operand(base, rows, p);
+        for (std::size_t k = 0; k < c; ++k) {
+            dp.vectors[static_cast<std::size_t>(x.gain)][k] += d[k] * plain[k];
+            dbase[k] *= p.vectors[static_cast<std::size_t>(x.gain)][k];
+        }
+    }
+    const std::size_t first = static_cast<std::size_t>(x.index) * c;
+    if (x.is == Operand::Is::row)
+        for (std::size_t k = 0; k < c; ++k) drows[first + k] += dbase[k];
+    if (x.is == Operand::Is::vector)
+        for (std::size_t k = 0; k < c; ++k)
+            dp.vectors[static_cast<std::size_t>(x.index)][k] += dbase[k];
+    if (x.is != Operand::Is::image) return;
+    const double* w = p.matrices[static_cast<std::size_t>(x.matrix)];
+    double *dw = dp.matrices[static_cast<std::size_t>(x.matrix)], square = 0, along = 0;
+    const double* row = rows.data() + first;
+    for (std::size_t k = 0; k < c; ++k) square += row[k] * row[k];
+    const double scale = 1 / std::sqrt(square / static_cast<double>(c) + shape().norm_eps);
+    Numbers dn(c, 0.0);  // of the normed row
+    for (std::size_t o = 0; o < c; ++o)
+        for (std::size_t k = 0; k < c; ++k) {
+            dw[o * c + k] += dbase[o] * row[k] * scale;
+            dn[k] += dbase[o] * w[o * c + k];
+        }
+    for (std::size_t k = 0; k < c; ++k) along += dn[k] * row[k] * scale;
+    for (std::size_t k = 0; k < c; ++k)
+        drows[first + k] += scale * (dn[k] - row[k] * scale * along / static_cast<double>(c));
+}
+
+Numbers Reference::dots(const Dots& dots, const Numbers& rows, const Gathered& p) const {
+    Numbers out;
+    for (const Dot& dot : dots) {
+        const Numbers a = operand(dot.a, rows, p), b = operand(dot.b, rows, p);
+        const Range range = channels_of(dot.group, rule_->groups(), width());
+        double sum = 0;
+        for (std::size_t k = range.begin; k < range.end; ++k) sum += a[k] * b[k];
+        out.push_back(sum);
+    }
+    return out;
+}
+
+void Reference::dots_backward(const Dots& dots, const Numbers& d, const Numbers& rows,
+                              const Gathered& p, Gathered& dp, Numbers& drows) const {
+    for (std::size_t i = 0; i < dots.size(); ++i) {
+        Numbers a = operand(dots[i].a, rows, p), b = operand(dots[i].b, rows, p);
+        const Range range = channels_of(dots[i].group, rule_->groups(), width());
+        for (std::size_t k = 0; k < width(); ++k) {
+            const bool inside = k >= range.begin && k < range.end;
+            a[k] *= inside ? d[i] : 0;
+            b[k] *= inside ? d[i] : 0;
+        }
+        operand_backward(dots[i].a, b, rows, p, dp, drows);
+        operand_backward(dots[i].b, a, rows, p, dp, drows);
+    }
+}
+
+// ---- forward ------------------------------------------------------------------------------------
+
+View<double> Reference::do_slot(const Context& ctx, int l) const {
+    return ctx(v_[static_cast<std::size_t>(l)]);
+}
+
+void Reference::do_begin(const Context& ctx) {
+    const std::size_t c = width();
+    for (Index n = 0; n < shape().tokens; ++n) {
+        const double* v = ctx(v_.front()).row(n);
+        token(ctx, 1, n).in.clear();
+        for (int r = 0; r < rule_->rows(1); ++r)
+            token(ctx, 1, n).in.insert(token(ctx, 1, n).in.end(), v, v + c);
+    }
+}
+
+void Reference::do_read(const Context& ctx, int l, const PreNorm<double>& norm) {
+    require(rule_->ways(l) == 1, "the reference reads one way");
+    const std::size_t c = width(), rows = static_cast<std::size_t>(rule_->rows(l));
+    const Gathered p = gather(ctx, l, false);
+    for (Index n = 0; n < shape().tokens; ++n) {
+        Token& t = token(ctx, l, n);
+        t.u = dots(site(l).read, t.in, p);
+        t.c.assign(static_cast<std::size_t>(rule_->groups()) * rows, 0.0);
+        rule_->read(l, t.u.data(), p.numbers.data(), t.c.data());
+        Numbers h(c, 0.0);
+        mix(rule_->groups(), 1, rows, c, t.c.data(), t.in.data(), h.data());
+        norm.put(n, h.data());
+    }
+}
+
+void Reference::do_write(const Context& ctx, int l) {
+    const std::size_t c = width(), rows = static_cast<std::size_t>(rule_->rows(l)),
+                      next = static_cast<std::size_t>(rule_->rows(l + 1));
+    const Gathered p = gather(ctx, l, false);
+    for (Index n = 0; n < shape().tokens; ++n) {
+        Token& t = token(ctx, l, n);
+        const double* v = ctx(v_[static_cast<std::size_t>(l)]).row(n);
+        t.in.resize(rows * c);
+        t.in.insert(t.in.end(), v, v + c);
+        t.w = dots(site(l).write, t.in, p);
+        t.a.assign(static_cast<std::size_t>(rule_->groups()) * next * (rows + 1), 0.0);
+        rule_->write(l, t.u.data(), t.w.data(), p.numbers.data(), t.a.data());
+        token(ctx, l + 1, n).in.assign(next * c, 0.0);
+        mix(rule_->groups(), next, rows + 1, c, t.a.data(), t.in.data(),
+            token(ctx, l + 1, n).in.data());
+    }
+}
+
+void Reference::stream(const Context& ctx, int l, Index n, double* out) const {
+    const Numbers& in = token(ctx, l + 1, n).in;
+    const std::size_t rows = static_cast<std::size_t>(rule_->rows(l + 1)),
+                      newest = static_cast<std::size_t>(rule_->stream_rows());
+    std::copy_n(in.data() + (rows - newest) * width(), newest * width(), out);
+}
+
+// ---- backward -----------------------------------------------------------------------------------
+
+void Reference::do_read_backward(const Context& ctx, int l, const PreNorm<double>& norm) {
+    const std::size_t c = width(), rows = static_cast<std::size_t>(rule_->rows(l));
+    const Gathered p = gather(ctx, l, false);
+    Gathered dp = gather(ctx, l, true);
+    Numbers dnumbers(p.numbers.size(), 0.0);
+    for (Index n = 0; n < shape().tokens; ++n) {
+        Token& t = token(ctx, l, n);
+        if (l > sublayers()) {
+            t.dx.assign(rows * c, 0.0);
+            t.du.assign(t.u.size(), 0.0);
+        }
+        Numbers d(c), dc(t.c.size());
+        norm.gradient(n, d.data());
+        mix_backward(rule_->groups(), 1, rows, c, t.c.data(), t.in.data(), d.data(), t.dx.data(),
+                     dc.data());
+        Tape tape;
+        const std::vector<Var> u = inputs(tape, t.u), numbers = inputs(tape, p.numbers);
+        std::vector<Var> out(t.c.size());
+        rule_->read(l, u.data(), numbers.data(), out.data());
+        for (std::size_t i = 0; i < out.size(); ++i) tape.seed(out[i], dc[i]);
+        tape.pull();
+        for (std::size_t i = 0; i < u.size(); ++i) t.du[i] += tape.gradient(u[i]);
+        for (std::size_t i = 0; i < numbers.size(); ++i) dnumbers[i] += tape.gradient(numbers[i]);
+        dots_backward(site(l).read, t.du, t.in, p, dp, t.dx);
+    }
+    scatter_numbers(ctx, l, dnumbers);
+}
+
+View<const double> Reference::do_write_backward(const Context& ctx, int l) {
+    const std::size_t c = width(), rows = static_cast<std::size_t>(rule_->rows(l)),
+                      next = static_cast<std::size_t>(rule_->rows(l + 1));
+    const Gathered p = gather(ctx, l, false);
+    Gathered dp = gather(ctx, l, true);
+    Numbers dnumbers(p.numbers.size(), 0.0);
+    for (Index n = 0; n < shape().tokens; ++n) {
+        Token& t = token(ctx, l, n);
+        Numbers din((rows + 1) * c, 0.0), da(t.a.size());
+        mix_backward(rule_->groups(), next, rows + 1, c, t.a.data(), t.in.data(),
+                     token(ctx, l + 1, n).dx.data(), din.data(), da.data());
+        Tape tape;
+        const std::vector<Var> u = inputs(tape, t.u), w = inputs(tape, t.w),
+                               numbers = inputs(tape, p.numbers);
+        std::vector<Var> out(t.a.size());
+        rule_->write(l, u.data(), w.data(), numbers.data(), out.data());
+        for (std::size_t i = 0; i < out.size(); ++i) tape.seed(out[i], da[i]);
+        tape.pull();
+        t.du.clear();
+        for (const Var& x : u) t.du.push_back(tape.gradient(x));
+        Numbers dw;
+        for (const Var& x : w) dw.push_back(tape.gradient(x));
+        for (std::size_t i = 0; i < numbers.size(); ++i) dnumbers[i] += tape.gradient(numbers[i]);
+        dots_backward(site(l).write, dw, t.in, p, dp, din);
+        std::copy_n(din.data() + rows * c, c, ctx(dv_).row(n));
+        din.resize(rows * c);
+        t.dx = std::move(din);
+    }
+    scatter_numbers(ctx, l, dnumbers);
+    return ctx(dv_);
+}
+
+View<const double> Reference::do_begin_backward(const Context& ctx) {
+    const std::size_t c = width();
+    std::fill_n(ctx(dv_).data, ctx(dv_).count(), 0.0);
+    for (Index n = 0; n < shape().tokens; ++n)
+        for (std::size_t i = 0; i < token(ctx, 1, n).dx.size(); ++i)
+            ctx(dv_).row(n)[i % c] += token(ctx, 1, n).dx[i];
+    return ctx(dv_);
+}
+
+void Reference::do_depth_matrix(const Context& ctx, Index n, View<double> m) const {
+    derive_matrix<double>(
+        *rule_,
+        [&](int l, Numbers& c, Numbers& a) {
+            c = token(ctx, l, n).c;
+            a = token(ctx, l, n).a;
+        },
+        m);
+}
+
+}  // namespace plumb

@@ -1,0 +1,21 @@
+// The standard residual connection (He et al. 2016, arXiv:1512.03385): h_{l+1} = h_l + v_l.
+#pragma once
+
+#include "mixers/rule.h"
+
+namespace plumb {
+
+class StandardRule final : public RuleOf<StandardRule> {
+public:
+    using RuleOf::RuleOf;
+    template <class N>
+    void c(int, const N*, const N*, N* c) const {
+        c[0] = N(1);
+    }
+    template <class N>
+    void A(int, const N*, const N*, const N*, N* a) const {
+        a[0] = a[1] = N(1);
+    }
+};
+
+}  // namespace plumb
