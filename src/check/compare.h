@@ -1,6 +1,7 @@
 // Comparisons for checks: a check passes only if `difference <= limit`, so that a NaN fails.
 #pragma once
 
+#include "core/params.h"
 #include "core/view.h"
 
 #include <algorithm>
@@ -27,6 +28,12 @@ double relative_error(std::span<A> a, std::span<B> b, double floor = 0) {
         scale = std::max(scale, std::abs(static_cast<double>(b[i])));
     }
     return error / (scale > 1e-300 ? scale : 1.0);
+}
+
+// Whether it is the weight of a read that has no other (static_mix, the first sublayer): the norm
+// behind the read removes it, so that its gradient is a sum that cancels.
+inline bool is_only_weight(const ParamSpec& spec) {
+    return spec.name.ends_with(".mixer.weight") && spec.shape.count() == 1;
 }
 
 }  // namespace plumb

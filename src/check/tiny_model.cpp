@@ -5,8 +5,6 @@
 #include "core/rng.h"
 #include "mixers/parameter_kind.h"
 
-#include <map>
-
 namespace plumb {
 namespace {
 
@@ -20,28 +18,25 @@ double pass(Transformer<Real>& model) {
     return loss;
 }
 
-// Gradients of parameters that both models have. One that all but cancels (a factor that the norm
-// behind it removes) is measured by a hundredth of the largest of its kind.
+// Gradients of parameters that both models have. The only weight of a read stands in front of a
+// norm that removes it, and its gradient all but cancels: it is measured by the largest of its
+// kind.
 template <class A, class B>
 double gradient_difference(Transformer<A>& a, Transformer<B>& b, std::optional<Group> group) {
-    const auto kind = [](const std::string& name) {
-        const std::string own = parameter_kind(name);
-        return own.empty() ? name : own;
-    };
     const auto gradient = [](auto& model, const std::string& name) {
         return numbers(model.params().grad(model.params().find(name)));
     };
-    std::map<std::string, double> largest;
-    for (const ParamSpec& spec : a.params().specs())
-        if (!group || spec.group == *group)
-            for (const auto x : gradient(b, spec.name))
-                largest[kind(spec.name)] =
-                    std::max(largest[kind(spec.name)], std::abs(static_cast<double>(x)));
     double error = 0;
-    for (const ParamSpec& spec : a.params().specs())
-        if (!group || spec.group == *group)
-            error = worse(error, relative_error(gradient(a, spec.name), gradient(b, spec.name),
-                                                0.01 * largest[kind(spec.name)]));
+    for (const ParamSpec& spec : a.params().specs()) {
+        if (group && spec.group != *group) continue;
+        double floor = 0;
+        if (is_only_weight(spec))
+            for (const ParamSpec& other : b.params().specs())
+                if (parameter_kind(other.name) == parameter_kind(spec.name))
+                    for (const auto x : gradient(b, other.name))
+                        floor = std::max(floor, std::abs(static_cast<double>(x)));
+        error = worse(error, relative_error(gradient(a, spec.name), gradient(b, spec.name), floor));
+    }
     return error;
 }
 

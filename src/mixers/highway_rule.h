@@ -7,6 +7,7 @@
 // alone.
 #pragma once
 
+#include "mixers/mixer_config.h"
 #include "mixers/rule.h"
 
 namespace plumb {
@@ -18,6 +19,9 @@ struct HighwayOptions {
     bool norm_input;
     std::vector<double> bias;  // start, index l - 1
 };
+
+// What a config says. Throws UsageError.
+HighwayOptions highway_setting(const MixerConfig& config, int sublayers);
 
 class HighwayRule final : public RuleOf<HighwayRule> {
 public:

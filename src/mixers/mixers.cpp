@@ -18,7 +18,8 @@ MixerPtr<T> make_plain(const MixerConfig& config, const MixerShape& shape) {
 #define PLUMB_PLAIN(rule) \
     make_plain<float, rule>, make_plain<double, rule>, make_plain<Bf16, rule>, rule
 
-std::vector<MixerInfo> make_table() {
+// In the order of the table: settings and help are listed in it.
+std::vector<MixerInfo> gates_averages_and_streams() {
     return {
         {"standard",
          "residual connection, He et al. 2016 (arXiv:1512.03385)",
@@ -63,6 +64,11 @@ std::vector<MixerInfo> make_table() {
          false,
          PLUMB_MAKE(make_mhc),
          mhc_rule},
+    };
+}
+
+std::vector<MixerInfo> attention_over_depth() {
+    return {
         {"attnres",
          "Full Attention Residuals, Kimi Team 2026 (arXiv:2603.15031, Eq. 2-4)",
          "h_l = sum_i softmax_i(<w_l, RMSNorm(v_i)>) v_i over all earlier outputs",
@@ -100,6 +106,11 @@ std::vector<MixerInfo> make_table() {
          true,
          PLUMB_MAKE(make_attn_res),
          attn_res_rule},
+    };
+}
+
+std::vector<MixerInfo> learned_gains_and_constants() {
+    return {
         {"rezero",
          "ReZero, Bachlechner et al. 2020 (arXiv:2003.04887)",
          "h_{l+1} = h_l + a_l v_l, a_l learned, 0 at the start",
@@ -139,6 +150,13 @@ std::vector<MixerInfo> make_table() {
          false,
          PLUMB_PLAIN(mhc_lite_rule)},
     };
+}
+
+std::vector<MixerInfo> make_table() {
+    std::vector<MixerInfo> all = gates_averages_and_streams();
+    for (const auto& more : {attention_over_depth(), learned_gains_and_constants()})
+        all.insert(all.end(), more.begin(), more.end());
+    return all;
 }
 
 #undef PLUMB_MAKE

@@ -163,8 +163,4 @@ private:
     Index most_weights_ = 1, most_dots_ = 1, most_numbers_ = 1, most_vectors_ = 0;
 };
 
-extern template class Plain<float>;
-extern template class Plain<double>;
-extern template class Plain<Bf16>;
-
 }  // namespace plumb
