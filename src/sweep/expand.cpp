@@ -150,6 +150,11 @@ std::string folder_name(const PlannedRun& run) {
     return fmt::format("{}-s{}-{}", name, run.seed, run.id);
 }
 
+bool excluded(const SweepFile& file, const Config& config) {
+    return std::any_of(file.exclude.begin(), file.exclude.end(),
+                       [&](const SweepCondition& c) { return matches(config, c); });
+}
+
 bool reads(const Config& config, const std::string& key, SweepCosts& costs) {
     if (misplaced(config, key)) return false;
     return key != "mixer.lr_scale" || costs.of(config).mixer_params > 0;
@@ -165,10 +170,7 @@ std::vector<SweepCell> expand(const SweepFile& file, SweepCosts& costs,
         std::set<SweepPoint> points;
         for (const Choice& choice : all) try {
                 SweepCell cell = make_cell(file, variant, choice, costs, seen_notes);
-                const auto excluded = [&](const SweepCondition& c) {
-                    return matches(cell.config.config, c);
-                };
-                if (std::any_of(file.exclude.begin(), file.exclude.end(), excluded)) continue;
+                if (excluded(file, cell.config.config)) continue;
                 check_shape(cell, file, costs);
                 if (points.insert(cell.point).second) cells.push_back(std::move(cell));
             } catch (const UsageError& e) {

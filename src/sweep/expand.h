@@ -21,6 +21,9 @@ struct SweepCell {
 std::vector<SweepCell> expand(const SweepFile& file, SweepCosts& costs,
                               std::vector<std::string>& notes);
 
+// Whether an [[exclude]] of the file drops what has these settings.
+bool excluded(const SweepFile& file, const Config& config);
+
 // Whether the losses of `config` can depend on `key`: options of other mixers and tasks are not
 // read, and mixer.lr_scale moves nothing in a mixer without parameters.
 bool reads(const Config& config, const std::string& key, SweepCosts& costs);

@@ -23,11 +23,12 @@ bool less(const SweepValue& a, const SweepValue& b) {
 }
 
 // Every combination of tuned values, numbers ascending, so that of equals the smaller wins; keys
-// that no cell of the group reads are left out.
-std::vector<Candidate> candidates(const SweepTune& tune, const std::vector<const SweepCell*>& cells,
+// that no cell of the group reads are left out, and so is what [[exclude]] drops at any of the
+// cells: candidates are compared over the same cells.
+std::vector<Candidate> candidates(const SweepFile& file, const std::vector<const SweepCell*>& cells,
                                   SweepCosts& costs) {
     std::vector<Candidate> out{{}};
-    for (const SweepAxis& axis : tune.axes) {
+    for (const SweepAxis& axis : file.tune->axes) {
         const bool read = std::any_of(cells.begin(), cells.end(), [&](const SweepCell* cell) {
             return reads(cell->config.config, axis.key, costs);
         });
@@ -42,6 +43,14 @@ std::vector<Candidate> candidates(const SweepTune& tune, const std::vector<const
             }
         out = std::move(next);
     }
+    std::erase_if(out, [&](const Candidate& candidate) {
+        return std::any_of(cells.begin(), cells.end(), [&](const SweepCell* cell) {
+            return excluded(file, with_tuned(*cell, candidate, costs).config.config);
+        });
+    });
+    if (out.empty())
+        throw UsageError(fmt::format("{}: [[exclude]] drops every value of [tune] for {}",
+                                     file.path.string(), cells.front()->variant));
     return out;
 }
 
@@ -75,22 +84,30 @@ std::string name_of(const Group& group) {
     return out;
 }
 
-// "largest" or "smallest" if the chosen value is at an end of the values that were tried.
-void note_edge(const SweepTune& tune, TuneWinner& winner, const std::string& group,
-               std::vector<std::string>& warnings) {
-    for (const SweepAxis& axis : tune.axes) {
-        if (!winner.chosen.contains(axis.key)) continue;
+// "largest" or "smallest" if the chosen value of a key is at an end of those tried beside it, the
+// other keys as chosen.
+void note_edge(const std::vector<Candidate>& all, const Candidate& best, TuneWinner& winner,
+               const std::string& group, std::vector<std::string>& warnings) {
+    const auto number = [](const PlacedSetting& s) {
+        return std::strtod(s.value.c_str(), nullptr);
+    };
+    for (std::size_t k = 0; k < best.size(); ++k) {
+        if (!winner.chosen.contains(best[k].key)) continue;
         std::vector<double> tried;
-        for (const SweepValue& v : axis.values)
-            tried.push_back(std::strtod(v.text.c_str(), nullptr));
-        const double chosen = std::strtod(winner.chosen.at(axis.key).c_str(), nullptr);
+        for (const Candidate& c : all) {
+            bool beside = true;
+            for (std::size_t j = 0; j < best.size(); ++j)
+                beside = beside && (j == k || c[j].value == best[j].value);
+            if (beside) tried.push_back(number(c[k]));
+        }
+        const double chosen = number(best[k]);
         const auto [low, high] = std::minmax_element(tried.begin(), tried.end());
         if (tried.size() < 2 || *low == *high || (chosen != *low && chosen != *high)) continue;
         winner.edge = chosen == *high ? "largest" : "smallest";
-        winner.key = axis.key;
+        winner.key = best[k].key;
         warnings.push_back(fmt::format(
             "{} {} is the {} tried for {}: the best may lie beyond; add a value to [tune]",
-            axis.key, winner.chosen.at(axis.key), winner.edge, group));
+            winner.key, winner.chosen.at(winner.key), winner.edge, group));
     }
 }
 
@@ -151,7 +168,7 @@ Staged stage_runs(const SweepFile& file, const std::vector<SweepCell>& cells, Sw
         return out;
     }
     for (const Group& group : groups_of(*file.tune, cells)) {
-        const std::vector<Candidate> all = candidates(*file.tune, group.cells, costs);
+        const std::vector<Candidate> all = candidates(file, group.cells, costs);
         PendingRuns pending{group.variant, group.point,
                             static_cast<long>(group.cells.size() * file.seeds.size()), 0, 0};
         const auto scores = score(file, group, all, costs, lines, out, pending);
@@ -173,7 +190,7 @@ Staged stage_runs(const SweepFile& file, const std::vector<SweepCell>& cells, Sw
                     winner.chosen[s.key] = at->second;
             append(main_runs, runs_of(tuned, "main", file.seeds, costs));
         }
-        note_edge(*file.tune, winner, name_of(group), out.warnings);
+        note_edge(all, all[*best], winner, name_of(group), out.warnings);
         out.winners.push_back(std::move(winner));
     }
     append(out.runs, std::move(main_runs));

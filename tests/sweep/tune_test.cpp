@@ -72,6 +72,32 @@ TEST_CASE("main runs of a group are planned when its tuning has ended", "[sweep]
     }
 }
 
+TEST_CASE("exclude drops values of tune, and an edge is one among what was tried", "[sweep]") {
+    const std::string tune =
+        "train.lr = [1e-3, 2e-3, 4e-3]\nmixer.lr_scale = [1, 10]\n"
+        "[[exclude]]\nmixer.name = \"standard\"\ntrain.lr = 4e-3\n"
+        "[[exclude]]\nmixer.name = \"attnres_block\"\nmixer.lr_scale = 10\ntrain.lr = [1e-3, "
+        "4e-3]\n";
+    const MadeSweep sweep(tuned_sweep(tune));
+    SweepPlan plan = sweep.written();
+    CHECK(count_of(plan, "standard", "tune") == 2 * 2);
+    CHECK(count_of(plan, "block", "tune") == 4 * 2);
+    end_tuning(plan, [](const PlannedRun& run) {
+        if (run.variant == "standard") return 1 - run.config.train.lr;
+        return run.config.mixer.lr_scale == 10 ? 1.0 : 2.0;
+    });
+    plan = sweep.written();
+    REQUIRE(plan.winners.size() == 2);
+    CHECK(plan.winners[0].chosen == SweepPoint{{"train.lr", "0.002"}});
+    CHECK(plan.winners[0].edge == "largest");  // 4e-3 was not tried
+    CHECK(plan.winners[1].chosen == SweepPoint{{"mixer.lr_scale", "10.0"}, {"train.lr", "0.002"}});
+    CHECK(plan.winners[1].key == "mixer.lr_scale");  // the only rate tried at this scale is no edge
+
+    const MadeSweep none(
+        tuned_sweep("train.lr = [1e-3, 2e-3]\n[[exclude]]\ntrain.lr = [1e-3, 2e-3]\n"));
+    CHECK_THAT(none.fault(), contains_text("drops every value of [tune] for standard"));
+}
+
 TEST_CASE("tuning that diverged everywhere chooses nothing", "[sweep]") {
     const MadeSweep sweep(tuned_sweep("train.lr = [1e-3, 2e-3]\nseeds = [7]\n"));
     end_tuning(sweep.written(),
