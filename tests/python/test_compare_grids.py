@@ -150,6 +150,7 @@ class Grids(Scratch):
             [(t.values["train.lr"], t.n, t.n_diverged, t.chosen, t.edge) for t in found.tuning],
             [(0.001, 2, 0, False, ""), (0.002, 1, 1, True, "largest")],
         )
+        self.assertEqual((found.tuning[0].seeds, found.tuning[0].losses), ([101, 102], [1.5, 1.6]))
         near(self, found.tuning[0].mean, 1.55)
         self.assertIn(
             "lr=0.002 is the largest tried for v: the best may lie beyond, widen [tune]",

@@ -1,7 +1,7 @@
 """How sensitive each variant is to what the first stage of a sweep tuned."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .. import stats
 from ..reading.runs import point_words, shown
@@ -14,6 +14,9 @@ class TuneRow:
     group: dict
     values: dict  # tuned key -> value
     label: str = ""
+    losses: dict = field(default_factory=dict)  # seed -> loss of those that ended
+    seeds: list = field(default_factory=list)  # of the runs that ended,
+    losses: list = field(default_factory=list)  # and their losses
     n: int = 0
     n_diverged: int = 0
     n_culled: int = 0
@@ -63,11 +66,12 @@ def tune_row(sweep, question, variant, group, values, members):
     )
     # the test split never chooses
     metric = "final_val_loss" if question.metric == "final_test_loss" else question.metric
-    losses = [r.number(metric) for r in members if r.status == "finished"]
-    losses = [x for x in losses if math.isfinite(x)]
-    row.n, row.n_diverged = len(losses), sum(r.status == "diverged" for r in members)
+    ended = [(r.seed, r.number(metric)) for r in members if r.status == "finished"]
+    ended = [(seed, x) for seed, x in ended if math.isfinite(x)]
+    row.seeds, row.losses = [seed for seed, _ in ended], [x for _, x in ended]
+    row.n, row.n_diverged = len(ended), sum(r.status == "diverged" for r in members)
     row.n_culled = sum(r.status == "culled" for r in members)
-    row.mean, row.half = stats.interval(losses)
+    row.mean, row.half = stats.interval(row.losses)
     winner = winner_of(sweep, variant, group)
     row.chosen = bool(winner) and same(winner.get("chosen", {}), values)
     if row.chosen:
