@@ -34,7 +34,8 @@ CalibratedCell measure(const SweepCell& cell, const SweepCell& base, const Bench
 Calibration calibrate(const SweepFile& file, const CalibrateOptions& options) {
     std::vector<std::string> notes;
     SweepCosts costs;
-    const std::vector<SweepCell> cells = expand(file, costs, notes);
+    Met met;
+    const std::vector<SweepCell> cells = expand(file, costs, notes, met);
     Calibration out{this_cpu().model, utc_now(), {}};
     for (std::size_t i = 0; i < cells.size(); ++i) {
         const SweepCell* base = baseline_of(file, cells, cells[i]);

@@ -55,6 +55,13 @@ bool matches(const Config& config, const SweepCondition& condition) {
     });
 }
 
+bool names_tuned(const SweepFile& file, const SweepCondition& condition) {
+    return std::any_of(condition.begin(), condition.end(), [&](const SweepAxis& line) {
+        return std::any_of(file.tune->axes.begin(), file.tune->axes.end(),
+                           [&](const SweepAxis& axis) { return axis.key == line.key; });
+    });
+}
+
 // The config in which only mixer and task are chosen: it says which keys belong to neither.
 Config selectors(const SweepFile& file, const SweepVariant& variant, const Choice& choice) {
     Config config = file.base.config;
@@ -79,7 +86,7 @@ std::string not_read(const std::string& key) {
 }
 
 SweepCell make_cell(const SweepFile& file, const SweepVariant& variant, const Choice& choice,
-                    SweepCosts& costs, std::set<std::string>& notes) {
+                    SweepCosts& costs, std::set<std::string>& notes, Met& met) {
     SweepCell cell{variant.name, {}, {}};
     std::vector<PlacedSetting> settings;
     const Config chosen = selectors(file, variant, choice);
@@ -94,8 +101,10 @@ SweepCell make_cell(const SweepFile& file, const SweepVariant& variant, const Ch
     settings.insert(settings.end(), variant.settings.begin(), variant.settings.end());
     cell.config = with_settings(file.base, settings);
     for (const SweepWhen& when : file.when)
-        if (matches(cell.config.config, when.condition))
+        if (matches(cell.config.config, when.condition)) {
+            met.insert(&when.condition);
             cell.config = with_settings(cell.config, when.settings);
+        }
     return cell;
 }
 
@@ -150,9 +159,14 @@ std::string folder_name(const PlannedRun& run) {
     return fmt::format("{}-s{}-{}", name, run.seed, run.id);
 }
 
-bool excluded(const SweepFile& file, const Config& config) {
-    return std::any_of(file.exclude.begin(), file.exclude.end(),
-                       [&](const SweepCondition& c) { return matches(config, c); });
+bool excluded(const SweepFile& file, const Config& config, bool tuned, Met& met) {
+    bool any = false;
+    for (const SweepCondition& condition : file.exclude)
+        if ((tuned || !names_tuned(file, condition)) && matches(config, condition)) {
+            met.insert(&condition);
+            any = true;
+        }
+    return any;
 }
 
 bool reads(const Config& config, const std::string& key, SweepCosts& costs) {
@@ -161,7 +175,7 @@ bool reads(const Config& config, const std::string& key, SweepCosts& costs) {
 }
 
 std::vector<SweepCell> expand(const SweepFile& file, SweepCosts& costs,
-                              std::vector<std::string>& notes) {
+                              std::vector<std::string>& notes, Met& met) {
     std::vector<SweepCell> cells;
     std::set<std::string> seen_notes;
     Faults faults;
@@ -169,8 +183,8 @@ std::vector<SweepCell> expand(const SweepFile& file, SweepCosts& costs,
     for (const SweepVariant& variant : file.variants) {
         std::set<SweepPoint> points;
         for (const Choice& choice : all) try {
-                SweepCell cell = make_cell(file, variant, choice, costs, seen_notes);
-                if (excluded(file, cell.config.config)) continue;
+                SweepCell cell = make_cell(file, variant, choice, costs, seen_notes, met);
+                if (excluded(file, cell.config.config, !file.tune, met)) continue;
                 check_shape(cell, file, costs);
                 if (points.insert(cell.point).second) cells.push_back(std::move(cell));
             } catch (const UsageError& e) {

@@ -4,6 +4,7 @@
 #include "sweep/costs.h"
 #include "sweep/sweep_plan.h"
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,13 +17,17 @@ struct SweepCell {
     LoadedConfig config;
 };
 
+// Which conditions of the file's [[when]] and [[exclude]] something has met.
+using Met = std::set<const SweepCondition*>;
+
 // In the order of the file. Keys that a variant does not read leave its points (a note says so);
 // equal points are one. Throws UsageError with every fault.
 std::vector<SweepCell> expand(const SweepFile& file, SweepCosts& costs,
-                              std::vector<std::string>& notes);
+                              std::vector<std::string>& notes, Met& met);
 
-// Whether an [[exclude]] of the file drops what has these settings.
-bool excluded(const SweepFile& file, const Config& config);
+// Whether an [[exclude]] of the file drops what has these settings. Before tuning, those that name a
+// tuned key say nothing yet: its value is the base's.
+bool excluded(const SweepFile& file, const Config& config, bool tuned, Met& met);
 
 // Whether the losses of `config` can depend on `key`: options of other mixers and tasks are not
 // read, and mixer.lr_scale moves nothing in a mixer without parameters.

@@ -37,7 +37,8 @@ const PlannedRun* first_of_baseline(const SweepPlan& plan) {
 NoiseSweep noise_sweep(const SweepFile& file) {
     std::vector<std::string> ignored;
     SweepCosts costs;
-    const std::vector<SweepCell> cells = expand(file, costs, ignored);
+    Met met;
+    const std::vector<SweepCell> cells = expand(file, costs, ignored, met);
     const auto cell = std::find_if(cells.begin(), cells.end(),
                                    [&](const SweepCell& c) { return c.variant == file.baseline; });
     if (cell == cells.end())

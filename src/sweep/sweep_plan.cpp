@@ -67,20 +67,33 @@ int most_comparisons(const SweepFile& file, const std::vector<SweepCell>& cells)
     return most;
 }
 
+// A condition that nothing meets is more likely a slip than meant.
+void warn_of_idle(const SweepFile& file, const Met& met, std::vector<std::string>& warnings) {
+    const auto warn = [&](const SweepCondition& condition, const char* table, const char* does) {
+        if (!condition.empty() && !met.contains(&condition))
+            warnings.push_back(fmt::format("{}: no run meets this [[{}]]: it {} nothing",
+                                           condition.front().where, table, does));
+    };
+    for (const SweepWhen& when : file.when) warn(when.condition, "when", "sets");
+    for (const SweepCondition& condition : file.exclude) warn(condition, "exclude", "drops");
+}
+
 SweepPlan plan_all(const SweepFile& file) {
     SweepPlan plan;
     plan.file = file;
     plan.notes = file.notes;
     const std::vector<PlanLine> lines = read_plan_file(file.out);
     SweepCosts costs;
-    std::vector<SweepCell> cells = expand(file, costs, plan.notes);
+    Met met;
+    std::vector<SweepCell> cells = expand(file, costs, plan.notes, met);
     match_cells(file, cells, costs, plan.notes, plan.warnings);
     plan.comparisons = most_comparisons(file, cells);
-    Staged staged = stage_runs(file, cells, costs, lines);
+    Staged staged = stage_runs(file, cells, costs, lines, met);
     plan.runs = std::move(staged.runs);
     plan.pending = std::move(staged.pending);
     plan.winners = std::move(staged.winners);
     plan.warnings.insert(plan.warnings.end(), staged.warnings.begin(), staged.warnings.end());
+    warn_of_idle(file, met, plan.warnings);
     drop_doubles(plan.runs, plan.warnings);
     number_runs(plan.runs, lines, file.out);
     plan.orphans = count_orphans(lines, plan.runs);

@@ -26,7 +26,7 @@ bool less(const SweepValue& a, const SweepValue& b) {
 // that no cell of the group reads are left out, and so is what [[exclude]] drops at any of the
 // cells: candidates are compared over the same cells.
 std::vector<Candidate> candidates(const SweepFile& file, const std::vector<const SweepCell*>& cells,
-                                  SweepCosts& costs) {
+                                  SweepCosts& costs, Met& met) {
     std::vector<Candidate> out{{}};
     for (const SweepAxis& axis : file.tune->axes) {
         const bool read = std::any_of(cells.begin(), cells.end(), [&](const SweepCell* cell) {
@@ -45,7 +45,7 @@ std::vector<Candidate> candidates(const SweepFile& file, const std::vector<const
     }
     std::erase_if(out, [&](const Candidate& candidate) {
         return std::any_of(cells.begin(), cells.end(), [&](const SweepCell* cell) {
-            return excluded(file, with_tuned(*cell, candidate, costs).config.config);
+            return excluded(file, with_tuned(*cell, candidate, costs).config.config, true, met);
         });
     });
     if (out.empty())
@@ -158,7 +158,7 @@ std::optional<std::size_t> best_candidate(const std::vector<std::vector<double>>
 }
 
 Staged stage_runs(const SweepFile& file, const std::vector<SweepCell>& cells, SweepCosts& costs,
-                  const std::vector<PlanLine>& lines) {
+                  const std::vector<PlanLine>& lines, Met& met) {
     Staged out;
     std::vector<PlannedRun> main_runs;
     if (!file.tune) {
@@ -168,7 +168,7 @@ Staged stage_runs(const SweepFile& file, const std::vector<SweepCell>& cells, Sw
         return out;
     }
     for (const Group& group : groups_of(*file.tune, cells)) {
-        const std::vector<Candidate> all = candidates(file, group.cells, costs);
+        const std::vector<Candidate> all = candidates(file, group.cells, costs, met);
         PendingRuns pending{group.variant, group.point,
                             static_cast<long>(group.cells.size() * file.seeds.size()), 0, 0};
         const auto scores = score(file, group, all, costs, lines, out, pending);

@@ -17,9 +17,9 @@ struct Staged {
     std::vector<std::string> warnings;
 };
 
-// `lines`: where runs of the first stage are.
+// `lines`: where runs of the first stage are. `met`: gets every [[exclude]] that dropped a value.
 Staged stage_runs(const SweepFile& file, const std::vector<SweepCell>& cells, SweepCosts& costs,
-                  const std::vector<PlanLine>& lines);
+                  const std::vector<PlanLine>& lines, Met& met);
 
 // Position of the best of the candidates, by the mean of their scores; a candidate with a run that
 // diverged (infinite) is worst of all. Of equal ones the first. Nothing if all are infinite.

@@ -51,6 +51,20 @@ TEST_CASE("base < grid and zip < variant < when < seed", "[sweep]") {
     CHECK(plan.runs.front().config.record.label == "standard layers=2 width=16 lr=0.001");
 }
 
+TEST_CASE("a condition that no run meets is told, with its line", "[sweep]") {
+    const MadeSweep sweep(std::string("seeds = [1]\n") + kTwoVariants +
+                          "[grid]\ntrain.lr = [1e-3, 2e-3]\n[tune]\ntrain.beta2 = [0.9, 0.99]\n"
+                          "[[when]]\nif = { train.lr = 1e-3 }\nset = { train.warmup = 3 }\n"
+                          "[[when]]\nif = { train.lr = 3e-3 }\nset = { train.warmup = 3 }\n"
+                          "[[exclude]]\nmixer.name = \"attnres_block\"\ntrain.beta2 = 0.9\n"
+                          "[[exclude]]\nmixer.name = \"mhc\"\n");
+    const std::vector<std::string> warnings = sweep.plan().warnings;
+    REQUIRE(warnings.size() == 2);
+    CHECK_THAT(warnings[0], contains_text("no run meets this [[when]]: it sets nothing"));
+    CHECK_THAT(warnings[1], contains_text("no run meets this [[exclude]]: it drops nothing"));
+    CHECK_THAT(warnings[0], contains_text("q.toml:"));
+}
+
 TEST_CASE("a key that a variant does not read is no point of it", "[sweep]") {
     const MadeSweep sweep(std::string("seeds = [1]\n") + kTwoVariants +
                           "[grid]\nmixer.block_size = [1, 2]\nmixer.lr_scale = [1, 10]\n");
