@@ -112,18 +112,15 @@ void SweepWork::count_fault(const SweepUnit& unit, const RunEnd& end) {
             fmt::format("{} runs in a row ended with {}: {}", kMost, text_of(end), unit.why);
 }
 
-void SweepWork::look_again_at_held() {
+void SweepWork::look_again() {
     if (seconds_since(looked_) < 0.25) return;
     looked_ = Clock::now();
     for (SweepUnit& unit : units_) {
-        if (unit.phase != Phase::held) continue;
+        const bool waits = unit.phase == Phase::queued && unit.not_before > looked_;
+        if (unit.phase != Phase::held && !waits) continue;
         const RunLook look = look_at_run(unit.run.dir);
-        if (is_held(look.word)) {
-            unit.look = look;
-            take_over(unit);
-            continue;
-        }
-        release(unit);
+        if (waits && !is_over(look.word) && !is_held(look.word)) continue;
+        if (!is_held(look.word)) release(unit);
         note_look(unit, look);
         if (look.word == RunWord::failed)
             unit.not_before = Clock::now() + wait_before(1, options_.retry);

@@ -241,7 +241,7 @@ void SweepWork::wait() const {
 SweepResult SweepWork::run() {
     while (true) {
         reap();
-        look_again_at_held();
+        look_again();
         cull();
         stopping_ = stop_ || !stopped_for_.empty();
         if (stopping_) {

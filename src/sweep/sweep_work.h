@@ -31,7 +31,7 @@ private:
     void failed(SweepUnit& unit, const RunEnd& end, AfterEnd what, const std::string& words);
     void count_fault(const SweepUnit& unit, const RunEnd& end);
     void release(SweepUnit& unit);
-    void look_again_at_held();
+    void look_again();  // at what others hold, and at what waits for its next attempt
     void cull();
 
     void replan_if_tuned();

@@ -28,6 +28,22 @@ TEST_CASE("a run that failed by its surroundings is tried again", "[sweep]") {
     CHECK(r.last.failed.empty());  // in the end they were not
 }
 
+TEST_CASE("a run that waits for its next attempt is not waited for when another has ended it",
+          "[sweep]") {
+    const TempFolder temp;
+    SweepAtWork work;
+    work.options.retry.waits = {std::chrono::hours(1)};
+    work.options.program = fake_program(
+        temp / "fake",
+        "case $dir in *standard-s1) (sleep 0.5; echo done >$dir/STATUS) & exit 4;; esac\n");
+    const SweepPlan plan = tiny_plan(temp / "sweep", 1);
+    const SweepResult r = work.run(plan);
+    CHECK(r.outcome == SweepOutcome::all_done);
+    CHECK(calls_of(plan.runs[0]) == 1);
+    CHECK(work.count("failed     standard-s1 (attempt 1 of 3)") == 1);
+    CHECK(work.count("done       standard-s1  (by another process)") == 1);
+}
+
 TEST_CASE("a run that keeps failing is given up, and the others go on", "[sweep]") {
     const TempFolder temp;
     SweepAtWork work;
