@@ -40,7 +40,7 @@ it is shown with every result. Settings are those of `plumb list settings`.
   [[when]]               settings for runs that match, in order
   if = { mixer.name = "mhc", model.layers = [6, 12] }
   set = { train.warmup = 200 }
-  [[exclude]]            runs that match every line are left out
+  [[exclude]]            runs that match every line are left out, of [tune] too
   mixer.name = "attnres"
   model.layers = 12
 
