@@ -12,7 +12,7 @@ using namespace plumb::test;
 
 namespace {
 
-const PlannedRun& run_of(const SweepPlan& plan, const std::string& variant) {
+const PlannedRun& run_of(const SweepPlan& plan, std::string_view variant) {
     return *std::find_if(plan.runs.begin(), plan.runs.end(),
                          [&](const PlannedRun& run) { return run.variant == variant; });
 }
