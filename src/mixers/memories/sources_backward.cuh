@@ -1,0 +1,283 @@
+// Sources on a GPU, backward: softmax attention over depth (mixers/attn_res_rule.h).
+//
+//     dp_k = <v_k, D>,  ds_k = p_k (dp_k - <h, D>),  t_k = ds_k / rms(v_k)
+//     dv_k += p_k D + t_k u - t_k s_k / (C rms(v_k)) v_k,   du += sum_k t_k v_k
+//
+// sources_pull: K sources take their gradient from the R readers whose D is known, in one pass over
+// the D, so that it is written once (`adds`: added once to what an older group left). The newest
+// reader's D comes from its norm and is stored over its xhat, for later groups. p is known from
+// forward and weighs D at once; dp is summed up G readers at a time and waits in lanes (a lane has
+// one reader); then t, and the rows u in a second loop that depends on no sum. t is left for
+// du = t^T v, a matrix product.
+//   Bytes a token, d = 2 C in bf16: R d + 1 d (the newest: dx, xhat, and D written) + K d sources +
+//   K d gradients (+ K d). Flops 6 C K R. K V <= 8 keeps the gradients in registers.
+//
+// sources_spread: one read (R = 1) over any number of sources: D stays, the sources pass by, du is
+// summed up on the way, a row a block. A lane has one of 32 sources.
+//   Bytes a token: 2 d (+ 1 d where D is kept) + S d sources + S d gradients (+ S d). Flops 8 C S.
+//
+// Layout and who computes what: sources_read.cuh, core/row.cuh; rows on their way: core/ring.cuh.
+#pragma once
+
+#include "mixers/memories/sources_read.cuh"
+
+namespace plumb::gpu {
+
+template <class T>
+struct SourcesPull {
+    using Real = RealOf<T>;
+    long N;
+    int C, W, R;
+    Rows<const T> d;       // [1..R-1] (N, C): D of the readers; the newest's goes to norm.xhat
+    Rows<const T> source;  // K, or S for spread
+    Rows<T> gradient;      // as many
+    bool adds;
+    const Real* u;       // (R, C)
+    const Real* rstd;    // (K, N)
+    const Real* logits;  // as SourcesRead's
+    long k_step;
+    const Real* lse;   // (R, N)
+    Real* delta;       // (R, N): <h, D>; [0] is written
+    Real* t;           // laid out as logits, for du; not of spread
+    T* kept_d;         // (N, C) where spread leaves D (and delta); null: nowhere
+    Real* dgain_part;  // (blocks, C), written where `gained`
+    Real* du_part;     // (blocks, C), of spread
+    NormArgs<T> norm;  // of the newest reader
+};
+
+// G readers share a barrier (G divides 32); the newest stands alone.
+template <class T, int K, int V, int G, int P, bool whole, bool gained>
+__global__ void __launch_bounds__(256) sources_pull(const __grid_constant__ SourcesPull<T> a) {
+    using Real = RealOf<T>;
+    PLUMB_SHARED(GroupMemory<Real>, memory);
+    using Sum = BlockRow<Real, V>;
+    PLUMB_SHARED(Sum, block_row);
+    Group<Real> g(a.W, memory);
+    const Place<whole> at(a.C, g);
+    Row<Real, V> dgain;
+    clear(dgain);
+    Ring<T, V, P, whole> ring(dynamic_shared(), at);
+    const int older = (a.R - 1 + G - 1) / G * G;  // readers, padded
+    long n_next = g.base + g.offset;
+    int next = 0;  // K sources, dx, xhat, D of the older readers
+    const auto push = [&] {
+        const bool there = n_next < a.N && next < K + 1 + a.R;
+        const T* row = next < K        ? a.source.p[next]
+                       : next == K     ? a.norm.dx
+                       : next == K + 1 ? a.norm.xhat
+                                       : a.d.p[there ? next - K - 1 : 1];
+        ring.push(there ? row + n_next * a.C : a.norm.xhat, there);
+        if (++next == K + 2 + older) next = 0, n_next += g.stride;
+    };
+    for (int i = 0; i < P; ++i) push();
+    for (long base = g.base; base < a.N; base += g.stride) {
+        const long n = base + g.offset;
+        const bool live = n < a.N;
+        Packed<T, V> source[K];
+        Row<Real, V> out[K], d, xhat, x;
+        Real along[K], r[K];
+        // A lane has one of 32 older readers, its numbers for all K sources; t is dp at first.
+        Real logit[K], p[K], t[K], delta;
+        const auto fetch_readers = [&](int first) {
+            const int q = first + lane_id();
+            const bool there = live && q < a.R;
+            const Real lse = there ? a.lse[q * a.N + n] : Real(0);
+            delta = there ? a.delta[q * a.N + n] : Real(0);
+#pragma unroll
+            for (int k = 0; k < K; ++k) {
+                logit[k] = there ? a.logits[k * a.k_step + q * a.N + n] : Real(0);
+                p[k] = there ? weight(logit[k] - lse) : Real(0);
+                t[k] = 0;
+            }
+        };
+        fetch_readers(1);
+#pragma unroll
+        for (int k = 0; k < K; ++k) {
+            load(static_cast<const T*>(a.gradient.p[k]) + n * a.C, at, live && a.adds, out[k]);
+            along[k] = 0;
+            r[k] = live ? a.rstd[k * a.N + n] : Real(0);
+            ring.wait();
+            ring.packed(0, source[k]);
+            ring.pop();
+            push();
+        }
+        // D's share in the gradients, and dp of this thread's channels.
+        const auto take = [&](const Row<Real, V>& of, auto&& p_of, Real* dp) {
+#pragma unroll
+            for (int k = 0; k < K; ++k) {
+                unpack(source[k], x);
+                dp[k] = dot(x, of);
+                axpy(p_of(k), of, out[k]);
+            }
+        };
+        {  // the newest reader
+            ring.template wait<2>();
+            ring.row(0, d);
+            ring.row(1, xhat);
+            ring.template pop<2>();
+            push(), push();
+            const Real of_h = norm_gradient<gained>(a.norm, g, at, n, live, xhat, d, dgain);
+            store(d, at, live, a.norm.xhat + n * a.C);
+            if (live && g.leads()) a.delta[n] = of_h;
+            const Real lse = live ? a.lse[n] : Real(0);
+            Real s[K], weighs[K], dp[K];
+#pragma unroll
+            for (int k = 0; k < K; ++k) {
+                s[k] = live ? a.logits[k * a.k_step + n] : Real(0);
+                weighs[k] = live ? weight(s[k] - lse) : Real(0);
+            }
+            take(
+                d, [&](int k) { return weighs[k]; }, dp);
+            g.sums(dp);
+            load(a.u, at, true, d);
+#pragma unroll
+            for (int k = 0; k < K; ++k) {
+                const Real along_u = weighs[k] * (dp[k] - of_h) * r[k];
+                if (live && g.leads()) a.t[k * a.k_step + n] = along_u;
+                if (lane_id() == 0) along[k] = along_u * s[k];
+                axpy(along_u, d, out[k]);
+            }
+        }
+        for (int first = 1; first <= older; first += 32) {
+            if (first > 1) fetch_readers(first);
+            const int count = older + 1 - first < 32 ? older + 1 - first : 32;
+            for (int e = 0; e < count; e += G) {
+                Real dp[G * K];
+                ring.template wait<G>();
+#pragma unroll
+                for (int i = 0; i < G; ++i) {
+                    ring.row(i, d);
+                    take(
+                        d, [&](int k) { return __shfl_sync(~0u, p[k], e + i); }, dp + i * K);
+                }
+                ring.template pop<G>();
+#pragma unroll
+                for (int i = 0; i < G; ++i) push();
+                const Real total = g.lane_sums(dp);
+#pragma unroll
+                for (int i = 0; i < G * K; ++i) {
+                    const Real sum = __shfl_sync(~0u, total, i);
+                    if (lane_id() == e + i / K) t[i % K] = sum;
+                }
+            }
+#pragma unroll
+            for (int k = 0; k < K; ++k) {
+                t[k] = p[k] * (t[k] - delta) * r[k];
+                along[k] += t[k] * logit[k];
+                if (live && first + lane_id() < a.R && g.warp == 0)
+                    a.t[k * a.k_step + (first + lane_id()) * a.N + n] = t[k];
+            }
+#pragma unroll 2
+            for (int e = 0; e < count && first + e < a.R; ++e) {
+                load(a.u + (first + e) * a.C, at, true, d);
+#pragma unroll
+                for (int k = 0; k < K; ++k) axpy(__shfl_sync(~0u, t[k], e), d, out[k]);
+            }
+        }
+#pragma unroll
+        for (int k = 0; k < K; ++k) {
+            Real sum[1] = {along[k]};
+            sum[0] = warp_sums<1>(sum);
+            unpack(source[k], x);
+            axpy(-sum[0] * r[k] / Real(a.C), x, out[k]);
+            store(out[k], at, live, a.gradient.p[k] + n * a.C);
+        }
+    }
+    wait_for_groups<0>();
+    if constexpr (gained) store_block_sum(dgain, g, at, block_row, a.dgain_part);
+}
+
+// G divides 32.
+template <class T, int V, int G, int P, bool whole, bool gained>
+__global__ void __launch_bounds__(256)
+    sources_spread(int S, const __grid_constant__ SourcesPull<T> a) {
+    using Real = RealOf<T>;
+    PLUMB_SHARED(GroupMemory<Real>, memory);
+    using Sum = BlockRow<Real, V>;
+    PLUMB_SHARED(Sum, block_row);
+    Group<Real> g(a.W, memory);
+    const Place<whole> at(a.C, g);
+    Row<Real, V> dgain, du, u;
+    clear(dgain);
+    clear(du);
+    load(a.u, at, true, u);
+    Ring<T, V, P, whole> ring(dynamic_shared(), at);
+    const int groups = (S + G - 1) / G;
+    long n_next = g.base + g.offset;
+    int k_next = -2;  // dx, xhat, sources
+    const auto push = [&] {
+        const bool there = n_next < a.N && k_next < S;
+        const T* row = k_next == -2             ? a.norm.dx
+                       : k_next == -1 || !there ? a.norm.xhat
+                                                : a.source.p[k_next];
+        ring.push(row + (there ? n_next * a.C : 0), there);
+        if (++k_next == groups * G) k_next = -2, n_next += g.stride;
+    };
+    for (int i = 0; i < P; ++i) push();
+    // A lane has one of 32 sources; asked for one trip, or 32 sources, ahead.
+    Real logit = 0, r = 0, lse = 0;
+    const auto fetch_numbers = [&](long n, int k) {
+        const bool there = n < a.N && k < S;
+        logit = there ? a.logits[k * a.k_step + n] : Real(0);
+        r = there ? a.rstd[k * a.N + n] : Real(0);
+        lse = there ? a.lse[n] : Real(0);
+    };
+    fetch_numbers(g.base + g.offset, lane_id());
+    for (long base = g.base; base < a.N; base += g.stride) {
+        const long n = base + g.offset;
+        const bool live = n < a.N;
+        Row<Real, V> d, xhat;
+        ring.template wait<2>();
+        ring.row(0, d);
+        ring.row(1, xhat);
+        ring.template pop<2>();
+        push(), push();
+        const Real delta = norm_gradient<gained>(a.norm, g, at, n, live, xhat, d, dgain);
+        if (a.kept_d) {
+            store(d, at, live, a.kept_d + n * a.C);
+            if (live && g.leads()) a.delta[n] = delta;
+        }
+        Real p = 0, pr = 0, back = 0;
+        for (int k0 = 0; k0 < S; k0 += G) {
+            if (k0 % 32 == 0) {
+                p = live && k0 + lane_id() < S ? weight(logit - lse) : Real(0);
+                pr = p * r, back = -logit * r / Real(a.C);
+                if (k0 + 32 < S)
+                    fetch_numbers(n, k0 + 32 + lane_id());
+                else
+                    fetch_numbers(n + g.stride, lane_id());
+            }
+            Real dp[G];
+            ring.template wait<G>();
+#pragma unroll
+            for (int i = 0; i < G; ++i) {
+                Row<Real, V> x;
+                ring.row(i, x);
+                dp[i] = dot(x, d);
+            }
+            g.sums(dp);
+#pragma unroll
+            for (int i = 0; i < G; ++i) {
+                const int k = k0 + i;
+                const Real t = __shfl_sync(~0u, pr, k % 32) * (dp[i] - delta);
+                T* to = k < S ? a.gradient.p[k] + n * a.C : nullptr;
+                Row<Real, V> out, x;
+                ring.row(i, x);
+                load(static_cast<const T*>(to), at, live && k < S && a.adds, out);
+                axpy(t, x, du);
+                axpy(__shfl_sync(~0u, p, k % 32), d, out);
+                axpy(t, u, out);
+                axpy(t * __shfl_sync(~0u, back, k % 32), x, out);
+                store(out, at, live && k < S, to);
+            }
+            ring.template pop<G>();
+#pragma unroll
+            for (int i = 0; i < G; ++i) push();
+        }
+    }
+    wait_for_groups<0>();
+    if constexpr (gained) store_block_sum(dgain, g, at, block_row, a.dgain_part);
+    store_block_sum(du, g, at, block_row, a.du_part);
+}
+
+}  // namespace plumb::gpu
