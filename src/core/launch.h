@@ -7,9 +7,9 @@
 // PLUMB_SYNC=1 in the environment every launch is waited for, so that a kernel that faults is the
 // one that is named.
 //
-// Kernels, and this, also compile as C++ for an emulated device, which brings a cuda_runtime.h and a
-// namespace `emulated` of its own: so they were checked before they ran on a GPU. It is not in this
-// tree yet.
+// Kernels, and this, also compile as C++ for an emulated device, which brings a cuda_runtime.h and
+// a namespace `emulated` of its own: so they were checked before they ran on a GPU. It is not in
+// this tree yet.
 #pragma once
 
 #include <cuda_runtime.h>
