@@ -2,7 +2,7 @@
 // pulls what source l-1 (and its group) gets from D_l and later.
 #include "core/parallel.h"
 #include "mixers/attn_res.h"
-#include "mixers/row_kernels.h"
+#include "ops/depth_mix.h"
 #include "ops/exp.h"
 
 namespace plumb {

@@ -1,7 +1,7 @@
 // read(l): one pass over tokens finishes source l-1, mixes the sources, and ends in the pre-norm.
 #include "core/parallel.h"
 #include "mixers/attn_res.h"
-#include "mixers/row_kernels.h"
+#include "ops/depth_mix.h"
 #include "ops/exp.h"
 
 #include <cmath>

@@ -1,7 +1,7 @@
 #include "mixers/plain.h"
 
 #include "core/parallel.h"
-#include "mixers/row_kernels.h"
+#include "ops/depth_mix.h"
 #include "ops/matmul.h"
 
 namespace plumb {

@@ -7,7 +7,7 @@
 // Vecs of channels, K = 0 for any number of both.
 #pragma once
 
-#include "mixers/vec.h"
+#include "core/simd.h"
 
 namespace plumb {
 

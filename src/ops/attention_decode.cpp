@@ -1,7 +1,7 @@
 #include "ops/attention_decode.h"
 
 #include "core/dispatch.h"
-#include "ops/reduce.h"
+#include "ops/depth_mix.h"
 
 #include <Eigen/Core>
 
@@ -12,7 +12,6 @@ namespace plumb {
 namespace {
 
 constexpr Index kLanes = 16;  // positions that are scored at once, the unseen ones of the last too
-constexpr Index kTile = 64;   // channels of the output that stay in registers
 
 // One query or key head as it is compared: normed, times gain, turned to position t.
 template <class T, class Real>
@@ -62,30 +61,6 @@ void softmax(Real* scores, Index seen) {
     p *= Real(1) / p.sum();
 }
 
-// out[i] = sum_t p[t] values[t][i].
-template <class T, class Real>
-void weigh(const Real* p, Index seen, const T* values, Index d, T* out) {
-    Index begin = 0;
-    for (; begin + kTile <= d; begin += kTile) {
-        Real sum[kTile] = {};
-        for (Index t = 0; t < seen; ++t) {
-            const T* v = values + t * d + begin;
-#pragma omp simd
-            for (Index i = 0; i < kTile; ++i) sum[i] += p[t] * v[i];
-        }
-        for (Index i = 0; i < kTile; ++i) out[begin + i] = static_cast<T>(sum[i]);
-    }
-    if (begin == d) return;
-    Real sum[kTile] = {};
-    const Index n = d - begin;
-    for (Index t = 0; t < seen; ++t) {
-        const T* v = values + t * d + begin;
-#pragma omp simd
-        for (Index i = 0; i < n; ++i) sum[i] += p[t] * v[i];
-    }
-    for (Index i = 0; i < n; ++i) out[begin + i] = static_cast<T>(sum[i]);
-}
-
 }  // namespace
 
 Index cache_positions(Index context) { return (context + kLanes - 1) / kLanes * kLanes; }
@@ -123,7 +98,8 @@ void attention_decode(const Context& ctx, const AttentionShape& s, const DecodeR
                 prepare(q, gain_q, eps, work.cos.row(t), work.sin.row(t), d);
                 score(q, keys, room, d, cache_positions(t + 1), scale, scores);
                 softmax(scores, t + 1);
-                weigh(scores, t + 1, values, d, out.row(n) + h * d);
+                mix_rows<T>(1, t + 1, RowsAt<const T>{values, d}, scores, 0, 1, d,
+                            out.row(n) + h * d, d);
             }
     };
     dispatch(ctx, "attention_decode", [&](Cpu) {

@@ -1,4 +1,4 @@
-#include "mixers/row_kernels.h"
+#include "ops/depth_mix.h"
 
 #include "catch.h"
 #include "support/random.h"
@@ -27,6 +27,40 @@ struct Rows {
     Index stride = 0;
 };
 
+// Errors of both gradients of y's n_y rows as mixes of x's n_x, in units of their largest
+// summand's.
+template <class X, class Y>
+double backward_error(Index c, const Rows<X>& x, Index n_x, const Rows<Y>& d, Index n_d) {
+    using Real = RealOf<X>;
+    const auto at = [](Index k) { return static_cast<std::size_t>(k); };
+    std::vector<Real> w(at(n_d * n_x)), dw(at(n_d * n_x), Real(9)), dx(at(n_x * (c + 1)), Real(1));
+    for (std::size_t i = 0; i < w.size(); ++i) w[i] = Real(0.25) * static_cast<Real>(i % 9) - 1;
+    std::vector<Real> added = dx;
+    for (const bool add : {false, true})
+        mix_rows_backward<X, Y>(n_d, d, n_x, x, w.data(), n_x, 1, c, (add ? added : dx).data(),
+                                c + 1, add, dw.data(), 1, n_d);
+    double error = 0;
+    for (Index k = 0; k < n_x; ++k) {
+        for (Index o = 0; o < n_d; ++o) {
+            double sum = 0, size = 1;
+            for (Index j = 0; j < c; ++j)
+                sum += x.at(k, j) * d.at(o, j), size += std::abs(x.at(k, j) * d.at(o, j));
+            error = worse(error, std::abs(static_cast<double>(dw[at(k * n_d + o)]) - sum) / size);
+        }
+        for (Index j = 0; j < c; ++j) {
+            double sum = 0, size = 1;
+            for (Index o = 0; o < n_d; ++o) {
+                const double term = static_cast<double>(w[at(o * n_x + k)]) * d.at(o, j);
+                sum += term, size += std::abs(term);
+            }
+            const Index i = k * (c + 1) + j;
+            error = worse(error, std::abs(static_cast<double>(dx[at(i)]) - sum) / size);
+            error = worse(error, std::abs(static_cast<double>(added[at(i)]) - sum - 1) / size);
+        }
+    }
+    return error;
+}
+
 // Worst error of dots and mixes of every tile size and rest, in units of their largest summand's.
 template <class X, class Y>
 double worst_error(Index c) {
@@ -42,6 +76,7 @@ double worst_error(Index c) {
             row_dots<X, Y>(n_x, x, n_y, y, c, dots.data(), stride);
             mix_rows<X>(n_y, n_x, x, dots.data(), 1, stride, c, out.data(), c + 1);
             mix_rows<X>(n_y, n_x, x, dots.data(), 1, stride, c, added.data(), c + 1, true);
+            error = worse(error, backward_error<X, Y>(c, x, n_x, y, n_y));
             const auto at = [](const std::vector<Real>& v, Index k) {
                 return static_cast<double>(v[static_cast<std::size_t>(k)]);
             };
@@ -68,7 +103,7 @@ double worst_error(Index c) {
 
 }  // namespace
 
-TEST_CASE("products of rows at the edges of their tiles", "[mixers]") {
+TEST_CASE("products of rows at the edges of their tiles", "[depth_mix]") {
     // 4 eps: each of at most 130 products enters through at most log2(16) + 130/16 + 4 sums, of
     // which the partial ones are far below `size`.
     for (const Index c : {1, 7, 16, 33, 127, 128, 130}) {
@@ -80,7 +115,7 @@ TEST_CASE("products of rows at the edges of their tiles", "[mixers]") {
     }
 }
 
-TEST_CASE("rows are copied and dotted in every storage type", "[mixers]") {
+TEST_CASE("rows are copied and dotted in every storage type", "[depth_mix]") {
     for (const Index c : {1, 15, 16, 65}) {
         const Rows<Bf16> x(1, c, "x");
         std::vector<float> real(static_cast<std::size_t>(c));

@@ -157,4 +157,35 @@ template <int n, class Real>
     return sums[0];
 }
 
+// to[j] = from[j], between storage type and Real.
+template <class From, class To>
+inline void copy_row(const From* from, To* to, Index c) {
+    using Real = RealOf<From>;
+    for_vecs<Real, false>(
+        c, [&](Index j, auto size) { store<Real>(load<Real>(from + j, size), to + j, size); });
+}
+
+// Asks for the cache lines of c numbers, to read or to write them: the rows of one token lie in
+// more places than the hardware follows. Always inline: GCC drops calls to functions that only
+// prefetch.
+template <class T>
+[[gnu::always_inline]] inline void prefetch_read(const T* row, Index c) {
+    for (Index j = 0; j < c; j += kLineBytes / static_cast<Index>(sizeof(T)))
+        __builtin_prefetch(row + j, 0);
+}
+template <class T>
+[[gnu::always_inline]] inline void prefetch_write(T* row, Index c) {
+    for (Index j = 0; j < c; j += kLineBytes / static_cast<Index>(sizeof(T)))
+        __builtin_prefetch(row + j, 1);
+}
+
+// As copy_row, past the caches: for what is read again only after many other rows. The stores are
+// ordered before those of other threads by end_stream().
+template <class From, class To>
+inline void stream_row(const From* from, To* to, Index c) {
+    using Real = RealOf<From>;
+    if (c % kVec<Real> != 0 || !stream_aligned<Real>(to)) return copy_row(from, to, c);
+    for (Index j = 0; j < c; j += kVec<Real>) stream(load<Real>(from + j, Full<Real>{}), to + j);
+}
+
 }  // namespace plumb
