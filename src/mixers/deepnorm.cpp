@@ -4,6 +4,7 @@
 // mixer, and the sublayers keep their own norms.
 //
 //     A = [a r, r],  r = 1/rms(a h + v):  <a h + v, a h + v> = a^2 <h, h> + 2 a <h, v> + <v, v>
+#include "mixers/memories/running_row.h"
 #include "mixers/mixers.h"
 
 namespace plumb {
@@ -11,7 +12,10 @@ namespace {
 
 class DeepNormRule final : public RuleOf<DeepNormRule> {
 public:
-    DeepNormRule(const MixerShape& shape, double alpha) : RuleOf(shape), alpha_(alpha) {}
+    DeepNormRule(const MixerConfig& config, const MixerShape& shape)
+        : RuleOf(shape), alpha_(config.number("alpha")) {
+        if (alpha_ <= 0) alpha_ = std::pow(2.0 * ((shape.sublayers + 1) / 2), 0.25);
+    }
 
     Dots write_dots(int) const override {
         return {{Operand::row(0), Operand::row(0)},
@@ -42,11 +46,6 @@ std::vector<MixerOption> deepnorm_options() {
              within(0, 1e6)}};
 }
 
-RulePtr deepnorm_rule(const MixerConfig& config, const MixerShape& shape) {
-    const int blocks = (shape.sublayers + 1) / 2;
-    const double alpha =
-        config.number("alpha") > 0 ? config.number("alpha") : std::pow(2.0 * blocks, 0.25);
-    return std::make_unique<DeepNormRule>(shape, alpha);
-}
+MixerMakers deepnorm_mixer() { return mixer_on<RunningRow, DeepNormRule>(); }
 
 }  // namespace plumb

@@ -1,6 +1,7 @@
 // LayerScale (CaiT, Touvron et al. 2021, arXiv:2103.17239): h_{l+1} = h_l + g_l * v_l, a learned
 // gain for each channel. Starts at the paper's: 0.1 up to 18 transformer blocks, 1e-5 up to 24,
 // 1e-6 deeper. Every channel is a group: M has a matrix a channel.
+#include "mixers/memories/running_row.h"
 #include "mixers/mixers.h"
 #include "mixers/number_option.h"
 
@@ -9,7 +10,11 @@ namespace {
 
 class LayerScaleRule final : public RuleOf<LayerScaleRule> {
 public:
-    LayerScaleRule(const MixerShape& shape, double start) : RuleOf(shape), start_(start) {}
+    LayerScaleRule(const MixerConfig& config, const MixerShape& shape) : RuleOf(shape) {
+        const int blocks = (shape.sublayers + 1) / 2;
+        const double paper = blocks <= 18 ? 0.1 : blocks <= 24 ? 1e-5 : 1e-6;
+        start_ = gain_start(config.text("gain_init"), paper);
+    }
 
     int groups() const override { return static_cast<int>(shape().channels); }
     std::vector<RuleParam> params(int l) const override {
@@ -37,10 +42,6 @@ private:
 
 std::vector<MixerOption> layerscale_options() { return {gain_init_option()}; }
 
-RulePtr layerscale_rule(const MixerConfig& config, const MixerShape& shape) {
-    const int blocks = (shape.sublayers + 1) / 2;
-    const double paper = blocks <= 18 ? 0.1 : blocks <= 24 ? 1e-5 : 1e-6;
-    return std::make_unique<LayerScaleRule>(shape, gain_start(config.text("gain_init"), paper));
-}
+MixerMakers layerscale_mixer() { return mixer_on<RunningRow, LayerScaleRule>(); }
 
 }  // namespace plumb

@@ -27,16 +27,14 @@ std::vector<MixerInfo> gates_averages_and_streams() {
          {},
          {{}},
          true,
-         PLUMB_MAKE(make_standard),
-         standard_rule},
+         standard_mixer()},
         {"highway",
          "Highway Networks, Srivastava et al. 2015 (arXiv:1505.00387)",
          "h_{l+1} = (1 - t) h_l + t v_l, t = sigmoid(W norm(h_l) + b)",
          highway_options(),
          {{}, {"gate=vector"}, {"gate=static"}, {"gate_input=raw"}, {"gate_bias=depth"}},
          true,
-         PLUMB_MAKE(make_highway),
-         highway_rule},
+         highway_mixer()},
         {"denseformer",
          "DenseFormer, Pagliardini et al. 2024 (arXiv:2402.02622)",
          "Y_k = sum_j alpha[k,j] X_j after every transformer block, alpha learned",
@@ -117,21 +115,21 @@ std::vector<MixerInfo> learned_gains_and_constants() {
          rezero_options(),
          {{}},
          false,
-         PLUMB_PLAIN(rezero_rule)},
+         rezero_mixer()},
         {"layerscale",
          "LayerScale (CaiT), Touvron et al. 2021 (arXiv:2103.17239)",
          "h_{l+1} = h_l + g_l * v_l, a learned gain for each channel",
          layerscale_options(),
          {{}},
          false,
-         PLUMB_PLAIN(layerscale_rule)},
+         layerscale_mixer()},
         {"deepnorm",
          "DeepNorm, Wang et al. 2022 (arXiv:2203.00555)",
          "h_{l+1} = RMSNorm(a h_l + v_l), a = (2 layers)^(1/4)",
          deepnorm_options(),
          {{}, {"alpha=2.5"}},
          false,
-         PLUMB_PLAIN(deepnorm_rule)},
+         deepnorm_mixer()},
         {"static_mix",
          "learned constants over depth (arXiv:2603.15031, Table 4)",
          "h_l = sum_i w[l,i] v_i, w learned numbers or their softmax",
@@ -231,7 +229,7 @@ const MixerInfo& find_mixer(const std::string& name) {
 
 RulePtr make_rule(const MixerConfig& config, const MixerShape& shape) {
     require(shape.sublayers >= 1 && shape.tokens >= 1 && shape.channels >= 1, "empty mixer shape");
-    return find_mixer(config.name).make_rule(config, shape);
+    return find_mixer(config.name).make.rule(config, shape);
 }
 
 template <class T>
@@ -239,11 +237,11 @@ MixerPtr<T> make_mixer(const MixerConfig& config, const MixerShape& shape) {
     require(shape.sublayers >= 1 && shape.tokens >= 1 && shape.channels >= 1, "empty mixer shape");
     const MixerInfo& info = find_mixer(config.name);
     if constexpr (std::is_same_v<T, float>)
-        return info.make_float(config, shape);
+        return info.make.in_float(config, shape);
     else if constexpr (std::is_same_v<T, double>)
-        return info.make_double(config, shape);
+        return info.make.in_double(config, shape);
     else
-        return info.make_bf16(config, shape);
+        return info.make.in_bf16(config, shape);
 }
 
 template MixerPtr<float> make_mixer(const MixerConfig&, const MixerShape&);

@@ -16,6 +16,32 @@ namespace plumb {
 template <class T>
 using MixerPtr = std::unique_ptr<DepthMixer<T>>;
 
+// How a mixer is made in each storage type, and its rule, for the plain engine (reference.h).
+struct MixerMakers {
+    template <class X>
+    using Make = std::function<X(const MixerConfig&, const MixerShape&)>;
+
+    Make<MixerPtr<float>> in_float;
+    Make<MixerPtr<double>> in_double;
+    Make<MixerPtr<Bf16>> in_bf16;
+    Make<RulePtr> rule;
+};
+
+// Of a class of rules that are made of (config, shape), on the memory that carries them.
+template <template <class T, class R> class Memory, class R>
+MixerMakers mixer_on() {
+    const auto in = [](auto type) {
+        using T = decltype(type);
+        return [](const MixerConfig& config, const MixerShape& shape) -> MixerPtr<T> {
+            return std::make_unique<Memory<T, R>>(R(config, shape));
+        };
+    };
+    return {in(float()), in(double()), in(Bf16()),
+            [](const MixerConfig& config, const MixerShape& shape) -> RulePtr {
+                return std::make_unique<R>(config, shape);
+            }};
+}
+
 struct MixerInfo {
     std::string name;                  // mixer.name in a config
     std::string paper;                 // who defined it, and where
@@ -25,10 +51,7 @@ struct MixerInfo {
     // over: settings of [mixer] beside the name, e.g. {"gate=vector"}. The first is the default.
     std::vector<std::vector<std::string>> test_settings;
     bool equals_standard_at_init;  // same logits as `standard` at step 0, up to norm_eps
-    std::function<MixerPtr<float>(const MixerConfig&, const MixerShape&)> make_float;
-    std::function<MixerPtr<double>(const MixerConfig&, const MixerShape&)> make_double;
-    std::function<MixerPtr<Bf16>(const MixerConfig&, const MixerShape&)> make_bf16;
-    std::function<RulePtr(const MixerConfig&, const MixerShape&)> make_rule;
+    MixerMakers make;
 
     bool reads(const std::string& option) const;
     std::vector<std::string> option_names() const;
@@ -50,9 +73,9 @@ MixerPtr<T> make_mixer(const MixerConfig& config, const MixerShape& shape);
 // Its definition, for the plain engine (reference.h). Throws as make_mixer.
 RulePtr make_rule(const MixerConfig& config, const MixerShape& shape);
 
-RulePtr standard_rule(const MixerConfig&, const MixerShape&);
+MixerMakers standard_mixer();
 std::vector<MixerOption> highway_options();
-RulePtr highway_rule(const MixerConfig&, const MixerShape&);
+MixerMakers highway_mixer();
 std::vector<MixerOption> denseformer_options();
 RulePtr denseformer_rule(const MixerConfig&, const MixerShape&);
 std::vector<MixerOption> hyper_options();
@@ -64,20 +87,16 @@ MixerOption weights_option();
 std::vector<MixerOption> attn_res_options(bool blocks);
 RulePtr attn_res_rule(const MixerConfig&, const MixerShape&);
 std::vector<MixerOption> rezero_options();
-RulePtr rezero_rule(const MixerConfig&, const MixerShape&);
+MixerMakers rezero_mixer();
 std::vector<MixerOption> layerscale_options();
-RulePtr layerscale_rule(const MixerConfig&, const MixerShape&);
+MixerMakers layerscale_mixer();
 std::vector<MixerOption> deepnorm_options();
-RulePtr deepnorm_rule(const MixerConfig&, const MixerShape&);
+MixerMakers deepnorm_mixer();
 std::vector<MixerOption> static_mix_options();
 RulePtr static_mix_rule(const MixerConfig&, const MixerShape&);
 std::vector<MixerOption> mhc_lite_options();
 RulePtr mhc_lite_rule(const MixerConfig&, const MixerShape&);
 
-template <class T>
-MixerPtr<T> make_standard(const MixerConfig&, const MixerShape&);
-template <class T>
-MixerPtr<T> make_highway(const MixerConfig&, const MixerShape&);
 template <class T>
 MixerPtr<T> make_denseformer(const MixerConfig&, const MixerShape&);
 template <class T>

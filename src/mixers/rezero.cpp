@@ -1,6 +1,7 @@
 // ReZero (Bachlechner et al. 2020, arXiv:2003.04887): h_{l+1} = h_l + a_l v_l with a learned number
 // a_l, 0 at the start: every read is the embedding until training lets a sublayer in. The paper
 // drops the norms and shares a_l inside a transformer block; here the pre-norms stay.
+#include "mixers/memories/running_row.h"
 #include "mixers/mixers.h"
 #include "mixers/number_option.h"
 
@@ -9,7 +10,8 @@ namespace {
 
 class ReZeroRule final : public RuleOf<ReZeroRule> {
 public:
-    ReZeroRule(const MixerShape& shape, double start) : RuleOf(shape), start_(start) {}
+    ReZeroRule(const MixerConfig& config, const MixerShape& shape)
+        : RuleOf(shape), start_(gain_start(config.text("gain_init"), 0.0)) {}
 
     std::vector<RuleParam> params(int l) const override {
         if (l > sublayers()) return {};
@@ -33,8 +35,6 @@ private:
 
 std::vector<MixerOption> rezero_options() { return {gain_init_option()}; }
 
-RulePtr rezero_rule(const MixerConfig& config, const MixerShape& shape) {
-    return std::make_unique<ReZeroRule>(shape, gain_start(config.text("gain_init"), 0.0));
-}
+MixerMakers rezero_mixer() { return mixer_on<RunningRow, ReZeroRule>(); }
 
 }  // namespace plumb
