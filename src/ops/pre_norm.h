@@ -9,6 +9,7 @@
 #pragma once
 
 #include "core/context.h"
+#include "ops/depth_mix.h"
 #include "ops/reduce.h"
 
 #include <algorithm>
@@ -39,16 +40,14 @@ struct PreNorm {
             for (Index i = 0; i < c; ++i) out[i] = h[i];
             return;
         }
-        const Real r = Real(1) / std::sqrt(dot(h, h, c) / static_cast<Real>(c) + eps);
+        const Real r = Real(1) / std::sqrt(row_dot(h, h, c) / static_cast<Real>(c) + eps);
         rstd.data[n] = r;
         T* scaled = x.row(n);
-        const Real* g = gain.data;
-#pragma omp simd
-        for (Index i = 0; i < c; ++i) {
-            const Real v = h[i] * r;
-            out[i] = v;
-            scaled[i] = v * g[i];
-        }
+        for_vecs<Real, false>(c, [&](Index i, auto size) {
+            const Vec<Real> v = load<Real>(h + i, size) * r;
+            store<Real>(v, out + i, size);
+            store<Real>(v * load<Real>(gain.data + i, size), scaled + i, size);
+        });
     }
 
     // h (C) of token n again.
@@ -66,27 +65,29 @@ struct PreNorm {
         const Index c = channels();
         const T *in = dx.row(n), *xh = xhat.row(n);
         if (raw()) {
-            for (Index i = 0; i < c; ++i) d[i] = in[i];
-            Real along = 0;
-#pragma omp simd reduction(+ : along)
-            for (Index i = 0; i < c; ++i) along += d[i] * xh[i];
-            return along;
+            copy_row(in, d, c);
+            return row_dot(in, xh, c);
         }
         Real* dg = dgain.row(n / kTokenChunk);
         if (n % kTokenChunk == 0) std::fill(dg, dg + c, Real(0));
-        const Real* g = gain.data;  // a member inside a simd loop would be gathered
-        Real along = 0;
-#pragma omp simd reduction(+ : along)
-        for (Index i = 0; i < c; ++i) {
-            const Real v = xh[i];
-            const Real t = in[i] * v;
-            dg[i] += t;
-            along += t * g[i];
-        }
-        along /= static_cast<Real>(c);
+        const Real* g = gain.data;
+        Vec<Real> sum = {};
+        const auto add = [&](Index i, auto size) __attribute__((always_inline)) {
+            const Vec<Real> t = load<Real>(in + i, size) * load<Real>(xh + i, size);
+            store<Real>(load<Real>(dg + i, size) + t, dg + i, size);
+            sum += t * load<Real>(g + i, size);
+        };
+        if (c % kVec<Real> == 0)
+            for_vecs<Real, true>(c, add);
+        else
+            for_vecs<Real, false>(c, add);
+        const Real along = lane_sums<1, Real>(&sum)[0] / static_cast<Real>(c);
         const Real r = rstd.data[n];
-#pragma omp simd
-        for (Index i = 0; i < c; ++i) d[i] = r * (in[i] * g[i] - xh[i] * along);
+        for_vecs<Real, false>(c, [&](Index i, auto size) {
+            store<Real>(r * (load<Real>(in + i, size) * load<Real>(g + i, size) -
+                             load<Real>(xh + i, size) * along),
+                        d + i, size);
+        });
         // <xhat, xhat> = C (1 - eps rstd^2): D is orthogonal to h up to eps.
         return static_cast<Real>(c) * along * eps * r * r;
     }
