@@ -10,22 +10,17 @@
 // no source is it, that output is one more row.
 #pragma once
 
-#include "mixers/rule.h"
+#include "mixers/memories/sources.h"
 
 namespace plumb {
 
 struct AttnResOptions {
-    enum class Weights : std::uint8_t { softmax, sigmoid, sigmoid_norm };
     enum class Query : std::uint8_t { learned, input, none };
 
     int block_size = 1;
-    bool key_gain = true;
-    Weights weights = Weights::softmax;
-    Query query = Query::learned;
-    bool key_norm = true;
-    int heads = 1;
-    bool norm_by_head = false;
     int window = 0;  // newest sources that are read beside the embedding; 0: all
+    Query query = Query::learned;
+    SourceKeys keys;
 };
 
 class AttnResRule final : public RuleOf<AttnResRule> {
@@ -33,7 +28,7 @@ public:
     AttnResRule(const MixerShape& shape, const AttnResOptions& options)
         : RuleOf(shape), options_(options) {}
 
-    int groups() const override { return options_.heads; }
+    int groups() const override { return options_.keys.heads; }
     int rows(int l) const override { return sources(l) + (keeps_newest() ? 1 : 0); }
     std::vector<RuleParam> params(int l) const override {
         using Is = RuleParam::Is;
@@ -51,8 +46,9 @@ public:
         Dots all;
         if (l == 1 || options_.query == Query::none) return all;
         for (int i = 0; i < sources(l); ++i)
-            for (int h = 0; h < options_.heads; ++h) {
-                all.push_back({Operand::row(i), Operand::row(i), options_.norm_by_head ? h : -1});
+            for (int h = 0; h < options_.keys.heads; ++h) {
+                all.push_back(
+                    {Operand::row(i), Operand::row(i), options_.keys.norm_by_head ? h : -1});
                 all.push_back({Operand::row(i, gain()), Operand::vector(0), h});
                 if (options_.query == Query::input)
                     all.push_back({Operand::row(i, gain()), Operand::image(rows(l) - 1), h});
@@ -61,7 +57,7 @@ public:
     }
     template <class N>
     void c(int l, const N* u, const N* bias, N* c) const {
-        for (int h = 0; h < options_.heads; ++h, c += rows(l)) {
+        for (int h = 0; h < options_.keys.heads; ++h, c += rows(l)) {
             c[0] = N(1);
             if (l == 1) continue;
             const int n = n_seen(l);
@@ -74,7 +70,7 @@ public:
     template <class N>
     void A(int l, const N*, const N*, const N*, N* a) const {
         const int v = rows(l), ins = v + 1;
-        for (int h = 0; h < options_.heads; ++h, a += rows(l + 1) * ins) {
+        for (int h = 0; h < options_.keys.heads; ++h, a += rows(l + 1) * ins) {
             for (int i = 0; i < sources(l); ++i) a[i * ins + i] = N(1);
             a[(sources(l + 1) - 1) * ins + v] = N(1);  // a row of its own, or into the running sum
             if (keeps_newest()) a[(rows(l + 1) - 1) * ins + v] = N(1);
@@ -82,12 +78,12 @@ public:
     }
 
 private:
-    using Weights = AttnResOptions::Weights;
+    using Weights = SourceKeys::Weights;
     using Query = AttnResOptions::Query;
 
     int sources(int l) const { return 1 + (l - 2 + options_.block_size) / options_.block_size; }
     bool keeps_newest() const { return options_.query == Query::input && options_.block_size > 1; }
-    int gain() const { return options_.key_gain && options_.key_norm ? 1 : -1; }
+    int gain() const { return options_.keys.gain ? 1 : -1; }
     int n_dots() const { return options_.query == Query::input ? 3 : 2; }
     // Sources that l reads.
     int n_seen(int l) const {
@@ -98,18 +94,18 @@ private:
     template <class N>
     N logit(int i, int h, const N* u, const N* bias) const {
         if (options_.query == Query::none) return bias[i];
-        u += (i * options_.heads + h) * n_dots();
+        u += (i * options_.keys.heads + h) * n_dots();
         N s = u[1];
         if (options_.query == Query::input) s += u[2];
-        if (!options_.key_norm) return s;
-        return s * rstd(options_.norm_by_head ? u[0] * N(options_.heads) : u[0]);
+        if (!options_.keys.normed) return s;
+        return s * rstd(options_.keys.norm_by_head ? u[0] * N(options_.keys.heads) : u[0]);
     }
     template <class N>
     void weigh(int n, N* s) const {
-        if (options_.weights == Weights::softmax) return softmax(n, s, s);
+        if (options_.keys.weights == Weights::softmax) return softmax(n, s, s);
         N sum(0);
         for (int i = 0; i < n; ++i) sum += s[i] = sigmoid(s[i]);
-        if (options_.weights == Weights::sigmoid_norm)
+        if (options_.keys.weights == Weights::sigmoid_norm)
             for (int i = 0; i < n; ++i) s[i] /= sum;
     }
     AttnResOptions options_;

@@ -105,5 +105,7 @@ template <class T>
 MixerPtr<T> make_mhc(const MixerConfig&, const MixerShape&);
 template <class T>
 MixerPtr<T> make_attn_res(const MixerConfig&, const MixerShape&);
+template <class T>
+MixerPtr<T> make_static_mix(const MixerConfig&, const MixerShape&);
 
 }  // namespace plumb

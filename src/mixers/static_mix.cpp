@@ -5,7 +5,7 @@
 //     softmax  w[l,:] = softmax(weight), which starts at 0
 //
 // Both start as the standard network, softmax up to a scale that the norms remove.
-#include "mixers/mixers.h"
+#include "mixers/memories/sources.h"
 
 namespace plumb {
 namespace {
@@ -38,6 +38,15 @@ private:
 };
 
 }  // namespace
+
+template <class T>
+MixerPtr<T> make_static_mix(const MixerConfig& config, const MixerShape& shape) {
+    return std::make_unique<Sources<T>>(
+        SourceRule{.rule = static_mix_rule(config, shape), .keys = {}});
+}
+template MixerPtr<float> make_static_mix(const MixerConfig&, const MixerShape&);
+template MixerPtr<double> make_static_mix(const MixerConfig&, const MixerShape&);
+template MixerPtr<Bf16> make_static_mix(const MixerConfig&, const MixerShape&);
 
 std::vector<MixerOption> static_mix_options() { return {weights_option()}; }
 

@@ -98,8 +98,7 @@ void attention_decode(const Context& ctx, const AttentionShape& s, const DecodeR
                 prepare(q, gain_q, eps, work.cos.row(t), work.sin.row(t), d);
                 score(q, keys, room, d, cache_positions(t + 1), scale, scores);
                 softmax(scores, t + 1);
-                mix_rows<T>(1, t + 1, RowsAt<const T>{values, d}, scores, 0, 1, d,
-                            out.row(n) + h * d, d);
+                mix_row<T>(t + 1, RowsAt<const T>{values, d}, scores, d, out.row(n) + h * d);
             }
     };
     dispatch(ctx, "attention_decode", [&](Cpu) {

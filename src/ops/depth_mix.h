@@ -199,6 +199,12 @@ inline void row_dots(Index n_x, const RowX& x, Index n_y, const RowY& y, Index c
         });
 }
 
+// out[j] = sum_{k < n_rows} w[k] row(k)[j], j < c. row(k) is a const T*; out is T or Real.
+template <class T, class RowAt, class Out>
+inline void mix_row(Index n_rows, const RowAt& row, const RealOf<T>* w, Index c, Out* out) {
+    tiles::mix_from<1, 8, T>(0, n_rows, row, w, 0, 1, c, out, 0, false);
+}
+
 // out[o * out_stride + j] = sum_{k < n_rows} w[o * w_out + k * w_row] row(k)[j], o < n_out, j < c;
 // `add` adds to out. row(k) is a const T*; out is T or Real.
 template <class T, class RowAt, class Out>

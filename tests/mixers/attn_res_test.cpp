@@ -1,4 +1,4 @@
-#include "mixers/attn_res.h"
+#include "mixers/memories/sources.h"
 
 #include "check/compare.h"
 #include "check/gradient_check.h"
@@ -103,8 +103,10 @@ TEST_CASE("attnres_block: impossible blocks are refused by name", "[mixers]") {
 namespace {
 
 ToyStack<double> grouped(const MixerShape& shape, int block_size, int reads, int pulls) {
-    const DepthSchedule schedule(shape.sublayers, block_size, reads, pulls);
-    ToyStack<double> stack(std::make_unique<AttnRes<double>>(shape, schedule, true));
+    const MixerConfig config =
+        mixer_config("attnres_block", {fmt::format("block_size={}", block_size)});
+    ToyStack<double> stack(std::make_unique<Sources<double>>(
+        SourceRule{make_rule(config, shape), block_size, SourceKeys{}, {reads, pulls}}));
     perturb(stack.params(), 0.3, 2);
     return stack;
 }

@@ -1,6 +1,6 @@
 // Bytes that every mixer says its passes move.
 #include "core/profile.h"
-#include "mixers/depth_schedule.h"
+#include "mixers/memories/depth_schedule.h"
 #include "signature/golden.h"
 #include "signature/settings.h"
 #include "support/bf16_stack.h"
@@ -47,23 +47,41 @@ void check_rows(const std::string& name, const std::vector<std::string>& setting
 
 // Counted from what a pass must touch, site by site: rows read and rows written.
 TEST_CASE("mixers count every row that they move", "[mixers]") {
-    constexpr int kL = 6, kBlocks = kL / 2;
+    constexpr int kL = 6;
     // v_0 read and h written; then v and h read, h written. dh written; then read and written.
     check_rows("standard", {}, kL, {2 + 3.0 * kL, 1 + 2.0 * kL});
     // Backward also reads v_{l-1} and writes dv_{l-1}; of v_0 only the gradient is wanted.
     for (const char* gate : {"gate=scalar", "gate=static"})
         check_rows("highway", {gate}, kL, {2 + 3.0 * kL, 3 + 4.0 * (kL - 1) + 3});
-    // Every block's X_k is written once and read by the averages after it; backward mirrors that
-    // with dY, and reads X_j for dalpha.
-    check_rows("denseformer", {}, kL,
-               {2 + 3.0 * kL + kBlocks * (kBlocks + 3) / 2.0,
-                1 + 2.0 * kL + kBlocks * (kBlocks + 5) / 2.0 + 1});
     // v_0 read, K streams written; then K and v read, K written. Backward reads X, writes dv, and
     // reads and writes dX; the last site has no dX to read and no v to follow.
     for (const int k : {2, 4})
         for (const char* name : {"hyper", "mhc"})
             check_rows(name, {fmt::format("streams={}", k)}, kL,
                        {1.0 + k + kL * (2.0 * k + 1), 2.0 * k + 1 + kL * (3.0 * k + 2)});
+}
+
+// Every block's X_k is written once and read by the averages after it as they are grouped; backward
+// mirrors that with dY, which is written once, and reads X_j for da.
+TEST_CASE("denseformer counts the rows of its schedule", "[mixers]") {
+    for (const int blocks : {3, 12}) {
+        const DepthSchedule s(blocks, 1, {}, [](int l, int i) { return i < l - 1; });
+        Moved want{2 + 6.0 * blocks + blocks, 1 + 4.0 * blocks + blocks};
+        for (int k = 0; k <= blocks; ++k) {  // X_k itself stays in the stream, dX_k too
+            want.forward += static_cast<double>(s.read_rows(k + 1) - 1);
+            want.backward += static_cast<double>(s.pull_rows(k) - 1);
+        }
+        check_rows("denseformer", {}, 2 * blocks, want);
+    }
+    // 24 blocks, both ways: 329 rows beside the stream, where one by one takes 673.
+    const auto rows = [](DepthSchedule::Sizes sizes) {
+        const DepthSchedule s(24, 1, sizes, [](int l, int i) { return i < l - 1; });
+        Index sum = 2 * 24;
+        for (int k = 0; k <= 24; ++k) sum += s.read_rows(k + 1) - 1 + s.pull_rows(k) - 1;
+        return sum;
+    };
+    CHECK(rows({}) == 329);
+    CHECK(rows({1, 1}) == 673);
 }
 
 TEST_CASE("attnres counts the rows of its schedule", "[mixers]") {
@@ -74,7 +92,7 @@ TEST_CASE("attnres counts the rows of its schedule", "[mixers]") {
             for (int l = 1; l <= sublayers + 1; ++l) {
                 want.forward += static_cast<double>(s.read_rows(l));
                 // Partial sums of du, read and written once a chunk of tokens.
-                const double readers = s.pull(l - 1).last - l + 1;
+                const auto readers = static_cast<double>(s.pull(l - 1).readers.size());
                 want.backward +=
                     static_cast<double>(s.pull_rows(l - 1)) + 2 * readers / kTokenChunk;
             }
