@@ -126,12 +126,11 @@ std::vector<CheckLine> self_check(const MixerInfo& mixer, const CheckOptions& op
 MarginalErrors sinkhorn_marginals(int k, int iters, double logit_std) {
     const CounterRng rng(1, "sinkhorn");
     MarginalErrors worst{0, 0};
-    Sinkhorn<double> sinkhorn;
-    std::array<double, Sinkhorn<double>::kMaxSize * Sinkhorn<double>::kMaxSize> p{};
+    std::array<double, kMaxSinkhornSize * kMaxSinkhornSize> p{};
     for (std::uint64_t sample = 0; sample < 1000; ++sample) {
         for (std::size_t i = 0; i < p.size(); ++i)
             p[i] = logit_std * rng.normal(sample * p.size() + i);
-        sinkhorn.forward(p.data(), k, iters, p.data());
+        sinkhorn(k, iters, p.data());
         for (int i = 0; i < k; ++i) {
             double row = 0, column = 0;
             for (int j = 0; j < k; ++j) {

@@ -1,6 +1,7 @@
 #include "mixers/mixers.h"
 
 #include "core/text.h"
+#include "mixers/memories/streams.h"
 #include "mixers/plain.h"
 
 #include <algorithm>
@@ -10,13 +11,14 @@ namespace {
 
 #define PLUMB_MAKE(function) function<float>, function<double>, function<Bf16>
 
-// The plain memory for a mixer that has no pass of its own.
-template <class T, RulePtr (*rule)(const MixerConfig&, const MixerShape&)>
-MixerPtr<T> make_plain(const MixerConfig& config, const MixerShape& shape) {
-    return std::make_unique<Plain<T>>(rule(config, shape));
+// A rule in a memory.
+template <class T, template <class> class Memory,
+          RulePtr (*rule)(const MixerConfig&, const MixerShape&)>
+MixerPtr<T> make_in(const MixerConfig& config, const MixerShape& shape) {
+    return std::make_unique<Memory<T>>(rule(config, shape));
 }
-#define PLUMB_PLAIN(rule) \
-    make_plain<float, rule>, make_plain<double, rule>, make_plain<Bf16, rule>, rule
+#define PLUMB_IN(Memory, rule) \
+    make_in<float, Memory, rule>, make_in<double, Memory, rule>, make_in<Bf16, Memory, rule>, rule
 
 // In the order of the table: settings and help are listed in it.
 std::vector<MixerInfo> gates_averages_and_streams() {
@@ -49,8 +51,7 @@ std::vector<MixerInfo> gates_averages_and_streams() {
          hyper_options(),
          {{"streams=3"}, {"streams=2", "dynamic=false"}, {"streams=1"}},
          true,
-         PLUMB_MAKE(make_hyper),
-         hyper_rule},
+         PLUMB_IN(Streams, hyper_rule)},
         {"mhc",
          "mHC, Xie et al. 2025 (arXiv:2512.24880)",
          "K streams: h = pre^T X, X' = R^T X + post v, R doubly stochastic by Sinkhorn",
@@ -60,8 +61,7 @@ std::vector<MixerInfo> gates_averages_and_streams() {
           {"streams=4", "reduction=sum", "bias_init=one_hot", "sinkhorn_iters=5"},
           {"streams=1"}},
          false,
-         PLUMB_MAKE(make_mhc),
-         mhc_rule},
+         PLUMB_IN(Streams, mhc_rule)},
     };
 }
 
@@ -147,7 +147,7 @@ std::vector<MixerInfo> learned_gains_and_constants() {
           {"reduction=sum", "bias_init=one_hot"},
           {"streams=1"}},
          false,
-         PLUMB_PLAIN(mhc_lite_rule)},
+         PLUMB_IN(Streams, mhc_lite_rule)},
     };
 }
 
@@ -159,7 +159,7 @@ std::vector<MixerInfo> make_table() {
 }
 
 #undef PLUMB_MAKE
-#undef PLUMB_PLAIN
+#undef PLUMB_IN
 
 }  // namespace
 

@@ -100,10 +100,6 @@ RulePtr mhc_lite_rule(const MixerConfig&, const MixerShape&);
 template <class T>
 MixerPtr<T> make_denseformer(const MixerConfig&, const MixerShape&);
 template <class T>
-MixerPtr<T> make_hyper(const MixerConfig&, const MixerShape&);
-template <class T>
-MixerPtr<T> make_mhc(const MixerConfig&, const MixerShape&);
-template <class T>
 MixerPtr<T> make_attn_res(const MixerConfig&, const MixerShape&);
 template <class T>
 MixerPtr<T> make_static_mix(const MixerConfig&, const MixerShape&);

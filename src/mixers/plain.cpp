@@ -55,21 +55,20 @@ RealOf<T>* Plain<T>::side_gradient(const Pass& pass, const Side& side, Index n,
 template <class T>
 void Plain<T>::take_dots(const Pass& pass, int l, const std::vector<Product>& products, Index n,
                          double* out) const {
-    for (const Product& p : products) {
+    for (const Product& p : products) out[p.to] = 0;
+    for (const Product& p : products)
         with_side(pass, l, p.a, n, [&](const auto* a) {
             with_side(pass, l, p.b, n, [&](const auto* b) {
-                *out = static_cast<double>(row_dot(a + p.first, b + p.first, p.width));
+                out[p.to] += static_cast<double>(row_dot(a + p.first, b + p.first, p.width));
             });
         });
-        ++out;
-    }
 }
 
 template <class T>
 void Plain<T>::dots_backward(const Pass& pass, int l, const std::vector<Product>& products, Index n,
                              const double* d, const Bench& bench) const {
     for (const Product& p : products) {
-        const auto factor = static_cast<Real>(*d++);
+        const auto factor = static_cast<Real>(d[p.to]);
         const auto add = [&](const Side& from, const Side& to) {
             Real* out = side_gradient(pass, to, n, bench) + p.first;
             with_side(pass, l, from, n, [&](const auto* x) {
@@ -251,7 +250,7 @@ void Plain<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& nor
     const Pass& pass = open(ctx, l);
     const std::vector<double>& p = pass.p;
     const bool last = l > sublayers(), wrote = !last && !planned.writes.empty();
-    const Index n_u = std::ssize(site(l).reads);
+    const Index n_u = std::ssize(planned.read_dots);
     for_chunks(ctx, this->shape().tokens, [&](Index begin, Index end, Index chunk) {
         const Bench b = bench(pass, chunk);
         if (!wrote) {  // else write_backward has begun these sums
@@ -298,7 +297,7 @@ View<const T> Plain<T>::do_write_backward(const Context& ctx, int l) {
     if (planned.writes.empty()) return output_gradient(ctx, l);
     const Pass& pass = open(ctx, l);
     const std::vector<double>& p = pass.p;
-    const Index n_u = std::ssize(site(l).reads), n_w = std::ssize(site(l).writes);
+    const Index n_u = std::ssize(planned.read_dots), n_w = std::ssize(planned.write_dots);
     for_chunks(ctx, this->shape().tokens, [&](Index begin, Index end, Index chunk) {
         const Bench b = bench(pass, chunk);
         std::fill_n(b.dnumbers, most_numbers_, 0.0);

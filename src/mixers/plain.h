@@ -56,6 +56,7 @@ private:
     };
     struct Product {
         Side a, b;
+        std::size_t to;      // the dot it adds to
         Index first, width;  // channels
     };
     struct Vector {

@@ -26,14 +26,16 @@ Plain<T>::Plain(RulePtr rule)
 template <class T>
 void Plain<T>::plan_products(int l, const Dots& dots, std::vector<Product>& products) {
     const Index width = channels() / rule_->groups();
-    for (const Dot& dot : dots) {
-        // A gain on one side is one on the other: rows stay as they lie.
-        const bool turned = dot.a.is == Operand::Is::row;
-        const Operand &row = turned ? dot.a : dot.b, &other = turned ? dot.b : dot.a;
-        Product product{side_of(l, row, -1), side_of(l, other, row.gain), 0, channels()};
-        if (dot.group >= 0) product.first = dot.group * width, product.width = width;
-        products.push_back(product);
-    }
+    for (std::size_t i = 0; i < dots.size(); ++i)
+        for (int j = 0; j < dots[i].n; ++j) {
+            // A gain on one side is one on the other: rows stay as they lie.
+            const Operand left = dots[i].left(j), right = dots[i].right(j);
+            const bool turned = left.is == Operand::Is::row;
+            const Operand &row = turned ? left : right, &other = turned ? right : left;
+            Product product{side_of(l, row, -1), side_of(l, other, row.gain), i, 0, channels()};
+            if (dots[i].group >= 0) product.first = dots[i].group * width, product.width = width;
+            products.push_back(product);
+        }
 }
 
 template <class T>
@@ -75,8 +77,8 @@ void Plain<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
             return plan.saved<double>(fmt::format("mixer.{}.{}", name, l),
                                       {{'N', n}, {'U', std::max<Index>(dots, 1)}});
         };
-        s.u = saved("u", std::ssize(s.reads));
-        s.w = saved("w", std::ssize(s.writes));
+        s.u = saved("u", std::ssize(plan_.site(l).read_dots));
+        s.w = saved("w", std::ssize(plan_.site(l).write_dots));
         for (std::size_t i = 0; i < s.images.size(); ++i)
             s.images[i].value =
                 plan.saved<Real>(fmt::format("mixer.image.{}.{}", l, i), this->token_shape());

@@ -175,10 +175,12 @@ void Reference::operand_backward(const Operand& x, const Numbers& d, const Numbe
 Numbers Reference::dots(const Dots& dots, const Numbers& rows, const Gathered& p) const {
     Numbers out;
     for (const Dot& dot : dots) {
-        const Numbers a = operand(dot.a, rows, p), b = operand(dot.b, rows, p);
         const Range range = channels_of(dot.group, rule_->groups(), width());
         double sum = 0;
-        for (std::size_t k = range.begin; k < range.end; ++k) sum += a[k] * b[k];
+        for (int j = 0; j < dot.n; ++j) {
+            const Numbers a = operand(dot.left(j), rows, p), b = operand(dot.right(j), rows, p);
+            for (std::size_t k = range.begin; k < range.end; ++k) sum += a[k] * b[k];
+        }
         out.push_back(sum);
     }
     return out;
@@ -187,15 +189,18 @@ Numbers Reference::dots(const Dots& dots, const Numbers& rows, const Gathered& p
 void Reference::dots_backward(const Dots& dots, const Numbers& d, const Numbers& rows,
                               const Gathered& p, Gathered& dp, Numbers& drows) const {
     for (std::size_t i = 0; i < dots.size(); ++i) {
-        Numbers a = operand(dots[i].a, rows, p), b = operand(dots[i].b, rows, p);
         const Range range = channels_of(dots[i].group, rule_->groups(), width());
-        for (std::size_t k = 0; k < width(); ++k) {
-            const bool inside = k >= range.begin && k < range.end;
-            a[k] *= inside ? d[i] : 0;
-            b[k] *= inside ? d[i] : 0;
+        for (int j = 0; j < dots[i].n; ++j) {
+            const Operand left = dots[i].left(j), right = dots[i].right(j);
+            Numbers a = operand(left, rows, p), b = operand(right, rows, p);
+            for (std::size_t k = 0; k < width(); ++k) {
+                const bool inside = k >= range.begin && k < range.end;
+                a[k] *= inside ? d[i] : 0;
+                b[k] *= inside ? d[i] : 0;
+            }
+            operand_backward(left, b, rows, p, dp, drows);
+            operand_backward(right, a, rows, p, dp, drows);
         }
-        operand_backward(dots[i].a, b, rows, p, dp, drows);
-        operand_backward(dots[i].b, a, rows, p, dp, drows);
     }
 }
 

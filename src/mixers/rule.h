@@ -19,6 +19,7 @@
 
 #include "core/params.h"
 #include "mixers/mixer_shape.h"
+#include "mixers/scalar_program.h"
 #include "mixers/tape.h"
 
 #include <algorithm>
@@ -60,12 +61,41 @@ struct Operand {
     static Operand ones() { return {Is::ones}; }
 };
 
-// <a, b> over all channels, or over those of one group.
+// <a, b> over all channels, or over those of one group. Of n > 1 operands side by side: the sum of
+// <a, b>, <a + 1, b + 1>, ..., which is one dot product of rows laid end to end.
 struct Dot {
     Operand a, b;
     int group = -1;
+    int n = 1;
+
+    Operand left(int i) const { return next(a, i); }
+    Operand right(int i) const { return next(b, i); }
+
+private:
+    static Operand next(Operand x, int i) {
+        x.index += i;
+        return x;
+    }
 };
 using Dots = std::vector<Dot>;
+
+// Of any kind of number that a rule runs on.
+template <class N>
+N sigmoid(const N& x) {
+    using std::exp;
+    return N(1) / (N(1) + exp(-x));
+}
+// p may be s.
+template <class N>
+void softmax(int n, const N* s, N* p) {
+    using std::exp, std::max;
+    auto most = value(s[0]);
+    for (int i = 1; i < n; ++i) most = max(most, value(s[i]));
+    N sum(0);
+    for (int i = 0; i < n; ++i) sum += p[i] = exp(s[i] - N(most));
+    const N scale = N(1) / sum;
+    for (int i = 0; i < n; ++i) p[i] *= scale;
+}
 
 class Rule {
 public:
@@ -83,13 +113,16 @@ public:
     virtual Dots read_dots(int l) const;                 // u; default none
     virtual Dots write_dots(int l) const;  // w: row number rows(l) is v_l; default none
 
-    // c (ways, G, rows(l)), zero before. As numbers, and on the tape.
+    // c (ways, G, rows(l)), zero before. As numbers, on the tape, as operations.
     virtual void read(int l, const double* u, const double* p, double* c) const = 0;
     virtual void read(int l, const Var* u, const Var* p, Var* c) const = 0;
+    virtual void read(int l, const Traced* u, const Traced* p, Traced* c) const = 0;
     // A (G, rows(l+1), rows(l) + 1), zero before.
     virtual void write(int l, const double* u, const double* w, const double* p,
                        double* a) const = 0;
     virtual void write(int l, const Var* u, const Var* w, const Var* p, Var* a) const = 0;
+    virtual void write(int l, const Traced* u, const Traced* w, const Traced* p,
+                       Traced* a) const = 0;
 
 protected:
     // 1 / rms of a vector of C channels whose square is `square`.
@@ -97,21 +130,6 @@ protected:
     N rstd(const N& square) const {
         using std::sqrt;
         return N(1) / sqrt(square / N(static_cast<double>(shape_.channels)) + N(shape_.norm_eps));
-    }
-    template <class N>
-    static N sigmoid(const N& x) {
-        using std::exp;
-        return N(1) / (N(1) + exp(-x));
-    }
-    // p may be s.
-    template <class N>
-    static void softmax(int n, const N* s, N* p) {
-        using std::exp;
-        double max = value(s[0]);
-        for (int i = 1; i < n; ++i) max = std::max(max, value(s[i]));
-        N sum(0);
-        for (int i = 0; i < n; ++i) sum += p[i] = exp(s[i] - N(max));
-        for (int i = 0; i < n; ++i) p[i] /= sum;
     }
 
 private:
@@ -129,10 +147,16 @@ public:
         self().c(l, u, p, c);
     }
     void read(int l, const Var* u, const Var* p, Var* c) const final { self().c(l, u, p, c); }
+    void read(int l, const Traced* u, const Traced* p, Traced* c) const final {
+        self().c(l, u, p, c);
+    }
     void write(int l, const double* u, const double* w, const double* p, double* a) const final {
         self().A(l, u, w, p, a);
     }
     void write(int l, const Var* u, const Var* w, const Var* p, Var* a) const final {
+        self().A(l, u, w, p, a);
+    }
+    void write(int l, const Traced* u, const Traced* w, const Traced* p, Traced* a) const final {
         self().A(l, u, w, p, a);
     }
 

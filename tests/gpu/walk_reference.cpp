@@ -111,12 +111,12 @@ Walk walk_reference(const std::string& mixer, const std::vector<std::string>& se
 }
 
 SinkhornReference sinkhorn_reference(const Numbers& logits, const Numbers& dp, int K, int iters) {
-    SinkhornReference out{Numbers(logits.size()), Numbers(logits.size())};
-    Sinkhorn<double> sinkhorn;
+    SinkhornReference out{logits, dp};  // both in place
+    Numbers saved(static_cast<std::size_t>(sinkhorn_saves(K, iters)));
     const auto size = static_cast<std::size_t>(K * K);
     for (std::size_t i = 0; i < logits.size(); i += size) {
-        sinkhorn.forward(logits.data() + i, K, iters, out.p.data() + i);
-        sinkhorn.backward(dp.data() + i, out.dlogits.data() + i);
+        sinkhorn(K, iters, out.p.data() + i, saved.data());
+        sinkhorn_backward(K, iters, saved.data(), out.dlogits.data() + i);
     }
     return out;
 }

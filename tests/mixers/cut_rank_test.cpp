@@ -20,6 +20,7 @@ TEST_CASE("cut rank of every mixer", "[mixers]") {
         {"hyper", {"streams=2", "dynamic=false"}, 2},
         {"mhc", {"streams=3"}, 3},
         {"mhc", {"streams=4", "reduction=learned"}, 4},
+        {"mhc_lite", {"streams=3"}, 3},
         // K = 6 averages: after block k, k+1 sources X_j meet the K-k+1 averages still to come
         {"denseformer", {}, 4},
         {"attnres", {}, 7},  // full: max_r min(r, L+2-r)

@@ -135,6 +135,12 @@ public:
     void write(int l, const Var* u, const Var* w, const Var* p, Var* a) const override {
         inner_->write(l, u, w, p, a);
     }
+    void read(int l, const Traced* u, const Traced* p, Traced* c) const override {
+        inner_->read(l, u, p, c);
+    }
+    void write(int l, const Traced* u, const Traced* w, const Traced* p, Traced* a) const override {
+        inner_->write(l, u, w, p, a);
+    }
     std::size_t n_read(int l) const { return static_cast<std::size_t>(groups() * rows(l)); }
     std::size_t n_scalars(int l) const {
         return n_read(l) + (l > sublayers()

@@ -7,14 +7,43 @@
 using namespace plumb;
 using namespace plumb::test;
 
+namespace {
+
+// P, and dLoss/dlogits from dLoss/dP, of one or of kTile matrices at once.
+template <class N>
+struct Passes {
+    std::vector<N> p, g;
+    Passes(int k, int iters, std::vector<N> logits, std::vector<N> dp)
+        : p(std::move(logits)), g(std::move(dp)) {
+        std::vector<N> saved(static_cast<std::size_t>(sinkhorn_saves(k, iters)));
+        sinkhorn(k, iters, p.data(), saved.data());
+        sinkhorn_backward(k, iters, saved.data(), g.data());
+    }
+};
+
+// Largest |row sum - 1| or |column sum - 1|.
+double marginal_error(const std::vector<double>& p, int k) {
+    double worst = 0;
+    for (int i = 0; i < k; ++i) {
+        double row = 0, column = 0;
+        for (int j = 0; j < k; ++j) {
+            row += p[static_cast<std::size_t>(i * k + j)];
+            column += p[static_cast<std::size_t>(j * k + i)];
+        }
+        worst = worse(worst, worse(std::abs(row - 1), std::abs(column - 1)));
+    }
+    return worst;
+}
+
+}  // namespace
+
 TEST_CASE("sinkhorn: positive, columns sum to 1, rows as far as it converged", "[mixers]") {
     for (int k = 1; k <= 8; ++k) {
         Array<double> logits({{'K', k}, {'K', k}}, "logits");
-        std::vector<double> p(static_cast<std::size_t>(k * k));
-        Sinkhorn<double> sinkhorn;
-        sinkhorn.forward(logits.values().data(), k, 20, p.data());
+        std::vector<double> p = logits.values();
+        sinkhorn(k, 20, p.data());
         for (const double x : p) CHECK(x > 0);
-        CHECK(marginal_error(p.data(), k) <= 1e-3);
+        CHECK(marginal_error(p, k) <= 1e-3);
     }
     CHECK(sinkhorn_marginals(4, 20, 1).columns <= 2e-6);
     CHECK(sinkhorn_marginals(4, 20, 1).rows <= 1e-3);
@@ -26,62 +55,68 @@ TEST_CASE("sinkhorn: positive, columns sum to 1, rows as far as it converged", "
 
 TEST_CASE("sinkhorn: twenty iterations against sixty-four", "[mixers]") {
     Array<double> logits({{'K', 4}, {'K', 4}}, "logits");
-    std::vector<double> few(16), many(16);
-    Sinkhorn<double> sinkhorn;
-    sinkhorn.forward(logits.values().data(), 4, 20, few.data());
-    sinkhorn.forward(logits.values().data(), 4, kMaxSinkhornIters, many.data());
-    CHECK(marginal_error(many.data(), 4) <= 5e-6);
+    std::vector<double> few = logits.values(), many = few;
+    sinkhorn(4, 20, few.data());
+    sinkhorn(4, kMaxSinkhornIters, many.data());
+    CHECK(marginal_error(many, 4) <= 5e-6);
     CHECK(relative_error(std::span(few), std::span(many)) <= 1e-4);
 }
 
-TEST_CASE("sinkhorn: sixteen side by side are sixteen", "[mixers]") {
+TEST_CASE("sinkhorn: a tile of tokens is that many matrices", "[mixers]") {
     for (const int k : {3, 4}) {
-        Array<double> logits({{'E', k * k}, {'T', 16}}, "logits"),
-            dp({{'E', k * k}, {'T', 16}}, "dp");
-        std::vector<double> p(logits.values().size()), dlogits(p.size());
-        Sinkhorn<double, 16> sixteen;
-        sixteen.forward(logits.values().data(), k, 20, p.data());
-        sixteen.backward(dp.values().data(), dlogits.data());
-        for (Index t = 0; t < 16; ++t) {
-            std::vector<double> x, g, one(static_cast<std::size_t>(k * k)), done(one);
-            for (Index e = 0; e < k * k; ++e)
-                x.push_back(logits.row(e)[t]), g.push_back(dp.row(e)[t]);
-            Sinkhorn<double> single;
-            single.forward(x.data(), k, 20, one.data());
-            single.backward(g.data(), done.data());
-            for (std::size_t e = 0; e < one.size(); ++e) {
-                CHECK(std::abs(p[e * 16 + static_cast<std::size_t>(t)] - one[e]) <= 1e-14);
-                CHECK(std::abs(dlogits[e * 16 + static_cast<std::size_t>(t)] - done[e]) <= 1e-14);
+        Array<double> logits({{'E', k * k}, {'T', kTile}}, "logits"),
+            dp({{'E', k * k}, {'T', kTile}}, "dp");
+        std::vector<Lanes<double>> x(static_cast<std::size_t>(k * k)), g(x);
+        for (std::size_t e = 0; e < x.size(); ++e) {
+            std::copy_n(logits.row(static_cast<Index>(e)), kTile, x[e].data());
+            std::copy_n(dp.row(static_cast<Index>(e)), kTile, g[e].data());
+        }
+        const Passes<Lanes<double>> tile(k, 20, x, g);
+        for (int t = 0; t < kTile; ++t) {
+            std::vector<double> one, done;
+            for (std::size_t e = 0; e < x.size(); ++e)
+                one.push_back(x[e].data()[t]), done.push_back(g[e].data()[t]);
+            const Passes<double> single(k, 20, one, done);
+            for (std::size_t e = 0; e < x.size(); ++e) {
+                CHECK(std::abs(tile.p[e].data()[t] - single.p[e]) <= 1e-14);
+                CHECK(std::abs(tile.g[e].data()[t] - single.g[e]) <= 1e-14);
             }
         }
     }
 }
 
 TEST_CASE("sinkhorn: one stream gives 1 and no gradient", "[mixers]") {
-    Sinkhorn<double> sinkhorn;
-    double logit = 3.0, p = 0, dp = 1, dlogit = 7;
-    sinkhorn.forward(&logit, 1, 20, &p);
-    CHECK(std::abs(p - 1) <= 2e-6);
-    sinkhorn.backward(&dp, &dlogit);
-    CHECK(dlogit == 0);
+    const Passes<double> one(1, 20, {3.0}, {1.0});
+    CHECK(std::abs(one.p[0] - 1) <= 2e-6);
+    CHECK(one.g[0] == 0);
 }
 
-TEST_CASE("sinkhorn: backward against differences", "[mixers]") {
+TEST_CASE("sinkhorn: backward against differences, and against the tape", "[mixers]") {
     for (const int k : {2, 3, 4, 8})
         for (const int iters : {1, 2, 5, 20}) {
             const Shape shape{{'K', k}, {'K', k}};
             Array<double> logits(shape, "logits"), weights(shape, "weights");
-            std::vector<double> p(logits.values().size()), dlogits(p.size()), want(p.size());
-            Sinkhorn<double> sinkhorn;
+            const Passes<double> by_hand(k, iters, logits.values(), weights.values());
             const auto loss = [&] {
-                sinkhorn.forward(logits.values().data(), k, iters, p.data());
+                std::vector<double> p = logits.values();
+                sinkhorn(k, iters, p.data());
                 return weighted_sum(p, weights.values());
             };
-            loss();
-            sinkhorn.backward(weights.values().data(), dlogits.data());
-            for (std::size_t i = 0; i < want.size(); ++i)
-                want[i] = central_difference(loss, logits.values()[i]);
+            std::vector<double> differences(by_hand.g.size()), taped(by_hand.g.size());
+            for (std::size_t i = 0; i < differences.size(); ++i)
+                differences[i] = central_difference(loss, logits.values()[i]);
+
+            Tape tape;
+            std::vector<Var> x;
+            for (const double v : logits.values()) x.push_back(tape.input(v));
+            std::vector<Var> p = x;
+            sinkhorn(k, iters, p.data());
+            for (std::size_t i = 0; i < p.size(); ++i) tape.seed(p[i], weights.values()[i]);
+            tape.pull();
+            for (std::size_t i = 0; i < x.size(); ++i) taped[i] = tape.gradient(x[i]);
+
             INFO("k=" << k << " iters=" << iters);
-            CHECK(relative_error(std::span(dlogits), std::span(want)) <= 1e-8);
+            CHECK(relative_error(std::span(by_hand.g), std::span(differences)) <= 1e-8);
+            CHECK(relative_error(std::span(by_hand.g), std::span(taped)) <= 1e-12);
         }
 }

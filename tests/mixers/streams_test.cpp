@@ -2,6 +2,7 @@
 // channels, mostly 2 and 3 streams) do not reach them.
 #include "check/compare.h"
 #include "check/gradient_check.h"
+#include "mixers/memories/stream_dots.h"
 #include "support/bf16_stack.h"
 #include "support/every_mixer.h"
 
@@ -19,7 +20,8 @@ void for_four_streams(F&& f) {
         {"hyper", {"streams=4"}},
         {"hyper", {"streams=4", "dynamic=false"}},
         {"mhc", {"streams=4"}},
-        {"mhc", {"streams=4", "reduction=learned"}}};
+        {"mhc", {"streams=4", "reduction=learned"}},
+        {"mhc_lite", {"streams=4"}}};
     for (const auto& [name, settings] : table) {
         INFO(name << " " << fmt::format("{}", fmt::join(settings, " ")));
         f(mixer_config(name, settings));
@@ -76,4 +78,32 @@ TEST_CASE("streams: four of full registers, one and two threads give the same bi
         for (Index i = 0; i < one->dinput().count(); ++i)
             CHECK(one->dinput().data[i] == two->dinput().data[i]);
     });
+}
+
+TEST_CASE("streams: the dots of a rule are found where it asked for them", "[mixers]") {
+    using O = Operand;
+    const Dots alike{{O::ones(), O::vector(1)}, {O::row(0), O::row(0)}, {O::row(0), O::vector(0)},
+                     {O::row(0), O::vector(1)}, {O::row(1), O::ones()}, {O::row(1), O::vector(0)},
+                     {O::row(1), O::vector(1)}};
+    const StreamDots one(alike, 2);
+    CHECK((one.n == 7 && one.m == 2 && !one.end_to_end));
+    CHECK((one.square[0] == 1 && one.square[1] == -1 && one.sum[0] == -1 && one.sum[1] == 4));
+    CHECK((one.projection[0] == 2 && one.projection[1] == 5));
+    CHECK((one.totals.size() == 1 && one.totals[0][0] == 0 && one.totals[0][1] == 1));
+
+    const StreamDots all({{O::row(0), O::row(0), -1, 2},
+                          {O::row(0), O::vector(0), -1, 2},
+                          {O::row(0), O::vector(2), -1, 2}},
+                         2);
+    CHECK((all.n == 3 && all.m == 2 && all.end_to_end));
+    CHECK((all.square[0] == 0 && all.projection[0] == 1 && all.projection[1] == 1));
+}
+
+TEST_CASE("streams: a rule that asks for other dots is refused", "[mixers]") {
+    using O = Operand;
+    for (const Dots& dots : {Dots{{O::row(0), O::row(0), 0}}, Dots{{O::row(0), O::vector(1)}},
+                             Dots{{O::row(0), O::vector(0, 0)}},
+                             Dots{{O::row(0), O::row(0), -1, 2}, {O::row(0), O::vector(0)}},
+                             Dots{{O::row(0), O::ones(), -1, 2}}})
+        CHECK_THROWS_AS(StreamDots(dots, 2), InternalError);
 }

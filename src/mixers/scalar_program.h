@@ -1,0 +1,127 @@
+// ScalarProgram: the scalars of a rule at one site as a list of operations, run on a tile of kTile
+// tokens at a time in SIMD registers (lanes.h), forward and backward.
+//
+// The rule's text is run once, on Traced in place of double, and leaves the operations behind. What
+// needs constants alone is done at once; adding 0 and multiplying by 1 fall away; what was asked
+// for before is not done again, so that a rule is written for its reader. A rule must not branch on
+// what it computes, and max() passes no gradient on.
+//
+// Operations are put in an order in which many of a kind follow each other: a kind is asked for
+// once a group, and those of a group do not wait for each other. Backward runs the operations again
+// and then their transposes, from the last to the first. hyper: 124 operations, some 0.3 us a tile
+// forward and 0.9 us backward.
+#pragma once
+
+#include "mixers/lanes.h"
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+namespace plumb {
+
+enum class ScalarOp : std::uint8_t {
+    input,
+    constant,
+    add,               // a + b
+    subtract,          // a - b
+    multiply,          // a b
+    add_product,       // c + a b
+    subtract_product,  // c - a b
+    max,
+    inverse,
+    exp,
+    sqrt,
+    tanh,
+    sigmoid,
+    sinkhorn,  // of a matrix, whose entries follow: its transpose is written by hand
+    entry
+};
+
+// A number of the rule that the calling thread traces.
+struct Traced {
+    int at = -1;   // which operation's; -1: a constant ...
+    double v = 0;  // ... of this value
+
+    Traced() = default;
+    Traced(double constant) : v(constant) {}
+    static Traced of(ScalarOp op, const Traced& a, const Traced& b);
+    static Traced of(ScalarOp op, const Traced& a) { return of(op, a, Traced()); }
+
+    friend Traced operator+(const Traced& a, const Traced& b) { return of(ScalarOp::add, a, b); }
+    friend Traced operator-(const Traced& a, const Traced& b) {
+        return of(ScalarOp::subtract, a, b);
+    }
+    friend Traced operator-(const Traced& a) { return of(ScalarOp::subtract, 0.0, a); }
+    friend Traced operator*(const Traced& a, const Traced& b) {
+        return of(ScalarOp::multiply, a, b);
+    }
+    friend Traced operator/(const Traced& a, const Traced& b) {
+        return a * of(ScalarOp::inverse, b);
+    }
+    Traced& operator+=(const Traced& b) { return *this = *this + b; }
+    Traced& operator*=(const Traced& b) { return *this = *this * b; }
+    Traced& operator/=(const Traced& b) { return *this = *this / b; }
+
+    friend Traced max(const Traced& a, const Traced& b) { return of(ScalarOp::max, a, b); }
+    friend Traced exp(const Traced& a) { return of(ScalarOp::exp, a); }
+    friend Traced sqrt(const Traced& a) { return of(ScalarOp::sqrt, a); }
+    friend Traced tanh(const Traced& a) { return of(ScalarOp::tanh, a); }
+    friend Traced sigmoid(const Traced& a) { return of(ScalarOp::sigmoid, a); }
+    friend Traced value(const Traced& a) { return a; }
+};
+
+// sinkhorn.h, as one operation; once a program.
+void sinkhorn(int k, int iters, Traced* x);
+
+class ScalarProgram {
+public:
+    ScalarProgram() = default;
+    // text(u, p) gives the outputs.
+    using Text = std::function<std::vector<Traced>(const Traced* u, const Traced* p)>;
+    ScalarProgram(int n_u, int n_p, const Text& text);
+
+    // u (n_u), p (n_p) -> out. Overwrites.
+    template <class Real>
+    void forward(const Lanes<Real>* u, const Lanes<Real>* p, Lanes<Real>* out) const;
+    // dLoss/dout -> du (overwrites), dp (adds), at the same u and p.
+    template <class Real>
+    void backward(const Lanes<Real>* u, const Lanes<Real>* p, const Lanes<Real>* dout,
+                  Lanes<Real>* du, Lanes<Real>* dp) const;
+
+    int n_steps() const { return n_steps_; }  // inputs aside
+
+private:
+    // A number: one of u, of p or of the steps.
+    struct Ref {
+        std::uint16_t of : 2, at : 14;
+    };
+    struct Step {
+        Ref a, b, c;
+    };
+    struct Group {  // steps of one kind
+        ScalarOp op;
+        int begin, end;
+    };
+    struct Trace;
+    friend struct Traced;
+    friend void sinkhorn(int, int, Traced*);
+
+    Ref ref(int number, const std::vector<int>& place) const;
+    void order(const Trace& trace, const std::vector<int>& outputs);
+    template <class Real>
+    void run(const Lanes<Real>* const (&in)[3], Lanes<Real>* x, Lanes<Real>* saved) const;
+    template <class Real>
+    void pull(const Lanes<Real>* const (&in)[3], const Lanes<Real>* saved,
+              Lanes<Real>* const (&g)[3]) const;
+
+    int n_u_ = 0, n_p_ = 0, n_steps_ = 0;
+    std::vector<Step> steps_;
+    std::vector<Group> groups_;
+    std::vector<double> constants_;  // of the first steps
+    std::vector<Ref> outputs_;
+    std::vector<Ref> matrix_;  // what sinkhorn is of, if the rule has it
+    int size_ = 0, rounds_ = 0;
+};
+
+}  // namespace plumb
