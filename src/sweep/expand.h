@@ -25,8 +25,8 @@ using Met = std::set<const SweepCondition*>;
 std::vector<SweepCell> expand(const SweepFile& file, SweepCosts& costs,
                               std::vector<std::string>& notes, Met& met);
 
-// Whether an [[exclude]] of the file drops what has these settings. Before tuning, those that name a
-// tuned key say nothing yet: its value is the base's.
+// Whether an [[exclude]] of the file drops what has these settings. Before tuning, those that name
+// a tuned key say nothing yet: its value is the base's.
 bool excluded(const SweepFile& file, const Config& config, bool tuned, Met& met);
 
 // Whether the losses of `config` can depend on `key`: options of other mixers and tasks are not

@@ -36,7 +36,7 @@ class CheckDocs(unittest.TestCase):
             "plumb train --dry-run",
             "DepthMixer",
             "for_chunks",
-            "AttnRes::do_read",
+            "Sources::do_read",
             "h + v",
         ):
             self.assertEqual(self.problems(span), [], span)
@@ -44,7 +44,7 @@ class CheckDocs(unittest.TestCase):
     def test_what_does_not_exist_is_named(self):
         for span, what in (
             ("core/rgn.h", "core/rgn.h"),
-            ("ops/depth_mix.*", "ops/depth_mix.*"),
+            ("ops/no_such_op.*", "ops/no_such_op.*"),
             ("train.laerning_rate=1", "train.laerning_rate"),
             ("plumb tarin", "plumb tarin"),
             ("plumb train --dry-fun", "--dry-fun"),
