@@ -94,7 +94,7 @@ void backward(int size, int iters, const N* saved, N* dx) {
 }  // namespace sinkhorn_passes
 
 // What backward needs: softmax and P (k*k), the inverses of 2 iters - 1 passes (k).
-inline int sinkhorn_saves(int k, int iters) { return 2 * k * k + (2 * iters - 1) * k; }
+constexpr int sinkhorn_saves(int k, int iters) { return 2 * k * k + (2 * iters - 1) * k; }
 
 // logits x (k, k) row-major become P; k <= 8, 1 <= iters <= 64.
 template <class N>

@@ -112,11 +112,11 @@ Walk walk_reference(const std::string& mixer, const std::vector<std::string>& se
 
 SinkhornReference sinkhorn_reference(const Numbers& logits, const Numbers& dp, int K, int iters) {
     SinkhornReference out{logits, dp};  // both in place
-    Numbers saved(static_cast<std::size_t>(sinkhorn_saves(K, iters)));
+    double saved[sinkhorn_saves(kMaxSinkhornSize, kMaxSinkhornIters)];
     const auto size = static_cast<std::size_t>(K * K);
     for (std::size_t i = 0; i < logits.size(); i += size) {
-        sinkhorn(K, iters, out.p.data() + i, saved.data());
-        sinkhorn_backward(K, iters, saved.data(), out.dlogits.data() + i);
+        sinkhorn(K, iters, out.p.data() + i, saved);
+        sinkhorn_backward(K, iters, saved, out.dlogits.data() + i);
     }
     return out;
 }

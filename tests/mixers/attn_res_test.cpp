@@ -1,7 +1,6 @@
 #include "mixers/memories/sources.h"
 
 #include "check/compare.h"
-#include "check/gradient_check.h"
 #include "support/every_mixer.h"
 #include "support/random.h"
 
@@ -98,49 +97,6 @@ TEST_CASE("attnres_block: impossible blocks are refused by name", "[mixers]") {
     refused(5, 0, "4 sublayers");
     refused(0, 5, "4 sublayers");
     refused(-1, 0, "mixer.block_size");
-}
-
-namespace {
-
-ToyStack<double> grouped(const MixerShape& shape, int block_size, int reads, int pulls) {
-    const MixerConfig config =
-        mixer_config("attnres_block", {fmt::format("block_size={}", block_size)});
-    ToyStack<double> stack(std::make_unique<Sources<double>>(
-        SourceRule{make_rule(config, shape), block_size, SourceKeys{}, {reads, pulls}}));
-    perturb(stack.params(), 0.3, 2);
-    return stack;
-}
-
-}  // namespace
-
-TEST_CASE("attnres: groups of sites and of sources change nothing but rounding", "[mixers]") {
-    // Blocks that are shorter than groups, longer, and that groups cut in two; a chunk and a rest.
-    for (const int block_size : {1, 2, 5, 17}) {
-        const MixerShape shape{17, kTokenChunk + 3, 9, 1e-6};
-        ToyStack<double> one = grouped(shape, block_size, 1, 1);
-        const double loss = one.forward({});
-        one.backward({});
-        for (const int reads : {1, 3, 8})
-            for (const int pulls : {1, 2, 7}) {
-                INFO("block size " << block_size << ", groups of " << reads << " and " << pulls);
-                ToyStack<double> stack = grouped(shape, block_size, reads, pulls);
-                CHECK(std::abs(stack.forward({}) - loss) <= 1e-12 * std::abs(loss));
-                CHECK(matrix_error(stack) <= 1e-13);
-                stack.backward({});
-                CHECK(relative_error(numbers(stack.dinput()), numbers(one.dinput())) <= 1e-12);
-                CHECK(relative_error(std::span(stack.params().grads()),
-                                     std::span(one.params().grads())) <= 1e-12);
-            }
-    }
-}
-
-TEST_CASE("attnres: gradients across groups match central differences", "[mixers]") {
-    for (const int block_size : {1, 3}) {
-        ToyStack<double> stack = grouped({10, 2, 5, 1e-6}, block_size, 3, 2);
-        const GradientError error = check_gradients(stack);
-        INFO("block size " << block_size << ", worst: " << error.where);
-        CHECK(error.worst <= 1e-7);
-    }
 }
 
 // In one block the gradient of v_l is a running sum over later reads, with zero queries of half of

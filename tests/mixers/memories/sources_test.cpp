@@ -1,6 +1,7 @@
 #include "mixers/memories/sources.h"
 
 #include "check/compare.h"
+#include "check/gradient_check.h"
 #include "mixers/memories/averages.h"
 #include "support/every_mixer.h"
 #include "support/random.h"
@@ -26,6 +27,9 @@ std::vector<Case> cases() {
     };
     return {
         {"attnres", {}, 1, keys(Weights::softmax, 1, false)},
+        {"attnres_block", {"block_size=2"}, 2, keys(Weights::softmax, 1, false)},
+        {"attnres_block", {"block_size=5"}, 5, keys(Weights::softmax, 1, false)},
+        {"attnres_block", {"block_size=17"}, 17, keys(Weights::softmax, 1, false)},
         {"attnres", {"weights=sigmoid"}, 1, keys(Weights::sigmoid, 1, false)},
         {"attnres", {"weights=sigmoid_norm", "window=3"}, 1, keys(Weights::sigmoid_norm, 1, false)},
         {"attnres", {"window=1", "heads=3"}, 1, keys(Weights::softmax, 3, false)},
@@ -67,7 +71,8 @@ ToyStack<double> grouped(const Case& c, const MixerShape& shape, DepthSchedule::
 // What a read is mixed of in one go, and when, must not change it: groups of one are the definition
 // read off site by site, which reference_test.cpp holds against the rule.
 TEST_CASE("sources: groups of sites and of sources change nothing but rounding", "[mixers]") {
-    // Groups that cut blocks in two, that end with a rest; a chunk of tokens and a rest.
+    // Blocks shorter than groups, longer, and cut in two; groups that end with a rest; a chunk of
+    // tokens and a rest.
     for (const int sublayers : {17, 24}) {
         const MixerShape shape{sublayers, kTokenChunk + 3, 9, 1e-6};
         for (const Case& c : cases()) {
@@ -75,7 +80,16 @@ TEST_CASE("sources: groups of sites and of sources change nothing but rounding",
             ToyStack<double> one = grouped(c, shape, {1, 1});
             const double loss = one.forward({});
             one.backward({});
-            for (const auto& [reads, pulls] : {std::pair{0, 0}, {3, 2}, {8, 7}, {5, 8}}) {
+            for (const auto& [reads, pulls] : {std::pair{0, 0},
+                                               {1, 2},
+                                               {1, 7},
+                                               {3, 1},
+                                               {3, 2},
+                                               {3, 7},
+                                               {5, 8},
+                                               {8, 1},
+                                               {8, 2},
+                                               {8, 7}}) {
                 INFO("groups of " << reads << " and " << pulls);
                 ToyStack<double> stack = grouped(c, shape, {reads, pulls});
                 CHECK(std::abs(stack.forward({}) - loss) <= 1e-12 * std::abs(loss));
@@ -86,5 +100,16 @@ TEST_CASE("sources: groups of sites and of sources change nothing but rounding",
                                      std::span(one.params().grads())) <= 1e-12);
             }
         }
+    }
+}
+
+TEST_CASE("attnres: gradients across groups match central differences", "[mixers]") {
+    for (const int block_size : {1, 3}) {
+        const Case c{
+            "attnres_block", {fmt::format("block_size={}", block_size)}, block_size, SourceKeys{}};
+        ToyStack<double> stack = grouped(c, {10, 2, 5, 1e-6}, {3, 2});
+        const GradientError error = check_gradients(stack);
+        INFO("block size " << block_size << ", worst: " << error.where);
+        CHECK(error.worst <= 1e-7);
     }
 }
