@@ -91,6 +91,8 @@ FIXTURES = {
     "mhc_lite_learned_streams3": ["model.layers=2", "model.width=4", "mixer=mhc_lite",
                                   "mixer.streams=3", "mixer.reduction=learned", EPS],
     "mhc_lite_streams1": ["mixer=mhc_lite", "mixer.streams=1"],
+    "mudd": ["mixer=mudd", "mixer.hidden=6", EPS],
+    "mudd_static": ["mixer=mudd", "mixer.dynamic=false", "model.qk_norm=true", "model.kv_heads=1"],
 }
 
 # Further configurations whose initial values are recorded: name of a fixture, overrides on top.
@@ -104,6 +106,7 @@ STARTS = [
     ("layerscale", ["mixer.gain_init=1"]),
     *[("layerscale", [f"model.layers={n}"]) for n in (18, 19, 24, 25)],
     ("mhc_lite_learned_streams3", ["model.layers=5", "mixer.bias_init=one_hot"]),
+    ("mudd", ["mixer.hidden=0", "model.layers=16"]),  # 4 * 16 sources: 128 hidden, not 64
 ]
 
 

@@ -39,21 +39,27 @@ void load(const SafetensorsFile& file, Transformer<Real>& model) {
     }
 }
 
+// want: (L+1, N, L+1), or with an axis more: of groups of channels, or of ways.
 template <class Real>
 double matrix_difference(const SafetensorsFile& file, Transformer<Real>& model) {
-    const auto want = file.values<double>("matrix");  // (L+1, N, L+1[, C])
+    const auto want = file.values<double>("matrix");
     const Index rows = model.sublayers() + 1, n_tokens = model.tokens().count();
-    const Index row_size = rows * model.mixer().matrix_channels();
-    if (std::ssize(want) != rows * n_tokens * row_size) refuse(file, "matrix has another shape");
+    const Index ways = model.mixer().most_ways(), groups = model.mixer().matrix_channels();
+    const Index row_size = rows * groups;
+    if (std::ssize(want) != rows * n_tokens * row_size * ways)
+        refuse(file, "matrix has another shape");
     const Context ctx = Context{}.in(model.frame());
     double error = 0;
-    for (Index n = 0; n < n_tokens; ++n) {
-        const std::vector<Real> m = depth_matrix(ctx, model.mixer(), n);
+    for (Index nw = 0; nw < n_tokens * ways; ++nw) {
+        const Index n = nw / ways, way = nw % ways;
+        const std::vector<Real> m = depth_matrix(ctx, model.mixer(), n, static_cast<int>(way));
         for (Index r = 0; r < rows; ++r) {
-            const auto size = static_cast<std::size_t>(row_size);
-            const std::span<const Real> row(m.data() + r * row_size, size);
-            const auto at = static_cast<std::size_t>((r * n_tokens + n) * row_size);
-            error = worse(error, relative_error(row, want.subspan(at, size)));
+            const std::span row(m.data() + r * row_size, static_cast<std::size_t>(row_size));
+            std::vector<double> stored;
+            for (Index i = 0; i < row_size; ++i)
+                stored.push_back(want[static_cast<std::size_t>(
+                    ((r * n_tokens + n) * row_size + i) * ways + way)]);
+            error = worse(error, relative_error(row, std::span(stored)));
         }
     }
     return error;

@@ -18,14 +18,35 @@ double pass(Transformer<Real>& model) {
     return loss;
 }
 
+template <class Model>
+bool has(const Model& model, const std::string& name) {
+    const auto& specs = model.params().specs();
+    return std::any_of(specs.begin(), specs.end(),
+                       [&](const ParamSpec& spec) { return spec.name == name; });
+}
+
+// Gradient of a parameter. The norms of an attention's ways that `other` does not have are in its
+// one norm.
+template <class A, class B>
+auto gradient(Transformer<A>& model, const Transformer<B>& other, const std::string& name) {
+    const auto of = [&](const std::string& parameter) {
+        return numbers(model.params().grad(model.params().find(parameter)));
+    };
+    std::vector<RealOf<A>> sum(of(name).begin(), of(name).end());
+    for (const char* way : {".norm_k.gain", ".norm_v.gain"}) {
+        if (!name.ends_with(".norm.gain")) break;
+        const std::string more = name.substr(0, name.rfind(".norm.gain")) + way;
+        if (!has(model, more) || has(other, more)) continue;
+        for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += of(more)[i];
+    }
+    return sum;
+}
+
 // Gradients of parameters that both models have. The only weight of a read stands in front of a
 // norm that removes it, and its gradient all but cancels: it is measured by the largest of its
 // kind.
 template <class A, class B>
 double gradient_difference(Transformer<A>& a, Transformer<B>& b, std::optional<Group> group) {
-    const auto gradient = [](auto& model, const std::string& name) {
-        return numbers(model.params().grad(model.params().find(name)));
-    };
     double error = 0;
     for (const ParamSpec& spec : a.params().specs()) {
         if (group && spec.group != *group) continue;
@@ -33,9 +54,11 @@ double gradient_difference(Transformer<A>& a, Transformer<B>& b, std::optional<G
         if (is_only_weight(spec))
             for (const ParamSpec& other : b.params().specs())
                 if (parameter_kind(other.name) == parameter_kind(spec.name))
-                    for (const auto x : gradient(b, other.name))
+                    for (const auto x : gradient(b, a, other.name))
                         floor = std::max(floor, std::abs(static_cast<double>(x)));
-        error = worse(error, relative_error(gradient(a, spec.name), gradient(b, spec.name), floor));
+        const auto got = gradient(a, b, spec.name);
+        const auto want = gradient(b, a, spec.name);
+        error = worse(error, relative_error(std::span(got), std::span(want), floor));
     }
     return error;
 }

@@ -31,10 +31,9 @@ void perturb(ParamStore<Real>& params, double size, std::uint64_t seed,
         if (group && spec.group != *group) continue;
         const CounterRng rng(seed, "perturb/" + spec.name);
         const View<Real> x = params.value({static_cast<Index>(k)});
-        // A query that follows the newest output amplifies every rounding of it: gently.
-        const bool makes_queries = spec.name.ends_with(".query_proj");
-        const double scale =
-            makes_queries ? size / static_cast<double>(spec.shape.extent(1)) : size;
+        // Queries and weights that follow the newest output amplify every rounding of it: gently.
+        const bool follows = spec.name.ends_with(".query_proj") || spec.name.ends_with(".out_proj");
+        const double scale = follows ? size / static_cast<double>(spec.shape.extent(1)) : size;
         for (Index i = 0; i < x.count(); ++i)
             x.data[i] += static_cast<Real>(scale * rng.normal(static_cast<std::uint64_t>(i)));
     }
@@ -51,12 +50,16 @@ ToyStack<Real>::ToyStack(MixerPtr<Real> mixer, std::uint64_t seed)
     params_.allocate(seed);
     frame_.emplace(std::move(plan), params_);
     const auto nc = static_cast<std::size_t>(n_ * c_);
-    weights_.resize(static_cast<std::size_t>(2 * sublayers_ * c_));
     target_.resize(nc);
     dinput_.resize(nc);
     outputs_.assign(static_cast<std::size_t>(sublayers_ + 1), std::vector<Real>(nc));
-    norms_ = reads_ = outputs_;
-    fill_normal(weights_, seed, "toy/weights");
+    for (int l = 1; l <= sublayers_ + 1; ++l)
+        reads_.emplace_back(static_cast<std::size_t>(mixer_->ways(l)), std::vector<Real>(nc));
+    norms_ = reads_;
+    for (const char* name : {"toy/weights", "toy/weights.k", "toy/weights.v"}) {
+        weights_.emplace_back(static_cast<std::size_t>(2 * sublayers_ * c_));
+        fill_normal(weights_.back(), seed, name);
+    }
     fill_normal(target_, seed, "toy/target");
     fill_input(seed);
 }
@@ -82,11 +85,15 @@ double ToyStack<Real>::forward(const Context& context) {
     mixer_->begin(ctx);
     for (int l = 1; l <= sublayers_; ++l) {
         read_from_mixer(ctx, l);
-        const Real *a = weights(l, false), *b = weights(l, true);
         for (Index n = 0; n < n_; ++n)
             for (Index c = 0; c < c_; ++c) {
-                const Real* h = read(l).row(n);
-                output(l).row(n)[c] = std::tanh(a[c] * h[c] + b[c] * h[(c + 1) % c_]);
+                Real z = 0;
+                for (int way = 0; way < mixer_->ways(l); ++way) {
+                    const Real* h = read(l, way).row(n);
+                    z += weights(l, false, way)[c] * h[c] +
+                         weights(l, true, way)[c] * h[(c + 1) % c_];
+                }
+                output(l).row(n)[c] = std::tanh(z);
             }
         std::copy_n(output(l).data, nc, mixer_->slot(ctx, l).data);
         mixer_->write(ctx, l);
@@ -94,7 +101,7 @@ double ToyStack<Real>::forward(const Context& context) {
     read_from_mixer(ctx, sublayers_ + 1);
     double loss = 0;
     for (std::size_t i = 0; i < nc; ++i) {
-        const double h = static_cast<double>(reads_.back()[i]);
+        const double h = static_cast<double>(reads_.back().front()[i]);
         loss += h * (static_cast<double>(target_[i]) + 0.5 * h);
     }
     return loss;
@@ -105,71 +112,81 @@ void ToyStack<Real>::backward(const Context& context, Real scale) {
     const FlushToZero flush;
     const Context ctx = home(context);
     const std::size_t nc = outputs_.front().size();
-    std::vector<Real> d(nc), dz(nc);
+    std::vector<Real> dz(nc);
+    std::vector<std::vector<Real>> d(kMostWays, dz);  // dLoss/dh of each way
     const auto read_backward = [&](int l) {
-        PreNorm<Real> norm = raw(l);
-        norm.dx = view(d);
-        mixer_->read_backward(ctx, l, norm);
+        std::vector<PreNorm<Real>> norms = raw(l);
+        for (std::size_t way = 0; way < norms.size(); ++way) norms[way].dx = view(d[way]);
+        mixer_->read_backward(ctx, l, norms);
     };
-    for (std::size_t i = 0; i < nc; ++i) d[i] = scale * (target_[i] + reads_.back()[i]);
+    for (std::size_t i = 0; i < nc; ++i)
+        d.front()[i] = scale * (target_[i] + reads_.back().front()[i]);
     read_backward(sublayers_ + 1);
     for (int l = sublayers_; l >= 1; --l) {
         const View<const Real> dv = mixer_->write_backward(ctx, l);
-        const Real *a = weights(l, false), *b = weights(l, true), *v = output(l).data;
+        const Real* v = output(l).data;
         for (std::size_t i = 0; i < nc; ++i) dz[i] = dv.data[i] * (Real(1) - v[i] * v[i]);
-        for (Index n = 0; n < n_; ++n)
-            for (Index c = 0; c < c_; ++c) {
-                const Real* z = dz.data() + n * c_;
-                const Index before = (c + c_ - 1) % c_;
-                d[static_cast<std::size_t>(n * c_ + c)] = a[c] * z[c] + b[before] * z[before];
+        for (int way = 0; way < mixer_->ways(l); ++way) {
+            const Real *a = weights(l, false, way), *b = weights(l, true, way);
+            Real* to = d[static_cast<std::size_t>(way)].data();
+            for (Index i = 0; i < std::ssize(dz); ++i) {
+                const Index c = i % c_, before = (c + c_ - 1) % c_;
+                const Real* z = dz.data() + (i - c);
+                to[i] = a[c] * z[c] + b[before] * z[before];
             }
+        }
         read_backward(l);
     }
     std::copy_n(mixer_->begin_backward(ctx).data, nc, dinput_.data());
 }
 
 template <class Real>
-std::vector<Real> depth_matrix(const Context& ctx, const DepthMatrix<Real>& mixer, Index token) {
+std::vector<Real> depth_matrix(const Context& ctx, const DepthMatrix<Real>& mixer, Index token,
+                               int way) {
     const Index rows = mixer.shape().sublayers + 1, g = mixer.matrix_channels();
     std::vector<Real> m(static_cast<std::size_t>(rows * rows * g));
-    mixer.depth_matrix(ctx, token, {m.data(), {{'L', rows}, {'S', rows}, {'G', g}}, Device::cpu});
+    mixer.depth_matrix(ctx, token, {m.data(), {{'L', rows}, {'S', rows}, {'G', g}}, Device::cpu},
+                       way);
     return m;
 }
 
 template <class Real>
-std::vector<Real> ToyStack<Real>::matrix(Index token) const {
-    return depth_matrix(home(), *mixer_, token);
+std::vector<Real> ToyStack<Real>::matrix(Index token, int way) const {
+    return depth_matrix(home(), *mixer_, token, way);
 }
 
 template <class Real>
 double matrix_error(ToyStack<Real>& stack) {
-    const MixerShape& shape = stack.mixer().shape();
-    const Index rows = shape.sublayers + 1, g = stack.mixer().matrix_channels();
+    const DepthMixer<Real>& mixer = stack.mixer();
+    const MixerShape& shape = mixer.shape();
+    const Index rows = shape.sublayers + 1, g = mixer.matrix_channels();
     double error = 0;
-    for (Index n = 0; n < shape.tokens; ++n) {
-        const std::vector<Real> m = stack.matrix(n);
-        for (Index r = 0; r < rows; ++r)
-            for (Index c = 0; c < shape.channels; ++c) {
-                double sum = 0, size = 0;
-                for (Index i = 0; i <= r; ++i) {
-                    const auto k =
-                        static_cast<std::size_t>((r * rows + i) * g + c * g / shape.channels);
-                    const double x =
-                        static_cast<double>(m[k]) *
-                        static_cast<double>(stack.output(static_cast<int>(i)).row(n)[c]);
-                    sum += x, size += std::abs(x);
-                }
-                const double h = static_cast<double>(stack.read(static_cast<int>(r + 1)).row(n)[c]);
-                error = worse(error, std::abs(sum - h) / size);
+    for (Index nw = 0; nw < shape.tokens * mixer.most_ways(); ++nw) {
+        const Index n = nw / mixer.most_ways();
+        const int way = static_cast<int>(nw % mixer.most_ways());
+        const std::vector<Real> m = stack.matrix(n, way);
+        for (Index rc = 0; rc < rows * shape.channels; ++rc) {
+            const Index r = rc / shape.channels, c = rc % shape.channels;
+            const int l = static_cast<int>(r + 1);
+            double sum = 0, size = 0;
+            for (Index i = 0; i <= r; ++i) {
+                const auto k =
+                    static_cast<std::size_t>((r * rows + i) * g + c * g / shape.channels);
+                const double x = static_cast<double>(m[k]) *
+                                 static_cast<double>(stack.output(static_cast<int>(i)).row(n)[c]);
+                sum += x, size += std::abs(x);
             }
+            const Real h = stack.read(l, mixer.ways(l) > 1 ? way : 0).row(n)[c];
+            error = worse(error, std::abs(sum - static_cast<double>(h)) / size);
+        }
     }
     return error;
 }
 
-#define PLUMB_INSTANTIATE(Real)                                                               \
-    template void perturb(ParamStore<Real>&, double, std::uint64_t, std::optional<Group>);    \
-    template class ToyStack<Real>;                                                            \
-    template std::vector<Real> depth_matrix(const Context&, const DepthMatrix<Real>&, Index); \
+#define PLUMB_INSTANTIATE(Real)                                                                    \
+    template void perturb(ParamStore<Real>&, double, std::uint64_t, std::optional<Group>);         \
+    template class ToyStack<Real>;                                                                 \
+    template std::vector<Real> depth_matrix(const Context&, const DepthMatrix<Real>&, Index, int); \
     template double matrix_error(ToyStack<Real>&);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)

@@ -34,7 +34,8 @@ void print_settings(const LoadedConfig& loaded) {
 std::string group_of(const ParamSpec& spec) {
     if (spec.group == Group::mixer) return "depth mixer";
     if (!spec.name.starts_with("layer.")) return spec.name.substr(0, spec.name.find('.'));
-    if (spec.name.find(".norm.") != std::string::npos) return "norms";
+    for (const char* norm : {".norm.", ".norm_k.", ".norm_v."})
+        if (spec.name.find(norm) != std::string::npos) return "norms";
     return spec.name.find(".attn.") != std::string::npos ? "attention" : "MLP";
 }
 

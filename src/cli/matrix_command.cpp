@@ -3,6 +3,7 @@
 #include "cli/matrix_text.h"
 #include "cli/run_folder.h"
 #include "core/check.h"
+#include "mixers/site.h"
 #include "model/interventions.h"
 #include "train/checkpoint.h"
 
@@ -15,13 +16,14 @@ constexpr const char* kExamples = R"(Examples:
   plumb matrix runs/attnres
   plumb matrix runs/attnres@500 --row layer.3.mlp
   plumb matrix runs/mhc --json > mhc.json
+  plumb matrix runs/mudd --way v
 
 The map shows the share of every source in every read where the file has it (mixers can be compared
 by it), else the weights M, as --weights does.
 )";
 
 struct Arguments {
-    std::string run, row;
+    std::string run, row, way = "q";
     Index step = -1;
     MatrixView view;
     int top = -1;
@@ -37,8 +39,11 @@ MatrixFile read(const Arguments& args) {
         if (step >= 0) throw UsageError("--step: the step is given already, by " + args.run);
         step = name.which == "best" ? load_model(name).step() : std::stol(name.which);
     }
-    return read_matrix_file(find_step_file(
-        name.run, "matrix", step, "runs have them when trained with record.probe_every=N, N > 0"));
+    int way = 0;
+    while (args.way != way_name(way)) ++way;
+    const auto path = find_step_file(
+        name.run, "matrix", step, "runs have them when trained with record.probe_every=N, N > 0");
+    return read_matrix_file(path, way);
 }
 
 void show(const Arguments& args) {
@@ -69,6 +74,13 @@ void add_matrix_command(CLI::App& app) {
         ->type_name("L");
     command->add_option("--top", args->top, "How many sources are named for a read (--row: all)")
         ->check(CLI::NonNegativeNumber);
+    command
+        ->add_option("--way", args->way,
+                     "Of a mixer that reads for an attention's queries, keys and values apart: "
+                     "which of these")
+        ->check(CLI::IsMember({"q", "k", "v"}))
+        ->type_name("q|k|v")
+        ->capture_default_str();
     command->add_flag("--weights", args->view.weights, "The map shows M itself");
     command
         ->add_option("--tolerance", args->view.tolerance,

@@ -1,7 +1,10 @@
 #include "cli/matrix_file.h"
 
 #include "core/check.h"
+#include "core/text.h"
 #include "formats/safetensors.h"
+#include "mixers/site.h"
+#include "record/measures.h"
 
 #include <algorithm>
 #include <charconv>
@@ -28,48 +31,50 @@ void check_matrix(const MatrixXd& m, const fs::path& path, const std::string& te
 
 }  // namespace
 
-MatrixFile read_matrix_file(const fs::path& path) {
+MatrixFile read_matrix_file(const fs::path& path, int way) {
     const auto file = SafetensorsFile::open(path);
     MatrixFile out;
     const auto metadata = file.metadata();
     if (const auto it = metadata.find("mixer"); it != metadata.end()) out.mixer = it->second;
     if (const auto it = metadata.find("step"); it != metadata.end())
         std::from_chars(it->second.data(), it->second.data() + it->second.size(), out.step);
+    if (file.contains(way_key("mean", 1)))
+        out.way = way_name(way);
+    else if (way > 0)
+        throw UsageError(
+            fmt::format("--way {}: {} has one matrix; sublayers of this mixer ({}) read in one way",
+                        way_name(way), path.string(), printable_line(out.mixer)));
 
-    const auto shape = file.shape("mean");
+    const auto key = [&](const char* name) { return way_key(name, way); };
+    const auto shape = file.shape(key("mean"));
     if (shape.size() != 2 || shape[0] != shape[1] || shape[0] < 2)
-        throw IoError(fmt::format("{}: tensor mean has the shape {}, (L+1, L+1) is expected",
-                                  path.string(), shape_text(shape)));
+        throw IoError(fmt::format("{}: tensor {} has the shape {}, (L+1, L+1) is expected",
+                                  path.string(), key("mean"), shape_text(shape)));
     const Index n = shape[0];
-    if (file.shape("std") != shape)
-        throw IoError(fmt::format("{}: tensor std has another shape than mean", path.string()));
-    out.mean = matrix_at(file.values<float>("mean").data(), n);
-    out.std = matrix_at(file.values<float>("std").data(), n);
-    check_matrix(out.mean, path, "mean");
-    check_matrix(out.std, path, "std");
-    if (file.contains("share") && file.contains("share_std")) {
-        const auto square = [&](const char* name) {
-            if (file.shape(name) != shape)
-                throw IoError(
-                    fmt::format("{}: tensor {} has another shape than mean", path.string(), name));
-            MatrixXd m = matrix_at(file.values<float>(name).data(), n);
-            check_matrix(m, path, name);
-            return m;
-        };
+    const auto square = [&](const char* name) {
+        if (file.shape(key(name)) != shape)
+            throw IoError(
+                fmt::format("{}: tensor {} has another shape than mean", path.string(), key(name)));
+        MatrixXd m = matrix_at(file.values<float>(key(name)).data(), n);
+        check_matrix(m, path, key(name));
+        return m;
+    };
+    out.mean = square("mean");
+    out.std = square("std");
+    if (file.contains(key("share")) && file.contains(key("share_std"))) {
         out.share = square("share");
         out.share_std = square("share_std");
     }
-    if (!file.contains("sample")) return out;
+    if (!file.contains(key("sample"))) return out;
 
-    const auto sample = file.shape("sample");
+    const auto sample = file.shape(key("sample"));
     if (sample.size() != 3 || sample[1] != n || sample[2] != n)
-        throw IoError(
-            fmt::format("{}: tensor sample has the shape {}, (tokens, {}, {}) is expected",
-                        path.string(), shape_text(sample), n, n));
-    const auto numbers = file.values<float>("sample");
+        throw IoError(fmt::format("{}: tensor {} has the shape {}, (tokens, {}, {}) is expected",
+                                  path.string(), key("sample"), shape_text(sample), n, n));
+    const auto numbers = file.values<float>(key("sample"));
     for (Index t = 0; t < sample[0]; ++t) {
         out.sample.push_back(matrix_at(numbers.data() + t * n * n, n));
-        check_matrix(out.sample.back(), path, "sample");
+        check_matrix(out.sample.back(), path, key("sample"));
     }
     return out;
 }

@@ -16,14 +16,16 @@ namespace plumb {
 // All matrices (L+1, L+1), over tokens: row l-1 is what sublayer l reads, column i is source v_i.
 struct MatrixFile {
     std::string mixer;  // as the file's metadata say
+    std::string way;    // "q", "k", "v" where sublayers read in several ways; else ""
     Index step = 0;
     Eigen::MatrixXd mean, std;            // of M
     std::vector<Eigen::MatrixXd> sample;  // M of single tokens; may be none
     // Of the share of every source in a read; none in files of schema 1.
     std::optional<Eigen::MatrixXd> share, share_std;
 };
-// Throws IoError if the file does not hold square, finite, lower triangular matrices of one size.
-MatrixFile read_matrix_file(const std::filesystem::path& path);
+// way: 0, or of a file whose sublayers read in several, 1 or 2. Throws IoError if the file does not
+// hold square, finite, lower triangular matrices of one size, UsageError if it has no such way.
+MatrixFile read_matrix_file(const std::filesystem::path& path, int way = 0);
 
 // Rank figures over the sampled tokens, (L+1) each, cuts 1..L+1.
 struct TokenRanks {

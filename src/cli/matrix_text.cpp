@@ -160,6 +160,7 @@ std::string matrix_text(const MatrixFile& file, const MatrixView& view, const Te
     out += "\n";
     out += fmt::format("mixer: {}\nstep: {}\nsublayers: {}\n", printable_line(file.mixer),
                        file.step, n - 1);
+    if (!file.way.empty()) out += fmt::format("way: {} (--way q, k or v)\n", file.way);
     out += fmt::format("cut_rank: {}\n", f.max_cut_rank);
     if (tokens)
         out += fmt::format("token_cut_rank: mean {:.2f}, max {} of {} tokens\n",
@@ -199,7 +200,8 @@ std::string matrix_row_text(const MatrixFile& file, Index l, int top) {
     const std::string reader =
         l > sublayers
             ? std::string("the output")
-            : fmt::format("sublayer {} ({})", l, site_name(static_cast<int>(l), sublayers));
+            : fmt::format("sublayer {} ({}{})", l, site_name(static_cast<int>(l), sublayers),
+                          file.way.empty() || l % 2 == 0 ? "" : ", " + file.way);
     return fmt::format("What {} reads (step {}); sd over tokens; M is of this mixer only\n{}",
                        reader, file.step, table.text());
 }
@@ -228,6 +230,7 @@ std::string matrix_json(const MatrixFile& file, double tolerance) {
         {"max_cut_rank", f.max_cut_rank},
         {"effective_rank", f.effective_rank},
         {"max_effective_rank", f.max_effective_rank}};
+    if (!file.way.empty()) out["way"] = file.way;
     if (file.share) {
         out["share"] = rows(*file.share);
         out["share_std"] = rows(*file.share_std);

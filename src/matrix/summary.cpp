@@ -27,8 +27,9 @@ struct MatrixSums<Real>::Token {
 };
 
 template <class Real>
-MatrixSums<Real>::MatrixSums(const DepthMatrix<Real>& mixer, Index n_sample)
+MatrixSums<Real>::MatrixSums(const DepthMatrix<Real>& mixer, Index n_sample, int way)
     : mixer_(mixer),
+      way_(way),
       rows_(mixer.shape().sublayers + 1),
       n_sample_(n_sample),
       sum_(static_cast<std::size_t>(rows_ * rows_)),
@@ -84,8 +85,8 @@ template <class Real>
 void MatrixSums<Real>::measure(const Context& ctx, Index n,
                                std::span<const View<const Real>> outputs, Token& t) const {
     const Index gates = mixer_.matrix_channels();
-    mixer_.depth_matrix(ctx, n,
-                        {t.m.data(), {{'L', rows_}, {'S', rows_}, {'G', gates}}, Device::cpu});
+    mixer_.depth_matrix(
+        ctx, n, {t.m.data(), {{'L', rows_}, {'S', rows_}, {'G', gates}}, Device::cpu}, way_);
     for (std::size_t e = 0; e < t.mean.size(); ++e) {
         t.mean[e] = t.squares[e] = 0;
         for (Index k = 0; k < gates; ++k) {

@@ -34,8 +34,9 @@ struct MatrixSummary {
 template <class Real>
 class MatrixSums {
 public:
-    // M of up to n_sample tokens of the first pass is kept.
-    MatrixSums(const DepthMatrix<Real>& mixer, Index n_sample);
+    // M of up to n_sample tokens of the first pass is kept. way: of which reads, where sublayers
+    // read in several ways.
+    MatrixSums(const DepthMatrix<Real>& mixer, Index n_sample, int way = 0);
 
     // The first `tokens` tokens of the mixer's last forward in the frame of ctx. outputs: v_0..v_L,
     // (N, C) each.
@@ -54,6 +55,7 @@ private:
     void add_token(const Token& t, bool sampled);
 
     const DepthMatrix<Real>& mixer_;
+    int way_;
     Index rows_, n_sample_;
     double tokens_ = 0;
     std::vector<double> sum_, squares_;  // of M

@@ -5,12 +5,20 @@
 namespace plumb {
 
 template <class Real>
-void DepthMatrix<Real>::depth_matrix(const Context& ctx, Index token, View<Real> m) const {
+int DepthMatrix<Real>::most_ways() const {
+    int most = 1;
+    for (int l = 1; l <= shape_.sublayers + 1; ++l) most = std::max(most, ways(l));
+    return most;
+}
+
+template <class Real>
+void DepthMatrix<Real>::depth_matrix(const Context& ctx, Index token, View<Real> m, int way) const {
     const Index rows = shape_.sublayers + 1;
-    require(m.count() == rows * rows * matrix_channels() && token >= 0 && token < shape_.tokens,
-            "depth_matrix: m is (L+1, L+1, channels) and token < N");
+    require(m.count() == rows * rows * matrix_channels() && token >= 0 && token < shape_.tokens &&
+                way >= 0 && way < kMostWays,
+            "depth_matrix: m is (L+1, L+1, channels), token < N, way < 3");
     std::fill(m.data, m.data + m.count(), Real(0));
-    do_depth_matrix(ctx, token, m);
+    do_way_matrix(ctx, token, way, m);
 }
 
 template <class T>
@@ -51,12 +59,14 @@ void DepthMixer<T>::begin(const Context& ctx) {
 }
 
 template <class T>
-void DepthMixer<T>::read(const Context& ctx, int l, const PreNorm<T>& norm) {
+void DepthMixer<T>::read(const Context& ctx, int l, PreNorms norms) {
     const Timed timed(ctx.profile, Part::mixer);
     const bool last = l == sublayers() + 1;
+    require(std::ssize(norms) == this->ways(l), "a read takes one pre-norm for each way");
     Walk& walk = step(ctx, Next::read, l, last ? Next::dread : Next::write, l);
+    const PreNorm<T>& norm = norms.front();
     walk.norms[static_cast<std::size_t>(l - 1)] = {norm.xhat.data, norm.rstd.data};
-    do_read(ctx, l, norm);
+    do_read_ways(ctx, l, norms);
 }
 
 template <class T>
@@ -67,10 +77,11 @@ void DepthMixer<T>::write(const Context& ctx, int l) {
 }
 
 template <class T>
-void DepthMixer<T>::read_backward(const Context& ctx, int l, const PreNorm<T>& norm) {
+void DepthMixer<T>::read_backward(const Context& ctx, int l, PreNorms norms) {
     const Timed timed(ctx.profile, Part::mixer);
+    require(std::ssize(norms) == this->ways(l), "a read takes one pre-norm for each way");
     step(ctx, Next::dread, l, l == 1 ? Next::dbegin : Next::dwrite, l - 1);
-    do_read_backward(ctx, l, norm);
+    do_read_backward_ways(ctx, l, norms);
 }
 
 template <class T>

@@ -16,6 +16,9 @@
 //     read(L+1, the final norm)                  read_backward(l, its pre-norm with dx_l)
 //                                            dv_0 = begin_backward()
 //
+// A mixer may read for the queries, keys and values of an attention apart: then h_l, its pre-norm
+// and row l of M are of a way, and the sublayer's input is the normed reads of all ways.
+//
 // The caller writes outputs straight into the mixer's memory (slot). Each read ends with the norm
 // in front of the sublayer, each read_backward starts with that norm's backward, token by token
 // (ops/pre_norm.h): h_l and D_l need not exist as tensors, and a mixer can do a whole site (write
@@ -35,10 +38,14 @@
 #include "mixers/site.h"
 #include "ops/pre_norm.h"
 
+#include <span>
 #include <string>
 #include <vector>
 
 namespace plumb {
+
+// Queries, keys, values.
+inline constexpr int kMostWays = 3;
 
 // M of the last forward in the frame of ctx, whoever computed it.
 template <class Real>
@@ -52,13 +59,20 @@ public:
     // Groups of channels with an M of their own: 1, or C where gates act per channel. Channel c is
     // in group c G / C.
     virtual Index matrix_channels() const { return 1; }
-    // M of one token of the last forward: m (L+1, L+1, G), row l-1, column i, zero for i >= l.
-    void depth_matrix(const Context& ctx, Index token, View<Real> m) const;
+    // Reads of sublayer l = 1..L+1: 1, or kMostWays.
+    virtual int ways(int /*l*/) const { return 1; }
+    int most_ways() const;  // of any sublayer
+    // M of one token of the last forward: m (L+1, L+1, G), row l-1, column i, zero for i >= l. Rows
+    // of sublayers that read in one way are the same for all ways.
+    void depth_matrix(const Context& ctx, Index token, View<Real> m, int way = 0) const;
     const MixerShape& shape() const { return shape_; }
 
 protected:
-    // m is zero when this is called.
+    // m is zero when these are called; the second by a mixer of several ways.
     virtual void do_depth_matrix(const Context& ctx, Index token, View<Real> m) const = 0;
+    virtual void do_way_matrix(const Context& ctx, Index token, int /*way*/, View<Real> m) const {
+        do_depth_matrix(ctx, token, m);
+    }
 
 private:
     MixerShape shape_;
@@ -68,6 +82,7 @@ template <class T>
 class DepthMixer : public DepthMatrix<RealOf<T>> {
 public:
     using Real = RealOf<T>;
+    using PreNorms = std::span<const PreNorm<T>>;  // of a site, one for each way
     using DepthMatrix<Real>::DepthMatrix;
     using DepthMatrix<Real>::shape;
 
@@ -77,11 +92,15 @@ public:
     // The walk. Each call checks its place in the order and throws InternalError if it is wrong.
     View<T> slot(const Context& ctx, int l) const;  // (N, C), l = 0..L
     void begin(const Context& ctx);
-    void read(const Context& ctx, int l, const PreNorm<T>& norm);  // h_l -> norm.put
+    void read(const Context& ctx, int l, PreNorms norms);  // h_l -> norm.put
+    void read(const Context& ctx, int l, const PreNorm<T>& norm) { read(ctx, l, one(norm)); }
     void write(const Context& ctx, int l);
-    void read_backward(const Context& ctx, int l, const PreNorm<T>& norm);  // D_l <- norm.gradient
-    View<const T> write_backward(const Context& ctx, int l);                // (N, C)
-    View<const T> begin_backward(const Context& ctx);                       // (N, C)
+    void read_backward(const Context& ctx, int l, PreNorms norms);  // D_l <- norm.gradient
+    void read_backward(const Context& ctx, int l, const PreNorm<T>& norm) {
+        read_backward(ctx, l, one(norm));
+    }
+    View<const T> write_backward(const Context& ctx, int l);  // (N, C)
+    View<const T> begin_backward(const Context& ctx);         // (N, C)
 
     // The running state after write(l) that "norm by depth" measures, one token of it: stream_width
     // numbers, C or K*C. To be asked for between read(l+1) and read(l+2).
@@ -89,7 +108,9 @@ public:
     virtual void stream(const Context& ctx, int l, Index n, Real* out) const = 0;
 
 protected:
-    // Where read(l) left its pre-norm's xhat and rstd (none: raw), for backward at other sites.
+    static PreNorms one(const PreNorm<T>& norm) { return PreNorms(&norm, 1); }
+    // Where read(l) left its (first) pre-norm's xhat and rstd (none: raw), for backward at other
+    // sites.
     struct LeftNorm {
         T* xhat = nullptr;
         const Real* rstd = nullptr;
@@ -103,6 +124,13 @@ protected:
     virtual void do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) = 0;
     virtual View<const T> do_write_backward(const Context& ctx, int l) = 0;
     virtual View<const T> do_begin_backward(const Context& ctx) = 0;
+    // Of a mixer of several ways, instead of the two that take one norm.
+    virtual void do_read_ways(const Context& ctx, int l, PreNorms norms) {
+        do_read(ctx, l, norms.front());
+    }
+    virtual void do_read_backward_ways(const Context& ctx, int l, PreNorms norms) {
+        do_read_backward(ctx, l, norms.front());
+    }
 
     // Index l - 1.
     const LeftNorm* left_norms(const Context& ctx) const { return ctx(walk_).norms.data(); }

@@ -6,9 +6,9 @@
 namespace plumb {
 
 // Walks unit rows in place of v: of(l, c, A) fills the token's scalars of site l, A where l <= L.
-// m (L+1, L+1, G), zero before.
+// m (L+1, L+1, G), zero before: of one way where sites have several.
 template <class Real, class Scalars>
-void derive_matrix(const Rule& rule, const Scalars& of, View<Real> m) {
+void derive_matrix(const Rule& rule, const Scalars& of, View<Real> m, int way = 0) {
     using Numbers = std::vector<double>;
     const auto columns = static_cast<std::size_t>(rule.sublayers() + 1),
                groups = static_cast<std::size_t>(rule.groups());
@@ -24,9 +24,10 @@ void derive_matrix(const Rule& rule, const Scalars& of, View<Real> m) {
     };
     for (int l = 1; l <= rule.sublayers() + 1; ++l) {
         of(l, c, a);
+        const std::size_t first = rule.ways(l) > 1 ? static_cast<std::size_t>(way) * groups : 0;
         for (std::size_t g = 0; g < groups; ++g) {
             std::vector<Numbers>& rows = x[g];
-            const Numbers h = mix(c.data() + g * rows.size(), rows);
+            const Numbers h = mix(c.data() + (first + g) * rows.size(), rows);
             for (std::size_t i = 0; i < columns; ++i)
                 m.data[((static_cast<std::size_t>(l) - 1) * columns + i) * groups + g] =
                     static_cast<Real>(h[i]);

@@ -148,6 +148,14 @@ std::vector<MixerInfo> learned_gains_and_constants() {
           {"streams=1"}},
          false,
          PLUMB_IN(Streams, mhc_lite_rule)},
+        {"mudd",
+         "MUDDFormer, Xiao et al. 2025 (arXiv:2502.12170)",
+         "queries, keys, values and the residual each read their own average of all blocks, by "
+         "token",
+         mudd_options(),
+         {{"hidden=6"}, {"dynamic=false"}},
+         true,
+         PLUMB_IN(Plain, mudd_rule)},
     };
 }
 

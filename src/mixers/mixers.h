@@ -96,6 +96,8 @@ std::vector<MixerOption> static_mix_options();
 RulePtr static_mix_rule(const MixerConfig&, const MixerShape&);
 std::vector<MixerOption> mhc_lite_options();
 RulePtr mhc_lite_rule(const MixerConfig&, const MixerShape&);
+std::vector<MixerOption> mudd_options();
+RulePtr mudd_rule(const MixerConfig&, const MixerShape&);
 
 template <class T>
 MixerPtr<T> make_denseformer(const MixerConfig&, const MixerShape&);

@@ -193,7 +193,7 @@ void Plain<T>::apply_backward(const Pass& pass, const PlainPlan::Mix& mix, const
 // ---- forward ------------------------------------------------------------------------------------
 
 template <class T>
-void Plain<T>::do_read(const Context& ctx, int l, const PreNorm<T>& norm) {
+void Plain<T>::do_read_ways(const Context& ctx, int l, PreNorms norms) {
     const PlainPlan::Site& planned = plan_.site(l);
     const Pass& pass = open(ctx, l);
     const std::vector<double>& p = pass.p;
@@ -205,8 +205,11 @@ void Plain<T>::do_read(const Context& ctx, int l, const PreNorm<T>& norm) {
             take_dots(pass, l, site(l).reads, n, u);
             std::fill_n(b.weights, planned.n_c, 0.0);
             rule_->read(l, u, p.data(), b.weights);
-            for (const PlainPlan::Mix& mix : planned.reads) apply(pass, mix, b.weights, n, b.row);
-            norm.put(n, b.row);
+            for (std::size_t way = 0; way < norms.size(); ++way) {
+                for (const PlainPlan::Mix& mix : reads_of(l, way))
+                    apply(pass, mix, b.weights, n, b.row);
+                norms[way].put(n, b.row);
+            }
         }
     });
     this->template moved<T>(ctx, std::ssize(planned.rows) * channels());
@@ -245,7 +248,7 @@ void Plain<T>::stream(const Context& ctx, int l, Index n, Real* out) const {
 // ---- backward -----------------------------------------------------------------------------------
 
 template <class T>
-void Plain<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) {
+void Plain<T>::do_read_backward_ways(const Context& ctx, int l, PreNorms norms) {
     const PlainPlan::Site& planned = plan_.site(l);
     const Pass& pass = open(ctx, l);
     const std::vector<double>& p = pass.p;
@@ -262,7 +265,6 @@ void Plain<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& nor
                 for (Real* d : pass.gradients) std::fill_n(d + n * channels(), channels(), Real(0));
             if (!site(l).images.empty())
                 std::fill_n(pass.dimage + n * channels(), channels(), Real(0));
-            norm.gradient(n, b.row);
             Tape tape;
             Scratch& vars = scratch();
             on_tape(tape, vars.u, here(pass, l).u.row(n), n_u);
@@ -271,11 +273,14 @@ void Plain<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& nor
             rule_->read(l, vars.u.data(), vars.p.data(), vars.out.data());
             for (Index i = 0; i < planned.n_c; ++i)
                 b.weights[i] = vars.out[static_cast<std::size_t>(i)].v;
-            for (const PlainPlan::Mix& mix : planned.reads) {
-                apply_backward(pass, mix, b.weights, n, b.row, b.dweights);
+            for (std::size_t way = 0; way < norms.size(); ++way) {
+                norms[way].gradient(n, b.row);
+                for (const PlainPlan::Mix& mix : reads_of(l, way))
+                    apply_backward(pass, mix, b.weights, n, b.row, b.dweights);
+            }
+            for (const PlainPlan::Mix& mix : planned.reads)
                 for (const PlainPlan::Term& term : mix.terms)
                     tape.seed(vars.out[static_cast<std::size_t>(term.at)], b.dweights[term.at]);
-            }
             tape.pull();
             for (Index i = 0; i < n_u; ++i)
                 b.du[i] = tape.gradient(vars.u[static_cast<std::size_t>(i)]) +

@@ -6,10 +6,10 @@
 // mixes in Real, since running sums do not bear the rounding of Bf16. Gradients of rows are Real
 // and added to by every reader, from the last to the first.
 //
-//     read(l)            per token: u = dots, c = rule, h = sum of c times rows, norm
+//     read(l)            per token: u = dots, c = rule; of each way h = sum of c times rows, norm
 //     write(l)           per token: w = dots, A = rule, new rows
 //     write_backward(l)  per token: gradients of A from those of the new rows; tape; dots; dv_l
-//     read_backward(l)   per token: D from the norm; gradients of c; tape; dots
+//     read_backward(l)   per token: of each way D from the norm, gradients of c; tape; dots
 //
 // Scalars of a token are double: there are few. Numbers moved per token and site that reads S rows:
 // forward S C, backward 3 S C (rows, and their gradients read and written).
@@ -24,6 +24,7 @@ template <class T>
 class Plain final : public DepthMixer<T> {
 public:
     using Real = RealOf<T>;
+    using typename DepthMixer<T>::PreNorms;
 
     explicit Plain(RulePtr rule);
 
@@ -31,6 +32,7 @@ public:
     // Newest rows of X_{l+1}.
     void stream(const Context& ctx, int l, Index n, Real* out) const override;
     Index matrix_channels() const override { return rule_->groups(); }
+    int ways(int l) const override { return rule_->ways(l); }
 
 protected:
     void do_declare(Plan& plan, ParamStore<Real>& params) override;
@@ -38,12 +40,21 @@ protected:
         return ctx(outputs_[static_cast<std::size_t>(l)]);
     }
     void do_begin(const Context& ctx) override;
-    void do_read(const Context& ctx, int l, const PreNorm<T>& norm) override;
+    void do_read_ways(const Context& ctx, int l, PreNorms norms) override;
     void do_write(const Context& ctx, int l) override;
-    void do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) override;
+    void do_read_backward_ways(const Context& ctx, int l, PreNorms norms) override;
+    void do_read(const Context& ctx, int l, const PreNorm<T>& norm) override {
+        do_read_ways(ctx, l, this->one(norm));
+    }
+    void do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) override {
+        do_read_backward_ways(ctx, l, this->one(norm));
+    }
     View<const T> do_write_backward(const Context& ctx, int l) override;
     View<const T> do_begin_backward(const Context& ctx) override;
-    void do_depth_matrix(const Context& ctx, Index token, View<Real> m) const override;
+    void do_depth_matrix(const Context& ctx, Index token, View<Real> m) const override {
+        do_way_matrix(ctx, token, 0, m);
+    }
+    void do_way_matrix(const Context& ctx, Index token, int way, View<Real> m) const override;
 
 private:
     static constexpr bool kRounds = !std::is_same_v<T, Real>;
@@ -102,6 +113,11 @@ private:
     Index channels() const { return this->shape().channels; }
     Site& site(int l) { return sites_[static_cast<std::size_t>(l - 1)]; }
     const Site& site(int l) const { return sites_[static_cast<std::size_t>(l - 1)]; }
+    // The mixes of one way's read, a group each.
+    std::span<const PlainPlan::Mix> reads_of(int l, std::size_t way) const {
+        const auto groups = static_cast<std::size_t>(rule_->groups());
+        return std::span(plan_.site(l).reads).subspan(way * groups, groups);
+    }
     using Here = typename Pass::Here;
     static const Here& here(const Pass& pass, int l) {
         return pass.sites[static_cast<std::size_t>(l - 1)];

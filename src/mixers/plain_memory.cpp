@@ -12,7 +12,6 @@ Plain<T>::Plain(RulePtr rule)
     sites_.resize(static_cast<std::size_t>(sublayers() + 1));
     for (int l = 1; l <= sublayers() + 1; ++l) {
         const PlainPlan::Site& planned = plan_.site(l);
-        require(rule_->ways(l) == 1, "the plain memory reads one way");
         plan_products(l, planned.read_dots, site(l).reads);
         plan_products(l, planned.write_dots, site(l).writes);
         most_weights_ = std::max<Index>({most_weights_, planned.n_c, planned.n_a});
@@ -237,7 +236,7 @@ void Plain<T>::add_parameters(const Pass& pass, int l) const {
 }
 
 template <class T>
-void Plain<T>::do_depth_matrix(const Context& ctx, Index n, View<Real> m) const {
+void Plain<T>::do_way_matrix(const Context& ctx, Index n, int way, View<Real> m) const {
     const Pass& pass = ctx(pass_);
     derive_matrix<Real>(
         *rule_,
@@ -251,7 +250,7 @@ void Plain<T>::do_depth_matrix(const Context& ctx, Index n, View<Real> m) const 
             rule_->read(l, u, p.data(), c.data());
             if (l <= sublayers()) rule_->write(l, u, w, p.data(), a.data());
         },
-        m);
+        m, way);
 }
 
 #define PLUMB_INSTANTIATE(T)                                           \
@@ -261,7 +260,7 @@ void Plain<T>::do_depth_matrix(const Context& ctx, Index n, View<Real> m) const 
     template auto Plain<T>::bench(const Pass&, Index) const->Bench;    \
     template auto Plain<T>::open(const Context&, int) const->Pass&;    \
     template void Plain<T>::add_parameters(const Pass&, int) const;    \
-    template void Plain<T>::do_depth_matrix(const Context&, Index, View<RealOf<T>>) const;
+    template void Plain<T>::do_way_matrix(const Context&, Index, int, View<RealOf<T>>) const;
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)
 PLUMB_INSTANTIATE(Bf16)

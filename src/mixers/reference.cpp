@@ -220,18 +220,20 @@ void Reference::do_begin(const Context& ctx) {
     }
 }
 
-void Reference::do_read(const Context& ctx, int l, const PreNorm<double>& norm) {
-    require(rule_->ways(l) == 1, "the reference reads one way");
+void Reference::do_read_ways(const Context& ctx, int l, PreNorms norms) {
     const std::size_t c = width(), rows = static_cast<std::size_t>(rule_->rows(l));
     const Gathered p = gather(ctx, l, false);
     for (Index n = 0; n < shape().tokens; ++n) {
         Token& t = token(ctx, l, n);
         t.u = dots(site(l).read, t.in, p);
-        t.c.assign(static_cast<std::size_t>(rule_->groups()) * rows, 0.0);
+        const std::size_t of_way = static_cast<std::size_t>(rule_->groups()) * rows;
+        t.c.assign(norms.size() * of_way, 0.0);
         rule_->read(l, t.u.data(), p.numbers.data(), t.c.data());
-        Numbers h(c, 0.0);
-        mix(rule_->groups(), 1, rows, c, t.c.data(), t.in.data(), h.data());
-        norm.put(n, h.data());
+        for (std::size_t way = 0; way < norms.size(); ++way) {
+            Numbers h(c, 0.0);
+            mix(rule_->groups(), 1, rows, c, t.c.data() + way * of_way, t.in.data(), h.data());
+            norms[way].put(n, h.data());
+        }
     }
 }
 
@@ -262,7 +264,7 @@ void Reference::stream(const Context& ctx, int l, Index n, double* out) const {
 
 // ---- backward -----------------------------------------------------------------------------------
 
-void Reference::do_read_backward(const Context& ctx, int l, const PreNorm<double>& norm) {
+void Reference::do_read_backward_ways(const Context& ctx, int l, PreNorms norms) {
     const std::size_t c = width(), rows = static_cast<std::size_t>(rule_->rows(l));
     const Gathered p = gather(ctx, l, false);
     Gathered dp = gather(ctx, l, true);
@@ -274,9 +276,12 @@ void Reference::do_read_backward(const Context& ctx, int l, const PreNorm<double
             t.du.assign(t.u.size(), 0.0);
         }
         Numbers d(c), dc(t.c.size());
-        norm.gradient(n, d.data());
-        mix_backward(rule_->groups(), 1, rows, c, t.c.data(), t.in.data(), d.data(), t.dx.data(),
-                     dc.data());
+        for (std::size_t way = 0; way < norms.size(); ++way) {
+            const std::size_t first = way * static_cast<std::size_t>(rule_->groups()) * rows;
+            norms[way].gradient(n, d.data());
+            mix_backward(rule_->groups(), 1, rows, c, t.c.data() + first, t.in.data(), d.data(),
+                         t.dx.data(), dc.data() + first);
+        }
         Tape tape;
         const std::vector<Var> u = inputs(tape, t.u), numbers = inputs(tape, p.numbers);
         std::vector<Var> out(t.c.size());
@@ -331,14 +336,14 @@ View<const double> Reference::do_begin_backward(const Context& ctx) {
     return ctx(dv_);
 }
 
-void Reference::do_depth_matrix(const Context& ctx, Index n, View<double> m) const {
+void Reference::do_way_matrix(const Context& ctx, Index n, int way, View<double> m) const {
     derive_matrix<double>(
         *rule_,
         [&](int l, Numbers& c, Numbers& a) {
             c = token(ctx, l, n).c;
             a = token(ctx, l, n).a;
         },
-        m);
+        m, way);
 }
 
 }  // namespace plumb

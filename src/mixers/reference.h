@@ -2,7 +2,7 @@
 // nothing saved on: the definition of each mixer that the fast passes are held against. Backward is
 // the mirror of forward; the rule's own part of it comes from the tape.
 //
-//     read(l)            u = dots(X);  c = rule;  h = c X
+//     read(l)            u = dots(X);  c = rule;  h = c X, of each way
 //     write(l)           w = dots([X; v]);  A = rule;  X' = A [X; v]
 //     write_backward(l)  dIn = A^T dX' + dots^T dw,  dw, du, dp from dA = <dX', In>
 //     read_backward(l)   dX += c^T D + dots^T du,    du, dp from dc = <X, D>
@@ -21,17 +21,27 @@ public:
     // Newest rows of X_{l+1}.
     void stream(const Context& ctx, int l, Index n, double* out) const override;
     Index matrix_channels() const override { return rule_->groups(); }
+    int ways(int l) const override { return rule_->ways(l); }
 
 protected:
     void do_declare(Plan& plan, ParamStore<double>& params) override;
     View<double> do_slot(const Context& ctx, int l) const override;
     void do_begin(const Context& ctx) override;
-    void do_read(const Context& ctx, int l, const PreNorm<double>& norm) override;
+    void do_read_ways(const Context& ctx, int l, PreNorms norms) override;
     void do_write(const Context& ctx, int l) override;
-    void do_read_backward(const Context& ctx, int l, const PreNorm<double>& norm) override;
+    void do_read_backward_ways(const Context& ctx, int l, PreNorms norms) override;
+    void do_read(const Context& ctx, int l, const PreNorm<double>& norm) override {
+        do_read_ways(ctx, l, one(norm));
+    }
+    void do_read_backward(const Context& ctx, int l, const PreNorm<double>& norm) override {
+        do_read_backward_ways(ctx, l, one(norm));
+    }
     View<const double> do_write_backward(const Context& ctx, int l) override;
     View<const double> do_begin_backward(const Context& ctx) override;
-    void do_depth_matrix(const Context& ctx, Index token, View<double> m) const override;
+    void do_depth_matrix(const Context& ctx, Index token, View<double> m) const override {
+        do_way_matrix(ctx, token, 0, m);
+    }
+    void do_way_matrix(const Context& ctx, Index token, int way, View<double> m) const override;
 
 private:
     using Numbers = std::vector<double>;

@@ -9,4 +9,7 @@ namespace plumb {
 // "output" for l = L+1, what the final norm reads.
 std::string site_name(int l, int sublayers);
 
+// What a way in which an attention reads is for (depth_mixer.h): "q", "k", "v" for 0, 1, 2.
+const char* way_name(int way);
+
 }  // namespace plumb

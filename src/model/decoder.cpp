@@ -4,10 +4,12 @@
 #include "mixers/mixers.h"
 #include "model/weights.h"
 #include "ops/attention_decode.h"
+#include "ops/columns.h"
 #include "ops/embedding.h"
 #include "ops/linear_decode.h"
 
 #include <algorithm>
+#include <array>
 
 namespace plumb {
 namespace {
@@ -44,18 +46,23 @@ public:
     void logits(const Context& ctx, View<Real> out);
 
 private:
-    // Sublayer l, or what the head reads (l = L+1).
-    struct Site {
+    struct Norm {
         Param<Real> gain;
-        AttentionParams<Real> attention;
-        MlpParams<Real> mlp;
         Tensor<T> xhat;
         Tensor<Real> rstd;
+    };
+    // Sublayer l, or what the head reads (l = L+1).
+    struct Site {
+        std::vector<Norm> norms;  // of each way
+        AttentionParams<Real> attention;
+        MlpParams<Real> mlp;
     };
     const Site& site(int l) const { return sites_[static_cast<std::size_t>(l - 1)]; }
     static bool is_attention(int l) { return l % 2 == 1; }
     int sublayers() const { return static_cast<int>(model_.sublayers()); }
+    PreNorm<T> pre_norm(const Context& ctx, int l, std::size_t way) const;
     void read(const Context& ctx, int l);
+    void project(const Context& ctx, int l, View<T> qkv) const;
 
     ModelConfig model_;
     Index width_, rows_;
@@ -63,9 +70,11 @@ private:
     Activation kind_;
     MixerPtr<T> mixer_;
     std::vector<Site> sites_;
-    Param<Real> embed_, head_;              // (V, C)
-    Tensor<std::int32_t> tokens_;           // (N)
-    Tensor<T> x_, qkv_, heads_, up_, act_;  // (N, ..)
+    Param<Real> embed_, head_;            // (V, C)
+    Tensor<std::int32_t> tokens_;         // (N)
+    std::array<Tensor<T>, kMostWays> x_;  // (N, C)
+    Tensor<T> qkv_, heads_, up_, act_;    // (N, ..)
+    Tensor<T> part_;                      // (N, H D): q, k or v alone, if inputs are apart
 };
 
 template <class T>
@@ -75,7 +84,8 @@ void Decoder<T>::Walk::run(const Context& ctx, const Cache& cache, View<const st
     for (Index n = 0; n < rows_; ++n)  // rows beyond count repeat the last one and are not kept
         tokens.data[n] = text.row(n / width_)[first + std::min(n % width_, count - 1)];
     const DecodeWorkspace<Real> work{ctx(cache.cos), ctx(cache.sin), ctx(cache.scores)};
-    const View<T> x = ctx(x_), qkv = ctx(qkv_), heads = ctx(heads_), up = ctx(up_), act = ctx(act_);
+    const View<T> x = ctx(x_.front()), qkv = ctx(qkv_), heads = ctx(heads_), up = ctx(up_),
+                  act = ctx(act_);
     embedding<T>(ctx, tokens, ctx.value(embed_), mixer_->slot(ctx, 0));
     mixer_->begin(ctx);
     for (int l = 1; l <= sublayers(); ++l) {
@@ -84,7 +94,7 @@ void Decoder<T>::Walk::run(const Context& ctx, const Cache& cache, View<const st
         if (is_attention(l)) {
             const AttentionParams<Real>& p = site(l).attention;
             const auto block = static_cast<std::size_t>(l / 2);
-            linear_decode<T>(ctx, x, ctx.value(p.qkv), qkv);
+            project(ctx, l, qkv);
             attention_decode<T>(ctx, attention_, {first, count, width_}, qkv, ctx.value(p.gain_q),
                                 ctx.value(p.gain_k), static_cast<Real>(model_.norm_eps),
                                 {ctx(cache.keys[block]), ctx(cache.values[block])}, work, heads);
@@ -99,22 +109,43 @@ void Decoder<T>::Walk::run(const Context& ctx, const Cache& cache, View<const st
 }
 
 template <class T>
+PreNorm<T> Decoder<T>::Walk::pre_norm(const Context& ctx, int l, std::size_t way) const {
+    const Norm& n = site(l).norms[way];
+    return {.xhat = ctx(n.xhat),
+            .rstd = ctx(n.rstd),
+            .gain = ctx.value(n.gain),
+            .x = ctx(x_[way]),
+            .eps = static_cast<Real>(model_.norm_eps),
+            .dx = {},
+            .dgain = {}};
+}
+
+template <class T>
 void Decoder<T>::Walk::read(const Context& ctx, int l) {
-    const Site& s = site(l);
-    mixer_->read(ctx, l,
-                 {.xhat = ctx(s.xhat),
-                  .rstd = ctx(s.rstd),
-                  .gain = ctx.value(s.gain),
-                  .x = ctx(x_),
-                  .eps = static_cast<Real>(model_.norm_eps),
-                  .dx = {},
-                  .dgain = {}});
+    if (site(l).norms.size() == 1) return mixer_->read(ctx, l, pre_norm(ctx, l, 0));
+    const std::array<PreNorm<T>, kMostWays> norms{pre_norm(ctx, l, 0), pre_norm(ctx, l, 1),
+                                                  pre_norm(ctx, l, 2)};
+    mixer_->read(ctx, l, norms);
+}
+
+// Queries, keys and values of x_, each from its own if there are several.
+template <class T>
+void Decoder<T>::Walk::project(const Context& ctx, int l, View<T> qkv) const {
+    const View<Real> w = ctx.value(site(l).attention.qkv);
+    if (site(l).norms.size() == 1) return linear_decode<T>(ctx, ctx(x_.front()), w, qkv);
+    for (int i = 0; i < kMostWays; ++i) {
+        const Index first = attention_.part_begin(i), width = attention_.part_width(i);
+        const View<T> part{ctx(part_).data, {{'N', rows_}, {'Q', width}}, Device::cpu};
+        const View<const Real> rows{w.row(first), {{'O', width}, {'I', w.extent(1)}}, Device::cpu};
+        linear_decode<T>(ctx, ctx(x_[static_cast<std::size_t>(i)]), rows, part);
+        put_columns<T>(ctx, part, first, qkv);
+    }
 }
 
 template <class T>
 void Decoder<T>::Walk::logits(const Context& ctx, View<Real> out) {
     read(ctx, sublayers() + 1);
-    linear_decode<T>(ctx, ctx(x_), ctx.value(head_), out);
+    linear_decode<T>(ctx, ctx(x_.front()), ctx.value(head_), out);
 }
 
 template <class T>
@@ -134,9 +165,11 @@ Decoder<T>::Walk::Walk(const TransformerShape& shape, const ModelConfig& resolve
     for (int l = 1; l <= sublayers() + 1; ++l) {
         const std::string name = site_name(l, sublayers());
         Site& s = sites_.emplace_back();
-        s.gain = declare_norm(params, name, m);
-        s.xhat = scratch(name + ".xhat", m.width);
-        s.rstd = plan.scratch<Real>(name + ".rstd", {{'N', rows_}});
+        for (int way = 0; way < mixer_->ways(l); ++way) {
+            const std::string of = way == 0 ? name : fmt::format("{}.{}", name, way_name(way));
+            s.norms.push_back({declare_norm(params, name, m, way), scratch(of + ".xhat", m.width),
+                               plan.scratch<Real>(of + ".rstd", {{'N', rows_}})});
+        }
         if (l > sublayers()) break;
         if (is_attention(l))
             s.attention = declare_attention(params, name, m);
@@ -146,7 +179,10 @@ Decoder<T>::Walk::Walk(const TransformerShape& shape, const ModelConfig& resolve
     head_ = m.tied_head ? embed_ : declare_table(params, "head.weight", shape.vocab, m);
     mixer_->declare(plan, params);
     tokens_ = plan.scratch<std::int32_t>("tokens", {{'N', rows_}});
-    x_ = scratch("x", m.width);
+    for (int way = 0; way < mixer_->most_ways(); ++way)
+        x_[static_cast<std::size_t>(way)] =
+            scratch(way == 0 ? "x" : fmt::format("x.{}", way_name(way)), m.width);
+    if (mixer_->most_ways() > 1) part_ = scratch("part", attention_.out_width());
     qkv_ = scratch("qkv", attention_.qkv_width());
     heads_ = scratch("heads", attention_.out_width());
     up_ = scratch("up", up_width(m));

@@ -68,7 +68,7 @@ void IntervenedWalk<T>::masked_read(const Real* row, Index g, const std::vector<
 }
 
 template <class T>
-void IntervenedWalk<T>::read(const Context& ctx, int l, const DepthMatrix<Real>& mixer,
+void IntervenedWalk<T>::read(const Context& ctx, int l, const DepthMatrix<Real>& mixer, int way,
                              PreNorm<T> norm) {
     if (!what_.masks(l)) return;
     const std::vector<bool>& masked = what_.masked[static_cast<std::size_t>(l - 1)];
@@ -80,7 +80,7 @@ void IntervenedWalk<T>::read(const Context& ctx, int l, const DepthMatrix<Real>&
         std::vector<Real> h(static_cast<std::size_t>(c)), left(static_cast<std::size_t>(c));
         for (Index n = begin; n < end; ++n) {
             mixer.depth_matrix(ctx, n,
-                               {m.data(), {{'L', rows}, {'S', rows}, {'G', g}}, Device::cpu});
+                               {m.data(), {{'L', rows}, {'S', rows}, {'G', g}}, Device::cpu}, way);
             masked_read(m.data() + (l - 1) * rows * g, g, masked, n, h, left);
             norm.put(n, h.data());
         }

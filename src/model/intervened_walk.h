@@ -21,9 +21,9 @@ public:
     int sublayer_at(int l) const;
     // v_l (N, C), l = 0..L, is in the mixer's slot and not yet written: it takes its gain.
     void output(const Context& ctx, int l, View<T> v);
-    // After read(l) of the mixer with this pre-norm: norm.x (N, C) becomes the norm of the masked
-    // read. norm.xhat and rstd, which the mixer may go on from, stay.
-    void read(const Context& ctx, int l, const DepthMatrix<Real>& mixer, PreNorm<T> norm);
+    // After read(l) of the mixer with this pre-norm of a way: norm.x (N, C) becomes the norm of the
+    // masked read. norm.xhat and rstd, which the mixer may go on from, stay.
+    void read(const Context& ctx, int l, const DepthMatrix<Real>& mixer, int way, PreNorm<T> norm);
 
 private:
     Interventions what_;

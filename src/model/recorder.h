@@ -9,9 +9,9 @@ namespace plumb {
 enum class Quantity : std::uint8_t {
     output,       // v_l, l = 0..L                       (N, C)
     stream,       // the mixer's state after write(l)    (N, C) or (N, K, C), l = 0..L
-    read_input,   // h_l, l = 1..L+1                     (N, C)
+    read_input,   // h_l, of the first way, l = 1..L+1   (N, C)
     doutput,      // dLoss/dv_l, l = 0..L                (N, C)
-    dread_input,  // dLoss/dh_l through sublayer l alone (N, C), l = 1..L+1
+    dread_input,  // dLoss/dh_l, of the first way, through sublayer l alone (N, C), l = 1..L+1
 };
 
 template <class Real>

@@ -1,7 +1,7 @@
 #include "model/sublayer.h"
 
+#include "model/qkv_projection.h"
 #include "model/weights.h"
-#include "ops/linear.h"
 #include "ops/reduce.h"
 
 namespace plumb {
@@ -30,9 +30,9 @@ public:
           attn_(attention_shape(shape.model, shape.batch)),
           eps_(static_cast<Real>(shape.model.norm_eps)),
           work_(work),
-          params_(declare_attention(params, prefix, shape.model)) {
+          params_(declare_attention(params, prefix, shape.model)),
+          qkv_proj_(plan, prefix + ".qkv.weight", params_.qkv, attn_, shape, work) {
         const Index n = shape.tokens();
-        qkv_proj_ = Linear<T>(plan, prefix + ".qkv.weight", params_.qkv, n);
         out_proj_ = Linear<T>(plan, prefix + ".out.weight", params_.out, n);
         qkv_ = plan.saved<T>(prefix + ".qkv", {{'N', n}, {'Q', attn_.qkv_width()}});
         heads_ = plan.saved<T>(prefix + ".heads", {{'N', n}, {'Q', attn_.out_width()}});
@@ -45,7 +45,7 @@ public:
         out_proj_.prepare(ctx);
     }
 
-    void forward(const Context& ctx, View<const T> x, View<T> v) override {
+    void forward(const Context& ctx, const Inputs<const T>& x, View<T> v) override {
         const View<T> qkv = ctx(qkv_), heads = ctx(heads_);
         qkv_proj_.forward(ctx, x, qkv);
         attention<T>(ctx, attn_, qkv, ctx.value(params_.gain_q), ctx.value(params_.gain_k), eps_,
@@ -54,7 +54,8 @@ public:
         dropout<T>(ctx, work_.dropout(ctx, site_), v);
     }
 
-    void backward(const Context& ctx, View<const T> dv, View<const T> x, View<T> dx) override {
+    void backward(const Context& ctx, View<const T> dv, const Inputs<const T>& x,
+                  const Inputs<T>& dx) override {
         const View<const T> dy = masked<T>(ctx, work_, work_.dropout(ctx, site_), dv);
         const View<T> heads = ctx(heads_), dheads = ctx(work_.dattention), dqkv = ctx(work_.dqkv);
         out_proj_.backward(ctx, dy, heads, dheads);
@@ -73,7 +74,8 @@ private:
     Real eps_;
     const Workspace<T>& work_;
     AttentionParams<Real> params_;
-    Linear<T> qkv_proj_, out_proj_;
+    QkvProjection<T> qkv_proj_;
+    Linear<T> out_proj_;
     Tensor<T> qkv_, heads_;  // (N, (H+2Hkv)D), (N, H D)
     Tensor<Real> lse_;       // (B, H, T)
 };
@@ -100,22 +102,23 @@ public:
         down_proj_.prepare(ctx);
     }
 
-    void forward(const Context& ctx, View<const T> x, View<T> v) override {
+    void forward(const Context& ctx, const Inputs<const T>& x, View<T> v) override {
         const View<T> up = ctx(up_), act = ctx(work_.act);
-        up_proj_.forward(ctx, x, up);
+        up_proj_.forward(ctx, x.front(), up);
         activation<T>(ctx, kind_, up, act);
         down_proj_.forward(ctx, act, v);
         dropout<T>(ctx, work_.dropout(ctx, site_), v);
     }
 
     // The activation's output is made again from what went into it.
-    void backward(const Context& ctx, View<const T> dv, View<const T> x, View<T> dx) override {
+    void backward(const Context& ctx, View<const T> dv, const Inputs<const T>& x,
+                  const Inputs<T>& dx) override {
         const View<const T> dy = masked<T>(ctx, work_, work_.dropout(ctx, site_), dv);
         const View<T> act = ctx(work_.act), dact = ctx(work_.dact), dup = ctx(work_.dup);
         down_proj_.backward_input(ctx, dy, dact);
         activation_backward<T>(ctx, kind_, ctx(up_), dact, dup, act);
         down_proj_.backward_weight(ctx, dy, act);
-        up_proj_.backward(ctx, dup, x, dx);
+        up_proj_.backward(ctx, dup, x.front(), dx.front());
     }
 
     std::vector<ParamId> weights() const override { return {params_.up, params_.down}; }
@@ -147,6 +150,7 @@ Workspace<T>::Workspace(const SublayerShape& shape, Plan& plan)
     sin = plan.saved<Real>("work.sin", {{'T', t}, {'D', m.head_dim / 2}});
     dqkv = scratch("dqkv", a.qkv_width());
     dattention = scratch("dheads", a.out_width());
+    if (shape_.ways > 1) part = scratch("part", a.out_width());
     act = scratch("act", m.mlp_hidden);
     dact = scratch("dact", m.mlp_hidden);
     dup = scratch("dup", up_width(m));

@@ -3,10 +3,12 @@
 #pragma once
 
 #include "core/context.h"
+#include "mixers/depth_mixer.h"
 #include "model/model_config.h"
 #include "ops/attention.h"
 #include "ops/dropout.h"
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +19,7 @@ struct SublayerShape {
     ModelConfig model;  // resolved
     Index batch;        // B; T is model.context
     int threads;        // upper bound, for per-thread scratch
+    int ways = 1;       // inputs of an attention
     Index tokens() const { return batch * model.context; }
 };
 
@@ -42,6 +45,7 @@ struct Workspace {
 
     Tensor<Real> heads, dgain, cos, sin;  // AttentionWorkspace
     Tensor<T> dqkv, dattention;           // (N, (H+2Hkv)D), (N, H D)
+    Tensor<T> part;                       // (N, H D): q, k or v alone, if inputs are apart
     Tensor<T> act, dact, dup;             // (N, F), (N, F), (N, 2F or F)
     Tensor<T> dv;                         // (N, C): dv behind a mask; none without dropout
     FrameState<std::optional<DropoutKey>> key;
@@ -49,6 +53,11 @@ struct Workspace {
 private:
     SublayerShape shape_;
 };
+
+// Normed inputs (N, C) of a sublayer: the first alone, or those that queries, keys and values are
+// made from.
+template <class T>
+using Inputs = std::array<View<T>, kMostWays>;
 
 template <class T>
 class Sublayer {
@@ -58,10 +67,11 @@ public:
     virtual ~Sublayer() = default;
     // Before a forward whose parameters may have changed.
     virtual void prepare(const Context& ctx) = 0;
-    // x (N, C) normed input -> v (N, C), overwritten.
-    virtual void forward(const Context& ctx, View<const T> x, View<T> v) = 0;
-    // dv and the same x -> dx (N, C), overwritten; parameter gradients +=.
-    virtual void backward(const Context& ctx, View<const T> dv, View<const T> x, View<T> dx) = 0;
+    // x -> v (N, C), overwritten.
+    virtual void forward(const Context& ctx, const Inputs<const T>& x, View<T> v) = 0;
+    // dv and the same x -> dx, overwritten; parameter gradients +=.
+    virtual void backward(const Context& ctx, View<const T> dv, const Inputs<const T>& x,
+                          const Inputs<T>& dx) = 0;
     // Parameters whose gradients a probe at this depth looks at.
     virtual std::vector<ParamId> weights() const = 0;
 };

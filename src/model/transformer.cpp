@@ -36,7 +36,7 @@ double Transformer<T>::forward(const Context& context, Recorder<Real>* recorder,
     record(ctx, Quantity::output, 0, v0);
     mixer_->begin(ctx);
     for (int l = 1; l <= last; ++l) {
-        const View<const T> x = normed(ctx, l);
+        const Inputs<const T> x = normed(ctx, l);
         const View<T> v = mixer_->slot(ctx, l);
         const int sublayer = changed_ ? changed_->sublayer_at(l) : l;
         sublayers_[static_cast<std::size_t>(sublayer - 1)]->forward(ctx, x, v);
@@ -44,7 +44,7 @@ double Transformer<T>::forward(const Context& context, Recorder<Real>* recorder,
         record(ctx, Quantity::output, l, v);
         mixer_->write(ctx, l);
     }
-    head_.forward(ctx, normed(ctx, last + 1), ctx(logits_));
+    head_.forward(ctx, normed(ctx, last + 1).front(), ctx(logits_));
     return cross_entropy<Real>(ctx, ctx(logits_), ctx(targets_), ctx(losses_));
 }
 
@@ -56,18 +56,15 @@ void Transformer<T>::backward(const Context& context, Real scale, Recorder<Real>
     require(!pass.changed, "backward after a forward with interventions");
     pass.recorder = recorder;
     const int last = this->sublayers();
-    const View<T> x = ctx(x_), dx = ctx(dx_), dlogits = ctx(dlogits_);
-    const auto apply_gain_at = [&](int l) {
-        apply_gain<T>(ctx, ctx(norm(l).xhat), ctx.value(norm(l).gain), x);
-    };
+    const View<T> dlogits = ctx(dlogits_);
+    const Inputs<T> dx = input_gradients(ctx);
     cross_entropy_backward<T>(ctx, ctx(logits_), ctx(targets_), ctx(losses_), scale, dlogits);
-    apply_gain_at(last + 1);
-    head_.backward(ctx, dlogits, x, dx);
+    head_.backward(ctx, dlogits, normed_again(ctx, last + 1).front(), dx.front());
     norm_backward(ctx, last + 1);
     for (int l = last; l >= 1; --l) {
         const View<const T> dv = mixer_->write_backward(ctx, l);
         record(ctx, Quantity::doutput, l, dv);
-        apply_gain_at(l);
+        const Inputs<const T> x = normed_again(ctx, l);
         sublayers_[static_cast<std::size_t>(l - 1)]->backward(ctx, dv, x, dx);
         norm_backward(ctx, l);
     }
@@ -89,39 +86,78 @@ void Transformer<T>::intervene(const Interventions* what) {
 }
 
 template <class T>
-PreNorm<T> Transformer<T>::pre_norm(const Context& ctx, int l) const {
-    const Norm& n = norm(l);
-    return {.xhat = ctx(n.xhat),
-            .rstd = ctx(n.rstd),
-            .gain = ctx.value(n.gain),
-            .x = ctx(x_),
-            .eps = static_cast<Real>(shape_.model.norm_eps),
-            .dx = ctx(dx_),
-            .dgain = ctx(partial_)};
+auto Transformer<T>::pre_norms(const Context& ctx, int l) const -> PreNorms {
+    PreNorms norms;
+    for (std::size_t way = 0; way < ways_of(norms, l).size(); ++way) {
+        const Norm& n = norm(l, static_cast<int>(way));
+        norms[way] = {.xhat = ctx(n.xhat),
+                      .rstd = ctx(n.rstd),
+                      .gain = ctx.value(n.gain),
+                      .x = ctx(x_[way]),
+                      .eps = static_cast<Real>(shape_.model.norm_eps),
+                      .dx = ctx(dx_[way]),
+                      .dgain = ctx(partial_[way])};
+    }
+    return norms;
 }
 
-// x_ = norm(h_l): what F_l, or the head, sees.
+// x_ = norm(h_l), of each way: what F_l, or the head, sees. Swapped to where there is one way, an
+// attention makes its queries, keys and values from that; an MLP takes the first of several.
 template <class T>
-View<const T> Transformer<T>::normed(const Context& ctx, int l) {
-    PreNorm<T> site = pre_norm(ctx, l);
-    if (changed_) site.gain = ctx.value(norm(changed_->sublayer_at(l)).gain);
-    mixer_->read(ctx, l, site);
-    if (changed_) changed_->read(ctx, l, *mixer_, site);
+Inputs<const T> Transformer<T>::normed(const Context& ctx, int l) {
+    const int sublayer = changed_ ? changed_->sublayer_at(l) : l;
+    const int ways = mixer_->ways(l), wanted = mixer_->ways(sublayer);
+    PreNorms site = pre_norms(ctx, l);
+    for (int way = 0; way < std::max(ways, wanted); ++way) {
+        PreNorm<T>& n = site[static_cast<std::size_t>(way)];
+        if (way >= ways) n = site.front(), n.x = ctx(x_[static_cast<std::size_t>(way)]);
+        n.gain = ctx.value(norm(sublayer, std::min(way, wanted - 1)).gain);
+    }
+    mixer_->read(ctx, l, ways_of(site, l));
+    Inputs<const T> x;
+    for (int way = 0; way < std::max(ways, wanted); ++way) {
+        const PreNorm<T>& n = site[static_cast<std::size_t>(way)];
+        if (way >= ways) apply_gain<T>(ctx, n.xhat, n.gain, n.x);
+        if (changed_) changed_->read(ctx, l, *mixer_, way < ways ? way : 0, n);
+        x[static_cast<std::size_t>(way)] = n.x;
+    }
     record(ctx, Quantity::stream, l - 1, mixer_->stream_width(),
            [&](Index n, Real* out) { mixer_->stream(ctx, l - 1, n, out); });
     record(ctx, Quantity::read_input, l, shape_.model.width,
-           [&](Index n, Real* out) { site.value(n, out); });
-    return site.x;
+           [&](Index n, Real* out) { site.front().value(n, out); });
+    return x;
 }
 
-// The gradient of x_ is in dx_.
+// The same x_, for backward.
+template <class T>
+Inputs<const T> Transformer<T>::normed_again(const Context& ctx, int l) const {
+    Inputs<const T> x;
+    for (int way = 0; way < mixer_->ways(l); ++way) {
+        const Norm& n = norm(l, way);
+        const View<T> to = ctx(x_[static_cast<std::size_t>(way)]);
+        apply_gain<T>(ctx, ctx(n.xhat), ctx.value(n.gain), to);
+        x[static_cast<std::size_t>(way)] = to;
+    }
+    return x;
+}
+
+template <class T>
+Inputs<T> Transformer<T>::input_gradients(const Context& ctx) const {
+    Inputs<T> dx;
+    for (std::size_t way = 0; way < dx.size(); ++way) dx[way] = ctx(dx_[way]);
+    return dx;
+}
+
+// The gradients of x_ are in dx_.
 template <class T>
 void Transformer<T>::norm_backward(const Context& ctx, int l) {
-    const PreNorm<T> site = pre_norm(ctx, l);
+    const PreNorms site = pre_norms(ctx, l);
     record(ctx, Quantity::dread_input, l, shape_.model.width,
-           [&](Index n, Real* out) { site.gradient(n, out); });
-    mixer_->read_backward(ctx, l, site);
-    add_partials<Real>(site.dgain, n_chunks(shape_.tokens()), ctx.grad(norm(l).gain));
+           [&](Index n, Real* out) { site.front().gradient(n, out); });
+    mixer_->read_backward(ctx, l, ways_of(site, l));
+    for (int way = 0; way < mixer_->ways(l); ++way)
+        add_partials<Real>(site[static_cast<std::size_t>(way)].dgain, n_chunks(shape_.tokens()),
+                           ctx.grad(norm(l, way).gain));
 }
 
 template <class T>
@@ -143,11 +179,12 @@ void Transformer<T>::record(const Context& ctx, Quantity what, int l, View<const
 
 template <class T>
 int Transformer<T>::overflowed_read(const Frame* in) const {
-    for (std::size_t k = 0; k < norms_.size(); ++k) {
-        const View<Real> rstd = chosen(in).view(norms_[k].rstd);
-        if (std::find(rstd.data, rstd.data + rstd.count(), Real(0)) != rstd.data + rstd.count())
-            return static_cast<int>(k) + 1;
-    }
+    for (std::size_t k = 0; k < norms_.size(); ++k)
+        for (const Norm& norm : norms_[k]) {
+            const View<Real> rstd = chosen(in).view(norm.rstd);
+            if (std::find(rstd.data, rstd.data + rstd.count(), Real(0)) != rstd.data + rstd.count())
+                return static_cast<int>(k) + 1;
+        }
     return 0;
 }
 
@@ -162,25 +199,35 @@ Transformer<T>::Transformer(const TransformerShape& shape)
     const Index n = shape_.tokens(), c = m.width;
     require(vocab_ >= 1 && shape.batch >= 1 && shape.threads >= 1, "vocab, batch, threads >= 1");
     const Shape token_shape{{'N', n}, {'C', c}}, logits_shape{{'N', n}, {'V', vocab_}};
+    mixer_ = make_mixer<T>(shape.mixer, {this->sublayers(), n, c, m.norm_eps});
     embed_ = declare_table(params_, "embed.weight", vocab_, m);
+    shape_.ways = mixer_->most_ways();
     work_ = std::make_unique<Workspace<T>>(shape_, plan_);
     for (int l = 1; l <= this->sublayers() + 1; ++l) {
         const std::string site = site_name(l, this->sublayers());
-        norms_.push_back({declare_norm(params_, site, m),
-                          plan_.saved<T>(site + ".xhat", token_shape),
-                          plan_.saved<Real>(site + ".rstd", {{'N', n}})});
+        shape_.ways = mixer_->ways(l);
+        norms_.emplace_back();
+        for (int way = 0; way < shape_.ways; ++way) {
+            const std::string name = site + (way == 0 ? "" : fmt::format(".{}", way_name(way)));
+            norms_.back().push_back({declare_norm(params_, site, m, way),
+                                     plan_.saved<T>(name + ".xhat", token_shape),
+                                     plan_.saved<Real>(name + ".rstd", {{'N', n}})});
+        }
         if (l > this->sublayers()) break;
         const char* kind = l % 2 == 1 ? "attn" : "mlp";
         sublayers_.push_back(make_sublayer<T>(kind, site, shape_, *work_, plan_, params_));
     }
     head_weight_ = m.tied_head ? embed_ : declare_table(params_, "head.weight", vocab_, m);
-    mixer_ = make_mixer<T>(shape.mixer, {this->sublayers(), n, c, m.norm_eps});
     mixer_->declare(plan_, params_);
     tokens_ = plan_.saved<std::int32_t>("tokens", {{'N', n}});
     targets_ = plan_.saved<std::int32_t>("targets", {{'N', n}});
-    x_ = plan_.scratch<T>("work.x", token_shape);
-    dx_ = plan_.scratch<T>("work.dx", token_shape);
-    partial_ = plan_.scratch<Real>("work.partial", {{'P', n_chunks(n)}, {'C', c}});
+    for (int way = 0; way < mixer_->most_ways(); ++way) {
+        const auto i = static_cast<std::size_t>(way);
+        const std::string of = way == 0 ? "" : fmt::format(".{}", way_name(way));
+        x_[i] = plan_.scratch<T>("work.x" + of, token_shape);
+        dx_[i] = plan_.scratch<T>("work.dx" + of, token_shape);
+        partial_[i] = plan_.scratch<Real>("work.partial" + of, {{'P', n_chunks(n)}, {'C', c}});
+    }
     head_ = Linear<T>(plan_, m.tied_head ? "tied_head.weight" : "head.weight", head_weight_, n);
     if constexpr (kRounds) dlogits_ = plan_.scratch<T>("work.dlogits", logits_shape);
     logits_ = plan_.saved<Real>("logits", logits_shape);
@@ -205,7 +252,7 @@ template <class T>
 std::vector<ParamId> Transformer<T>::weights_at(int l) const {
     if (l == 0) return {embed_};
     if (l <= this->sublayers()) return sublayers_[static_cast<std::size_t>(l - 1)]->weights();
-    return {norms_.back().gain, head_weight_};
+    return {norms_.back().front().gain, head_weight_};
 }
 
 double train_flops_per_token(const ModelConfig& m, Index vocab, Index mixer_params) {

@@ -58,12 +58,14 @@ public:
 private:
     static constexpr bool kRounds = !std::is_same_v<T, Real>;
 
-    // Pre-norm of sublayer l, or the final norm (l = L+1).
+    // Of one way, the pre-norm of sublayer l, or the final norm (l = L+1).
     struct Norm {
         Param<Real> gain;
         Tensor<T> xhat;     // (N, C)
         Tensor<Real> rstd;  // (N)
     };
+    // Of a site, for the pass: the first of its ways, and of what they are made for a sublayer.
+    using PreNorms = std::array<PreNorm<T>, kMostWays>;
     // What a pass is beside its tensors.
     struct Pass {
         Recorder<Real>* recorder = nullptr;
@@ -75,9 +77,16 @@ private:
         return in ? *in : *frame_;
     }
     Context home(const Context& ctx) const { return ctx.in(chosen(ctx.frame)); }
-    const Norm& norm(int l) const { return norms_[static_cast<std::size_t>(l - 1)]; }
-    PreNorm<T> pre_norm(const Context& ctx, int l) const;
-    View<const T> normed(const Context& ctx, int l);
+    const Norm& norm(int l, int way) const {
+        return norms_[static_cast<std::size_t>(l - 1)][static_cast<std::size_t>(way)];
+    }
+    std::span<const PreNorm<T>> ways_of(const PreNorms& norms, int l) const {
+        return {norms.data(), static_cast<std::size_t>(mixer_->ways(l))};
+    }
+    PreNorms pre_norms(const Context& ctx, int l) const;
+    Inputs<const T> normed(const Context& ctx, int l);
+    Inputs<const T> normed_again(const Context& ctx, int l) const;
+    Inputs<T> input_gradients(const Context& ctx) const;
     void norm_backward(const Context& ctx, int l);
     // Shows the recorder a tensor of `width` numbers a token; row(n, out) fills one token's.
     template <class F>
@@ -92,12 +101,14 @@ private:
     std::unique_ptr<DepthMixer<T>> mixer_;
     std::unique_ptr<Workspace<T>> work_;
     std::vector<std::unique_ptr<Sublayer<T>>> sublayers_;
-    std::vector<Norm> norms_;
+    std::vector<std::vector<Norm>> norms_;   // of site l and way
     Param<Real> embed_, head_weight_;        // (V, C)
     Tensor<std::int32_t> tokens_, targets_;  // (N)
     Linear<T> head_;
-    Tensor<T> x_, dx_;              // (N, C) normed input of a sublayer, and its gradient
-    Tensor<Real> partial_;          // (chunks, C)
+    // Of each way: normed input of a sublayer and its gradient (N, C), sums for its norm's gain
+    // (chunks, C).
+    std::array<Tensor<T>, kMostWays> x_, dx_;
+    std::array<Tensor<Real>, kMostWays> partial_;
     Tensor<Real> logits_, losses_;  // (N, V), (N)
     Tensor<T> dlogits_;             // (N, V), the memory of logits_ if T is Real
     FrameState<Pass> pass_;

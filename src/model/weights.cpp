@@ -1,5 +1,7 @@
 #include "model/weights.h"
 
+#include "mixers/site.h"
+
 #include <cmath>
 
 namespace plumb {
@@ -48,9 +50,11 @@ MlpParams<Real> declare_mlp(ParamStore<Real>& params, const std::string& prefix,
 }
 
 template <class Real>
-Param<Real> declare_norm(ParamStore<Real>& params, const std::string& site, const ModelConfig& m) {
+Param<Real> declare_norm(ParamStore<Real>& params, const std::string& site, const ModelConfig& m,
+                         int way) {
+    const std::string norm = way == 0 ? ".norm" : fmt::format(".norm_{}", way_name(way));
     return params.declare(
-        {.name = site + ".norm.gain", .shape = {{'C', m.width}}, .init = Init::constant(1.0)});
+        {.name = site + norm + ".gain", .shape = {{'C', m.width}}, .init = Init::constant(1.0)});
 }
 
 template <class Real>
@@ -72,13 +76,14 @@ Activation activation_of(const ModelConfig& m) {
     return m.mlp == "swiglu" ? Activation::swiglu : Activation::gelu;
 }
 
-#define PLUMB_INSTANTIATE(Real)                                                                   \
-    template AttentionParams<Real> declare_attention(ParamStore<Real>&, const std::string&,       \
-                                                     const ModelConfig&);                         \
-    template MlpParams<Real> declare_mlp(ParamStore<Real>&, const std::string&,                   \
-                                         const ModelConfig&);                                     \
-    template Param<Real> declare_norm(ParamStore<Real>&, const std::string&, const ModelConfig&); \
-    template Param<Real> declare_table(ParamStore<Real>&, const std::string&, Index,              \
+#define PLUMB_INSTANTIATE(Real)                                                                  \
+    template AttentionParams<Real> declare_attention(ParamStore<Real>&, const std::string&,      \
+                                                     const ModelConfig&);                        \
+    template MlpParams<Real> declare_mlp(ParamStore<Real>&, const std::string&,                  \
+                                         const ModelConfig&);                                    \
+    template Param<Real> declare_norm(ParamStore<Real>&, const std::string&, const ModelConfig&, \
+                                      int);                                                      \
+    template Param<Real> declare_table(ParamStore<Real>&, const std::string&, Index,             \
                                        const ModelConfig&);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)

@@ -28,10 +28,10 @@ AttentionParams<Real> declare_attention(ParamStore<Real>& params, const std::str
 template <class Real>
 MlpParams<Real> declare_mlp(ParamStore<Real>& params, const std::string& prefix,
                             const ModelConfig& model);
-// Gain (C) of the norm at a site: "layer.3.mlp", "output".
+// Gain (C) of the norm at a site: "layer.3.mlp", "output"; of one way of it.
 template <class Real>
 Param<Real> declare_norm(ParamStore<Real>& params, const std::string& site,
-                         const ModelConfig& model);
+                         const ModelConfig& model, int way = 0);
 // (V, C): "embed.weight", and "head.weight" where it is not the same.
 template <class Real>
 Param<Real> declare_table(ParamStore<Real>& params, const std::string& name, Index vocab,

@@ -20,6 +20,11 @@ struct AttentionShape {
     Index qk_width() const { return (heads + kv_heads) * head_dim; }
     Index qkv_width() const { return (heads + 2 * kv_heads) * head_dim; }
     Index out_width() const { return heads * head_dim; }
+    // The columns of qkv that are queries, keys, values: parts 0, 1, 2.
+    Index part_begin(int part) const {
+        return part == 0 ? 0 : (heads + (part - 1) * kv_heads) * head_dim;
+    }
+    Index part_width(int part) const { return (part == 0 ? heads : kv_heads) * head_dim; }
 };
 
 // Query rows handled at once.

@@ -1,6 +1,7 @@
 #include "record/measures.h"
 
 #include "core/check.h"
+#include "mixers/site.h"
 
 #include <cmath>
 #include <limits>
@@ -287,6 +288,10 @@ std::vector<const Measure*> measures_of(MeasurePlace place) {
     for (const Measure& m : measures())
         if (m.place == place) out.push_back(&m);
     return out;
+}
+
+std::string way_key(const std::string& key, int way) {
+    return way == 0 ? key : fmt::format("{}.{}", key, way_name(way));
 }
 
 const char* place_name(MeasurePlace place) {

@@ -53,6 +53,9 @@ const Measure& measure(const std::string& key);
 // Of one place.
 std::vector<const Measure*> measures_of(MeasurePlace place);
 
+// How a tensor of a matrix file is called: mean; of further ways in which sublayers read, mean.k.
+std::string way_key(const std::string& key, int way);
+
 // "depth", "matrix", "summary"; the same in words: "in depth.jsonl".
 const char* place_text(MeasurePlace place);
 const char* place_name(MeasurePlace place);

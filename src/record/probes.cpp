@@ -46,9 +46,16 @@ DepthProbe<Real>::DepthProbe(const DepthMatrix<Real>& mixer, Index n_sample)
       sums_(static_cast<std::size_t>(sublayers_ + 2)),
       outputs_(static_cast<std::size_t>(sublayers_ + 1)),
       previous_(static_cast<std::size_t>(row(mixer.shape().tokens))),
-      norm_(static_cast<std::size_t>(mixer.shape().tokens)),
-      matrix_(mixer, n_sample) {
+      norm_(static_cast<std::size_t>(mixer.shape().tokens)) {
     for (auto& v : outputs_) v.resize(previous_.size());
+    for (int way = 0; way < mixer.most_ways(); ++way) matrices_.emplace_back(mixer, n_sample, way);
+}
+
+template <class Real>
+std::vector<MatrixSummary> DepthProbe<Real>::matrices() const {
+    std::vector<MatrixSummary> out;
+    for (const MatrixSums<Real>& of_way : matrices_) out.push_back(of_way.summary());
+    return out;
 }
 
 template <class Real>
@@ -129,13 +136,13 @@ void DepthProbe<Real>::compare_reads(const Context& ctx, int l, View<const Real>
     if (l != sublayers_ + 1) return;
     std::vector<View<const Real>> outputs;
     for (const auto& v : outputs_) outputs.push_back({v.data(), h.shape});
-    matrix_.add(ctx, n_, outputs);
+    for (MatrixSums<Real>& of_way : matrices_) of_way.add(ctx, n_, outputs);
 }
 
 // Of the reads and of what becomes of each source.
 template <class Real>
 void DepthProbe<Real>::add_shares(std::vector<DepthRecord>& records) const {
-    const MatrixSummary m = matrix_.summary();
+    const MatrixSummary m = matrix();
     if (m.share.empty()) return;
     const auto at = [&](Index read, Index source) {
         return static_cast<std::size_t>((read - 1) * m.rows + source);

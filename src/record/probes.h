@@ -2,6 +2,8 @@
 // record/measures.h describes them, the sinks (depth.jsonl, TensorBoard) are elsewhere. Listens
 // only: training is not altered.
 //
+// A read in several ways counts by its first, the queries of an attention; M is kept of each way.
+//
 // Every rms is sqrt(mean over tokens and channels of x^2). Gradients are of the mean loss of the
 // probed tokens, so dout_rms falls with their number as 1/N.
 #pragma once
@@ -33,7 +35,8 @@ public:
 
     // One a depth, 0..L+1, without the figures of parameters (record/parameters.h).
     std::vector<DepthRecord> records() const;
-    MatrixSummary matrix() const { return matrix_.summary(); }
+    MatrixSummary matrix() const { return matrices_.front().summary(); }
+    std::vector<MatrixSummary> matrices() const;  // of each way
 
 private:
     static constexpr std::size_t kQuantities = 5;
@@ -58,7 +61,7 @@ private:
     std::vector<std::vector<Real>> outputs_;  // v_0..v_L (N, C)
     std::vector<Real> previous_;              // h_{l-1} (N, C)
     std::vector<double> norm_;                // |h_l| of each token
-    MatrixSums<Real> matrix_;
+    std::vector<MatrixSums<Real>> matrices_;  // of each way
 };
 
 }  // namespace plumb

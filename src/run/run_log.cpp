@@ -59,21 +59,24 @@ void RunLog::depth(long step, const std::vector<DepthRecord>& records) {
     if (events_) write_probe(*events_, step, records, tensorboard_all_);
 }
 
-void RunLog::matrix(long step, const std::string& mixer, const MatrixSummary& m) {
+void RunLog::matrix(long step, const std::string& mixer, const std::vector<MatrixSummary>& ways) {
     std::vector<std::vector<float>> numbers;  // of the tensors, in this order
     std::vector<TensorRef> tensors;
-    for (const Measure* measure : measures_of(MeasurePlace::matrix)) {
-        const std::vector<double>& x = m.*measure->tensor;
-        if (x.empty()) continue;
-        numbers.emplace_back(x.begin(), x.end());
-        std::vector<Index> shape{m.rows, m.rows};
-        if (std::ssize(x) != m.rows * m.rows) shape.insert(shape.begin(), m.n_sample);
-        tensors.push_back({measure->key, "F32", shape, numbers.back().data()});
-    }
+    for (std::size_t way = 0; way < ways.size(); ++way)
+        for (const Measure* measure : measures_of(MeasurePlace::matrix)) {
+            const MatrixSummary& m = ways[way];
+            const std::vector<double>& x = m.*measure->tensor;
+            if (x.empty()) continue;
+            numbers.emplace_back(x.begin(), x.end());
+            std::vector<Index> shape{m.rows, m.rows};
+            if (measure->tensor == &MatrixSummary::sample) shape.insert(shape.begin(), m.n_sample);
+            tensors.push_back({way_key(measure->key, static_cast<int>(way)), "F32", shape,
+                               numbers.back().data()});
+        }
     write_safetensors(run_dir_ / "matrix" / fmt::format("step_{:08}.safetensors", step), tensors,
                       {{"mixer", mixer},
                        {"step", std::to_string(step)},
-                       {"layers", std::to_string((m.rows - 1) / 2)}});
+                       {"layers", std::to_string((ways.front().rows - 1) / 2)}});
 }
 
 void RunLog::flush() {

@@ -31,7 +31,9 @@ public:
     // the disk when this returns.
     void metrics(const MetricsLine& line);
     void depth(long step, const std::vector<DepthRecord>& records);
-    void matrix(long step, const std::string& mixer, const MatrixSummary& m);
+    // Of each way in which sublayers read. The first has the tensors by their names (mean), the
+    // others with the way's behind (mean.k).
+    void matrix(long step, const std::string& mixer, const std::vector<MatrixSummary>& ways);
     // Returns when everything is on the disk.
     void flush();
 

@@ -150,7 +150,7 @@ void Session::probe() {
     for (DepthRecord& r : records)
         add_parameter_figures<float>(model.params(), model.weights_at(r.depth), before_, r);
     log_->depth(step_, records);
-    log_->matrix(step_, config_.mixer.name, probe.matrix());
+    log_->matrix(step_, config_.mixer.name, probe.matrices());
 }
 
 // The next step ends with a probe, or may: a copy of the parameters gives its update.

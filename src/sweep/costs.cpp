@@ -28,8 +28,12 @@ const ShapeCost& SweepCosts::of(const Config& config) {
     Context context;
     context.threads = 1;  // plans nothing but memory: more threads need no more
     const RunPlan plan = plan_run(config, context);
-    ShapeCost cost{plan.params, plan.mixer_params, plan.flops_per_token,
-                   plan.trainer->tokens_per_step(), plan.trainer->planned_bytes()};
+    ShapeCost cost{plan.params,
+                   plan.mixer_params,
+                   plan.flops_per_token,
+                   plan.trainer->tokens_per_step(),
+                   plan.trainer->planned_bytes(),
+                   plan.trainer->model().mixer().most_ways()};
     return shapes_.emplace(key, cost).first->second;
 }
 
@@ -65,7 +69,7 @@ void SweepCosts::fill(PlannedRun& run) {
     constexpr double kMatrices = 13, kLine = 1600;
     run.disk = checkpoint_bytes(params) * static_cast<double>(c.train.keep_checkpoints) +
                (c.train.keep_best ? 4 * params : 0) +
-               probes * (kMatrices * 4 * rows * rows + kLine * rows);
+               probes * (kMatrices * cost.ways * 4 * rows * rows + kLine * rows);
 }
 
 }  // namespace plumb

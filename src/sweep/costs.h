@@ -13,6 +13,7 @@ struct ShapeCost {
     double flops_per_token = 0;
     Index tokens_per_step = 0;
     double memory = 0;
+    int ways = 1;  // matrices M of a token
 };
 
 class SweepCosts {

@@ -6,6 +6,8 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "formats/safetensors.h"
+#include "mixers/site.h"
+#include "run/run_log.h"
 #include "support/temp_folder.h"
 
 #include <nlohmann/json.hpp>
@@ -183,6 +185,35 @@ TEST_CASE("shares, where a file has them, are what the map shows") {
     CHECK(json["this_mixer_only"][0] == "mean");
 }
 
+TEST_CASE("a mixer that reads in several ways has a matrix of each") {
+    TempFolder folder;
+    write_file(folder / "config.toml", "");
+    RunLog log(folder.path(), {}, {});
+    std::vector<MatrixSummary> ways(3);
+    for (std::size_t way = 0; way < ways.size(); ++way) {
+        MatrixSummary& m = ways[way];
+        m.rows = 3, m.n_sample = 1;
+        m.mean = m.std = m.sample = m.share = m.share_std = {1, 0, 0, 1, 1, 0, 1, 1, 1};
+        m.mean[3] = static_cast<double>(way) + 0.5;
+    }
+    log.matrix(7, "mudd", ways);
+    log.matrix(8, "standard", {ways.front()});
+    const auto path = [&](Index step) { return find_step_file(folder.path(), "matrix", step, ""); };
+    for (int way = 0; way < 3; ++way) {
+        const MatrixFile file = read_matrix_file(path(7), way);
+        CHECK((file.way == way_name(way) && file.mean(1, 0) == way + 0.5));
+        CHECK((file.share && file.sample.size() == 1));
+        CHECK(contains(matrix_text(file, {}, Terminal{}), "\nway: " + file.way));
+        CHECK(contains(matrix_row_text(file, 1, 0), "(layer.0.attn, " + file.way + ")"));
+        CHECK(contains(matrix_row_text(file, 2, 0), "(layer.0.mlp)"));
+        CHECK(nlohmann::json::parse(matrix_json(file, kRankTolerance))["way"] == file.way);
+    }
+    const MatrixFile one = read_matrix_file(path(8));
+    CHECK((one.way.empty() && !contains(matrix_text(one, {}, Terminal{}), "way:")));
+    CHECK_FALSE(nlohmann::json::parse(matrix_json(one, kRankTolerance)).contains("way"));
+    CHECK_THROWS_WITH(read_matrix_file(path(8), 1), contains_text("--way k"));
+}
+
 TEST_CASE("files that do not hold matrices are refused") {
     Run run;
     const fs::path path = run.save(1);
@@ -235,6 +266,9 @@ TEST_CASE("the command runs from the command line") {
     CHECK_THROWS_AS(parse(here + "@3 --step 3"), UsageError);
     CHECK_THROWS_AS(parse(here + "@3 --row 6"), UsageError);
     CHECK_NOTHROW(parse(here + "@3 --row 4,output --top 1"));
+    CHECK_THROWS_AS(parse(here + " --way k"), UsageError);
+    CHECK_NOTHROW(parse(here + " --way q"));
+    CHECK_THROWS_AS(parse(here + " --way r"), CLI::ValidationError);
     CHECK_THROWS_AS(parse(""), CLI::RequiredError);
     CHECK_THROWS_AS(parse("x --step -4"), CLI::ValidationError);
     CLI::App app;

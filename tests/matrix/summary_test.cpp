@@ -39,12 +39,12 @@ MatrixSummary summarise(const DepthMatrix<Real>& mixer, Index n_sample, const Co
 }
 
 // Shares from what the mixer read: <M v, h> / <h, h> and |M v| / |h|, mean over tokens.
-void check_shares(ToyStack<double>& stack) {
+void check_shares(ToyStack<double>& stack, int way) {
     const MixerShape& shape = stack.mixer().shape();
     const Index rows = shape.sublayers + 1, gates = stack.mixer().matrix_channels();
     std::vector<View<const double>> outputs;
     for (int l = 0; l < rows; ++l) outputs.push_back(stack.output(l));
-    MatrixSums<double> sums(stack.mixer(), 2);
+    MatrixSums<double> sums(stack.mixer(), 2, way);
     sums.add(stack.home(), shape.tokens, outputs);
     const MatrixSummary s = sums.summary();
     for (Index r = 0; r < rows; ++r) {
@@ -52,8 +52,9 @@ void check_shares(ToyStack<double>& stack) {
         for (Index i = 0; i <= r; ++i) {
             double mean = 0, square = 0, magnitude = 0;
             for (Index n = 0; n < shape.tokens; ++n) {
-                const auto m = stack.matrix(n);
-                const double* h = stack.read(static_cast<int>(r) + 1).row(n);
+                const auto m = stack.matrix(n, way);
+                const int l = static_cast<int>(r) + 1;
+                const double* h = stack.read(l, stack.mixer().ways(l) > 1 ? way : 0).row(n);
                 double along = 0, size = 0, norm = 0;
                 for (Index c = 0; c < shape.channels; ++c) {
                     const auto at = static_cast<std::size_t>((r * rows + i) * gates +
@@ -132,7 +133,7 @@ TEST_CASE("shares are what each source makes up of a read, in every mixer", "[ma
         const auto stack = toy_stack<double>(config);
         if (!stack) return;
         stack->forward(Context{});
-        check_shares(*stack);
+        for (int way = 0; way < stack->mixer().most_ways(); ++way) check_shares(*stack, way);
         ++n;
     });
     CHECK(n >= 15);

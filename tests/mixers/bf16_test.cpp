@@ -47,7 +47,9 @@ std::vector<Compared> pass(Bf16Stack<T>& stack, const Context& ctx = {}) {
     stack.forward(ctx);
     std::vector<Compared> all{{Compared::Kind::forward, "loss", stack.loss_terms()}};
     for (int l = 1; l <= stack.mixer().shape().sublayers + 1; ++l)
-        all.push_back({Compared::Kind::forward, fmt::format("x_{}", l), doubles(stack.read(l))});
+        for (int way = 0; way < stack.mixer().ways(l); ++way)
+            all.push_back({Compared::Kind::forward, fmt::format("x_{}", l),
+                           doubles(stack.read(l, static_cast<std::size_t>(way)))});
     stack.backward(ctx);
     all.push_back({Compared::Kind::input, "dv_0", doubles(stack.dinput())});
     for (const ParamSpec& spec : stack.params().specs()) {

@@ -19,7 +19,8 @@ std::vector<Real> pass(ToyStack<Real>& stack, const Context& ctx = {}, Real scal
     std::vector<Real> all{static_cast<Real>(stack.forward(ctx))};
     stack.backward(ctx, scale);
     const auto append = [&](std::span<Real> x) { all.insert(all.end(), x.begin(), x.end()); };
-    for (int l = 1; l <= stack.mixer().shape().sublayers + 1; ++l) append(numbers(stack.read(l)));
+    for (int l = 1; l <= stack.mixer().shape().sublayers + 1; ++l)
+        for (int way = 0; way < stack.mixer().ways(l); ++way) append(numbers(stack.read(l, way)));
     append(numbers(stack.dinput()));
     append(stack.params().grads());
     return all;
@@ -40,6 +41,8 @@ TEST_CASE("every call of a mixer has its shape", "[mixers]") {
         const Context ctx = stack->home();
         const Index g = mixer.matrix_channels();
         CHECK(kShape.channels % g == 0);
+        for (int l = 1; l <= kL + 1; ++l) CHECK((mixer.ways(l) == 1 || mixer.ways(l) == kMostWays));
+        CHECK(mixer.ways(kL + 1) == 1);
         CHECK(mixer.slot(ctx, 0).shape == tokens);
         mixer.begin(ctx);
         for (int l = 1; l <= kL + 1; ++l) {
@@ -50,9 +53,7 @@ TEST_CASE("every call of a mixer has its shape", "[mixers]") {
             CHECK(mixer.stream_width() % kShape.channels == 0);
         }
         for (int l = kL + 1; l >= 1; --l) {
-            PreNorm<double> norm = stack->raw(l);
-            norm.dx = norm.xhat;
-            mixer.read_backward(ctx, l, norm);
+            mixer.read_backward(ctx, l, stack->raw(l));
             if (l > 1) CHECK(mixer.write_backward(ctx, l - 1).shape == tokens);
         }
         CHECK(mixer.begin_backward(ctx).shape == tokens);
@@ -71,6 +72,9 @@ TEST_CASE("calls out of order throw", "[mixers]") {
         mixer.begin(ctx);
         CHECK_THROWS_AS(mixer.write(ctx, 1), InternalError);
         CHECK_THROWS_AS(mixer.read(ctx, 2, stack->raw(2)), InternalError);
+        std::vector<PreNorm<double>> too_many = stack->raw(1);
+        too_many.push_back(too_many.front());
+        CHECK_THROWS_AS(mixer.read(ctx, 1, too_many), InternalError);
         mixer.read(ctx, 1, stack->raw(1));
         CHECK_THROWS_AS(mixer.read(ctx, 1, stack->raw(1)), InternalError);
         CHECK_THROWS_AS(mixer.write(ctx, 2), InternalError);
@@ -158,8 +162,8 @@ TEST_CASE("M v = read, and M is zero at and above the diagonal", "[mixers]") {
             stack->forward({});
             CHECK(matrix_error(*stack) <= 1e-13);
             const Index rows = sublayers + 1, g = stack->mixer().matrix_channels();
-            for (Index n = 0; n < 3; ++n) {
-                const std::vector<double> m = stack->matrix(n);
+            for (Index n = 0; n < 3 * stack->mixer().most_ways(); ++n) {
+                const std::vector<double> m = stack->matrix(n % 3, static_cast<int>(n / 3));
                 for (Index r = 0; r < rows; ++r)
                     for (Index k = (r + 1) * g; k < rows * g; ++k)
                         CHECK(m[static_cast<std::size_t>(r * rows * g + k)] == 0.0);
@@ -186,7 +190,9 @@ TEST_CASE("float follows double to rounding", "[mixers]") {
         pass(*exact);
         pass(*rounded);
         for (int l = 1; l <= kL + 1; ++l)
-            CHECK(relative_error(numbers(rounded->read(l)), numbers(exact->read(l))) <= kLimit);
+            for (int way = 0; way < exact->mixer().ways(l); ++way)
+                CHECK(relative_error(numbers(rounded->read(l, way)),
+                                     numbers(exact->read(l, way))) <= kLimit);
         CHECK(relative_error(numbers(rounded->dinput()), numbers(exact->dinput())) <= kLimit);
         for (const ParamSpec& spec : exact->params().specs()) {
             const auto want = numbers(exact->params().grad(exact->params().find(spec.name)));

@@ -23,6 +23,9 @@ TEST_CASE("cut rank of every mixer", "[mixers]") {
         {"mhc_lite", {"streams=3"}, 3},
         // K = 6 averages: after block k, k+1 sources X_j meet the K-k+1 averages still to come
         {"denseformer", {}, 4},
+        // K = 6 blocks: X_0 .. X_3 and the residual meet the reads that are left, in every way
+        {"mudd", {"hidden=6"}, 5},
+        {"mudd", {"dynamic=false"}, 5},
         {"attnres", {}, 7},  // full: max_r min(r, L+2-r)
         // completed sources + 1, capped by the reads that are left
         {"attnres_block", {"block_size=1"}, 7},
@@ -37,8 +40,8 @@ TEST_CASE("cut rank of every mixer", "[mixers]") {
             toy_stack<double>(mixer_config(row.mixer, row.settings), {12, 3, 7, 1e-6});
         stack->forward({});
         const Index g = stack->mixer().matrix_channels();
-        for (Index token = 0; token < 3; ++token) {
-            const std::vector<double> m = stack->matrix(token);
+        for (Index token = 0; token < 3 * stack->mixer().most_ways(); ++token) {
+            const std::vector<double> m = stack->matrix(token % 3, static_cast<int>(token / 3));
             for (Index k = 0; k < g; ++k) {
                 Eigen::MatrixXd one(13, 13);
                 for (Index i = 0; i < 13 * 13; ++i)

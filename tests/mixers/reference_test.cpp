@@ -33,7 +33,9 @@ double difference(ToyStack<double>& a, ToyStack<double>& b) {
         s->backward({});
     }
     const MixerShape shape = a.mixer().shape();
-    for (int l = 1; l <= shape.sublayers + 1; ++l) compare(numbers(a.read(l)), numbers(b.read(l)));
+    for (int l = 1; l <= shape.sublayers + 1; ++l)
+        for (int way = 0; way < a.mixer().ways(l); ++way)
+            compare(numbers(a.read(l, way)), numbers(b.read(l, way)));
     compare(numbers(a.dinput()), numbers(b.dinput()));
     REQUIRE(a.params().specs().size() == b.params().specs().size());
     // A gate's gradient may cancel to little: a kind is measured by its largest, of any sublayer.
@@ -45,10 +47,11 @@ double difference(ToyStack<double>& a, ToyStack<double>& b) {
             all.insert(all.end(), g.begin(), g.end());
         }
     for (const auto& [kind, both] : gradients) compare(both[0], both[1]);
-    for (Index n = 0; n < shape.tokens; ++n) {
-        const std::vector<double> x = a.matrix(n), y = b.matrix(n);
-        compare(x, y);
-    }
+    for (Index n = 0; n < shape.tokens; ++n)
+        for (int way = 0; way < a.mixer().most_ways(); ++way) {
+            const std::vector<double> x = a.matrix(n, way), y = b.matrix(n, way);
+            compare(x, y);
+        }
     return worst;
 }
 
@@ -117,6 +120,7 @@ public:
 
     int groups() const override { return inner_->groups(); }
     int rows(int l) const override { return inner_->rows(l); }
+    int ways(int l) const override { return inner_->ways(l); }
     int stream_rows() const override { return inner_->stream_rows(); }
     std::vector<RuleParam> params(int l) const override { return inner_->params(l); }
     Dots read_dots(int l) const override { return inner_->read_dots(l); }
@@ -141,7 +145,9 @@ public:
     void write(int l, const Traced* u, const Traced* w, const Traced* p, Traced* a) const override {
         inner_->write(l, u, w, p, a);
     }
-    std::size_t n_read(int l) const { return static_cast<std::size_t>(groups() * rows(l)); }
+    std::size_t n_read(int l) const {
+        return static_cast<std::size_t>(ways(l) * groups() * rows(l));
+    }
     std::size_t n_scalars(int l) const {
         return n_read(l) + (l > sublayers()
                                 ? 0

@@ -23,10 +23,14 @@ TEST_CASE("the same seed gives the same initial values of shared parameters", "[
                 CHECK(spec.name.find(".mixer.") != std::string::npos);
                 continue;
             }
-            ++n_shared;
             const auto a = numbers(model->params().value(model->params().find(spec.name)));
-            const auto b = numbers(standard->params().value(standard->params().find(spec.name)));
             INFO(spec.name);
+            if (spec.name.find(".attn.norm_") != std::string::npos) {  // of a way of its own
+                CHECK(std::all_of(a.begin(), a.end(), [](float gain) { return gain == 1; }));
+                continue;
+            }
+            ++n_shared;
+            const auto b = numbers(standard->params().value(standard->params().find(spec.name)));
             CHECK(std::equal(a.begin(), a.end(), b.begin(), b.end()));
         }
         CHECK(n_shared == standard->params().specs().size());

@@ -245,6 +245,19 @@ class Shapes(Scratch):
         out = old.by_depth("out_rms")
         self.assertAlmostEqual(share[4, 2] / share[4, 1], out[2] / out[1], places=5)
 
+    def test_ways_of_an_attention_are_shown_apart(self):
+        shares = [np.tril(np.full((5, 5), x)) for x in (0.25, 0.5, 0.75)]
+        tensors = {f"share{w}": s for w, s in zip(("", ".k", ".v"), shares)}
+        tensors |= {f"mean{w}": 2 * s for w, s in zip(("", ".k", ".v"), shares)}
+        apart = made(self.dir, "mudd", 1, tensors=tensors)
+        one = made(self.dir, "mhc", 1, tensors={"mean": shares[0], "share": shares[0]})
+        self.assertEqual((apart.ways, one.ways), (("k", "v"), ()))
+        found = matrix.found_in({"mudd": [apart], "mhc": [one]})
+        self.assertEqual([*found], ["mudd: queries", "mudd: keys", "mudd: values", "mhc"])
+        self.assertIs(found["mudd: keys"][2][0][1], shares[1])
+        rows = [r for r in matrix.rows(found) if r[0] == "mudd: values"]
+        self.assertEqual((len(rows), rows[0][-2:]), (15, ("0.75", "1.5")))
+
     def test_colours_of_shares_do_not_saturate_and_tell_signs_apart(self):
         fig, ax = style.plt.subplots()
         self.addCleanup(style.plt.close, fig)

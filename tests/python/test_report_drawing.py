@@ -23,8 +23,8 @@ from plumb.report import charts, heat, intervals, markup, matrix, svg  # noqa: E
 class Network:
     """As much of a run as is needed to count."""
 
-    def __init__(self, n_sublayers, n_probes):
-        self.n_sublayers, self.n_probes = n_sublayers, n_probes
+    def __init__(self, n_sublayers, n_probes, ways=()):
+        self.n_sublayers, self.n_probes, self.ways = n_sublayers, n_probes, ways
 
     def matrix_steps(self):
         return list(range(self.n_probes))
@@ -56,6 +56,11 @@ class Heat(unittest.TestCase):
         self.assertFalse(each_seed)
         self.assertLessEqual(matrix.size_of(groups, most, each_seed), heat.BUDGET)
         self.assertEqual(matrix.frugal({"v": [Network(24, 11)] * 3}), (11, True))
+        one, apart = ({"v": [Network(24, 12, ways)] * 3} for ways in ((), ("k", "v")))
+        self.assertEqual(matrix.size_of(apart, 12, True), 3 * matrix.size_of(one, 12, True))
+        self.assertEqual(
+            [*matrix.quantities(apart)], ["share", "mean", "share.k", "mean.k", "share.v", "mean.v"]
+        )
 
     def test_fewer_keeps_both_ends(self):
         self.assertEqual(heat.fewer(list(range(11)), 3), [0, 5, 10])

@@ -90,6 +90,8 @@ std::vector<MixerConfig> standard_in_disguise() {
                              "block_size=5", "n_blocks=1"})  // 4, 5 of 6: the last is short
         out.push_back(mixer_config("attnres_block", {size}));
     out.push_back(mixer_config("highway", {"gate_bias=uniform"}));
+    for (const char* weights : {"dynamic=true", "dynamic=false"})
+        out.push_back(mixer_config("mudd", {weights}));
     return out;
 }
 

@@ -27,6 +27,23 @@ protected:
     }
 };
 
+// The same but for the first read, which has three ways and in them M[1,0] = 1, 2, 3.
+class Apart final : public DepthMatrix<double> {
+public:
+    Apart() : DepthMatrix<double>({kSublayers, 2, 2, 0.0}) {}
+    int ways(int l) const override { return l == 1 ? 3 : 1; }
+
+protected:
+    void do_depth_matrix(const Context& ctx, Index token, View<double> m) const override {
+        do_way_matrix(ctx, token, 0, m);
+    }
+    void do_way_matrix(const Context&, Index, int way, View<double> m) const override {
+        for (Index r = 0; r <= kSublayers; ++r)
+            std::fill_n(m.data + r * (kSublayers + 1), r + 1, 1.0);
+        m.data[0] = way + 1;
+    }
+};
+
 Approx close(double x) { return Approx(x).epsilon(1e-12); }
 
 }  // namespace
@@ -91,4 +108,23 @@ TEST_CASE("a token of norm zero gives no NaN", "[record]") {
     CHECK(*probe.records()[1].contribution == 0);
     CHECK(*probe.records()[2].cosine == 0);
     CHECK(*probe.records()[2].angular_distance == 0);
+}
+
+TEST_CASE("probes keep M of each way", "[record]") {
+    const Context ctx;
+    const Apart mixer;
+    DepthProbe<double> probe(mixer, 1);
+    const std::vector<double> v{1, 2, 3, 4};
+    probe.tensor(ctx, Quantity::output, 0, rows(v, 2));
+    for (int l = 1; l <= 3; ++l) {
+        probe.tensor(ctx, Quantity::read_input, l, rows(v, 2));
+        if (l < 3) probe.tensor(ctx, Quantity::output, l, rows(v, 2));
+    }
+    const std::vector<MatrixSummary> ways = probe.matrices();
+    REQUIRE(ways.size() == 3);
+    for (std::size_t way = 0; way < 3; ++way) {
+        CHECK(ways[way].mean[0] == static_cast<double>(way + 1));
+        CHECK((ways[way].mean[3] == 1 && ways[way].share[3] == close(0.5)));
+    }
+    CHECK(probe.matrix().mean == ways.front().mean);
 }

@@ -30,8 +30,9 @@ std::vector<SignatureCase> mixer_cases() {
             for (const std::string& option : options) name += " " + option;
             cases.push_back(signature_case(name));
             cases.back().mixer = mixer_config(info.name, options);
-            // At the rate of the others such queries run away, and rounding with them.
-            if (cases.back().mixer.text("query") == "input") cases.back().train.lr = 5e-4;
+            // At the rate of the others such queries and weights run away, and rounding with them.
+            if (cases.back().mixer.text("query") == "input" || info.name == "mudd")
+                cases.back().train.lr = 5e-4;
         }
     }
     return cases;

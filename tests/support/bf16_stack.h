@@ -5,8 +5,9 @@
 //     x_l = RMSNorm(h_l) gain_l, or h_l itself (raw)
 //     loss = sum_{n,c} g[n,c] x_{L+1}[n,c] + x_{L+1}[n,c]^2 / 2   g fixed
 //
-// The gains are parameters beside the mixer's own ("gain.1", ...). The same seed gives the same
-// network for every T; v_0 is a bf16 number in all of them. Scratch memory is NaN before every
+// Where sublayer l reads in several ways, tanh is of the sum over them, each with its own a, b,
+// gain. The gains are parameters beside the mixer's own ("gain.1", ...). The same seed gives the
+// same network for every T; v_0 is a bf16 number in all of them. Scratch memory is NaN before every
 // forward.
 #pragma once
 
@@ -31,20 +32,23 @@ public:
         const Index c = shape_.channels, n = shape_.tokens;
         for (int l = 1; l <= shape_.sublayers + 1; ++l) {
             sites_.emplace_back();
-            Site& site = sites_.back();
-            const std::string name = "gain." + std::to_string(l);
-            site.gain =
-                params_.declare({.name = name, .shape = {{'C', c}}, .init = Init::constant(1.0)});
-            site.xhat.resize(count(n * c)), site.x.resize(count(n * c)), site.rstd.resize(count(n));
-            fill(site.a, c, 0.5, seed, name + "/a"), fill(site.b, c, 0.5, seed, name + "/b");
+            for (int way = 0; way < mixer_->ways(l); ++way) {
+                Way& w = sites_.back().emplace_back();
+                std::string name = "gain." + std::to_string(l);
+                if (way > 0) name += "." + std::to_string(way);
+                w.gain = params_.declare(
+                    {.name = name, .shape = {{'C', c}}, .init = Init::constant(1.0)});
+                w.xhat.resize(count(n * c)), w.x.resize(count(n * c)), w.rstd.resize(count(n));
+                w.dx.resize(count(n * c)), w.dgain.resize(count(n_chunks(n) * c));
+                fill(w.a, c, 0.5, seed, name + "/a"), fill(w.b, c, 0.5, seed, name + "/b");
+            }
         }
         params_.allocate(seed);
         perturb(params_, 0.3, seed + 1);
         frame_.emplace(std::move(plan), params_);
         fill(target_, n * c, 1.0, seed, "target");
         fill_input(seed);
-        dx_.resize(count(n * c)), dinput_.resize(count(n * c));
-        dgain_.resize(count(n_chunks(n) * c));
+        dinput_.resize(count(n * c));
     }
 
     void fill_input(std::uint64_t seed) {
@@ -77,7 +81,7 @@ public:
     std::vector<double> loss_terms() const {
         std::vector<double> terms;
         for (std::size_t i = 0; i < target_.size(); ++i) {
-            const double x = static_cast<double>(sites_.back().x[i]);
+            const double x = static_cast<double>(sites_.back().front().x[i]);
             terms.push_back(x * (static_cast<double>(target_[i]) + 0.5 * x));
         }
         return terms;
@@ -87,21 +91,21 @@ public:
     void backward(const Context& context) {
         const FlushToZero flush;
         const Context ctx = context.in(*frame_);
-        const Site& last = sites_.back();
-        for (std::size_t i = 0; i < dx_.size(); ++i) dx_[i] = target_[i] + last.x[i];
+        Way& last = sites_.back().front();
+        for (std::size_t i = 0; i < last.x.size(); ++i) last.dx[i] = target_[i] + last.x[i];
         read_backward(ctx, shape_.sublayers + 1);
         const Index c = shape_.channels;
         for (int l = shape_.sublayers; l >= 1; --l) {
             const T* dv = mixer_->write_backward(ctx, l).data;
-            const Site& site = this->site(l);
             const auto dz = [&](Index i) {
                 const Real v = output(l, i);
                 return dv[i] * (Real(1) - v * v);
             };
-            for (Index i = 0; i < std::ssize(dx_); ++i) {
-                const Index k = i % c, before = i - k + (k + c - 1) % c;
-                dx_[count(i)] = site.a[count(k)] * dz(i) + site.b[count(before % c)] * dz(before);
-            }
+            for (Way& w : site(l))
+                for (Index i = 0; i < std::ssize(w.dx); ++i) {
+                    const Index k = i % c, before = i - k + (k + c - 1) % c;
+                    w.dx[count(i)] = w.a[count(k)] * dz(i) + w.b[count(before % c)] * dz(before);
+                }
             read_backward(ctx, l);
         }
         std::copy_n(mixer_->begin_backward(ctx).data, dinput_.size(), dinput_.data());
@@ -109,17 +113,18 @@ public:
 
     std::vector<Real>& input() { return input_; }  // v_0 (N, C)
     const std::vector<T>& dinput() const { return dinput_; }
-    const std::vector<T>& read(int l) { return site(l).x; }  // x_l (N, C)
+    const std::vector<T>& read(int l, std::size_t way = 0) { return site(l)[way].x; }  // x_l (N, C)
     DepthMixer<T>& mixer() { return *mixer_; }
     ParamStore<Real>& params() { return params_; }
 
 private:
-    struct Site {
+    struct Way {
         ParamId gain;
-        std::vector<T> xhat, x;  // (N, C)
-        std::vector<Real> rstd;  // (N)
-        std::vector<Real> a, b;  // (C) of F_l
+        std::vector<T> xhat, x, dx;     // (N, C)
+        std::vector<Real> rstd, dgain;  // (N), (chunks, C)
+        std::vector<Real> a, b;         // (C) of F_l
     };
+    using Site = std::vector<Way>;
     static std::size_t count(Index i) { return static_cast<std::size_t>(i); }
     Site& site(int l) { return sites_[count(l - 1)]; }
     template <class X>
@@ -136,34 +141,40 @@ private:
 
     // v_l of number i.
     Real output(int l, Index i) {
-        const Site& site = this->site(l);
         const Index c = shape_.channels, k = i % c;
-        const Real z = site.a[count(k)] * site.x[count(i)] +
-                       site.b[count(k)] * site.x[count(i - k + (k + 1) % c)];
+        Real z = 0;
+        for (const Way& w : site(l))
+            z += w.a[count(k)] * w.x[count(i)] + w.b[count(k)] * w.x[count(i - k + (k + 1) % c)];
         return std::tanh(z);
     }
-    PreNorm<T> norm(int l) {
-        Site& site = this->site(l);
-        PreNorm<T> norm;
-        norm.xhat = view(site.xhat);
-        norm.dx = view(dx_);
-        if (!normed_) return norm;
-        norm.x = view(site.x);
-        norm.rstd = {site.rstd.data(), {{'N', shape_.tokens}}, Device::cpu};
-        norm.gain = params_.value(site.gain);
-        norm.eps = static_cast<Real>(shape_.norm_eps);
-        norm.dgain = {
-            dgain_.data(), {{'P', n_chunks(shape_.tokens)}, {'C', shape_.channels}}, Device::cpu};
-        return norm;
+    std::vector<PreNorm<T>> norms(int l) {
+        std::vector<PreNorm<T>> all;
+        for (Way& w : site(l)) {
+            PreNorm<T>& norm = all.emplace_back();
+            norm.xhat = view(w.xhat);
+            norm.dx = view(w.dx);
+            if (!normed_) continue;
+            norm.x = view(w.x);
+            norm.rstd = {w.rstd.data(), {{'N', shape_.tokens}}, Device::cpu};
+            norm.gain = params_.value(w.gain);
+            norm.eps = static_cast<Real>(shape_.norm_eps);
+            norm.dgain = {w.dgain.data(),
+                          {{'P', n_chunks(shape_.tokens)}, {'C', shape_.channels}},
+                          Device::cpu};
+        }
+        return all;
     }
     void read_from_mixer(const Context& ctx, int l) {
-        mixer_->read(ctx, l, norm(l));
-        if (!normed_) site(l).x = site(l).xhat;  // the mixer's to overwrite
+        mixer_->read(ctx, l, norms(l));
+        if (normed_) return;
+        for (Way& w : site(l)) w.x = w.xhat;  // the mixer's to overwrite
     }
     void read_backward(const Context& ctx, int l) {
-        mixer_->read_backward(ctx, l, norm(l));
-        if (normed_)
-            add_partials<Real>(norm(l).dgain, n_chunks(shape_.tokens), params_.grad(site(l).gain));
+        const std::vector<PreNorm<T>> all = norms(l);
+        mixer_->read_backward(ctx, l, all);
+        for (std::size_t way = 0; normed_ && way < all.size(); ++way)
+            add_partials<Real>(all[way].dgain, n_chunks(shape_.tokens),
+                               params_.grad(site(l)[way].gain));
     }
 
     MixerPtr<T> mixer_;
@@ -173,8 +184,7 @@ private:
     std::optional<Frame> frame_;
     std::vector<Site> sites_;  // l = 1..L+1
     std::vector<Real> input_, target_;
-    std::vector<T> dx_, dinput_;
-    std::vector<Real> dgain_;
+    std::vector<T> dinput_;
 };
 
 }  // namespace plumb::test

@@ -23,6 +23,7 @@ public:
         inner_->stream(ctx, l, n, out);
     }
     Index matrix_channels() const override { return inner_->matrix_channels(); }
+    int ways(int l) const override { return inner_->ways(l); }
 
 protected:
     void do_declare(Plan& plan, ParamStore<double>& params) override {
@@ -34,9 +35,15 @@ protected:
     void do_read(const Context& ctx, int l, const PreNorm<double>& norm) override {
         inner_->read(ctx, l, norm);
     }
+    void do_read_ways(const Context& ctx, int l, PreNorms norms) override {
+        inner_->read(ctx, l, norms);
+    }
     void do_write(const Context& ctx, int l) override { inner_->write(ctx, l); }
     void do_read_backward(const Context& ctx, int l, const PreNorm<double>& norm) override {
         inner_->read_backward(ctx, l, norm);
+    }
+    void do_read_backward_ways(const Context& ctx, int l, PreNorms norms) override {
+        inner_->read_backward(ctx, l, norms);
     }
     View<const double> do_write_backward(const Context& ctx, int l) override {
         return scaled(inner_->write_backward(ctx, l), what_ == Broken::write_backward && l == 2);
@@ -51,6 +58,9 @@ protected:
     }
     void do_depth_matrix(const Context& ctx, Index token, View<double> m) const override {
         inner_->depth_matrix(ctx, token, m);
+    }
+    void do_way_matrix(const Context& ctx, Index token, int way, View<double> m) const override {
+        inner_->depth_matrix(ctx, token, m, way);
     }
 
 private:

@@ -5,6 +5,7 @@ output row apart (cf. Fig. 8), shares instead of raw weights, one colour scale f
 import numpy as np
 
 from ..reading.files import Skip
+from ..reading.run import WAYS
 from . import caption, layout, shares, style
 
 NAME = "matrix"
@@ -25,6 +26,21 @@ def share_of(run):
     cheap = np.abs(mean) * np.nan_to_num(out[:-1])
     total = cheap.sum(axis=1, keepdims=True)
     return cheap / np.where(total > 0, total, 1)
+
+
+def found_in(groups):
+    """{title: (label, tensor's suffix, [(run, share)])}: of a variant whose attention reads for
+    its queries, keys and values apart, each.
+    """
+    found = {}
+    for label, runs in groups.items():
+        apart = any(r.ways for r in runs)
+        of_runs = [(r, s) for r in runs if (s := share_of(r)) is not None]
+        found[f"{label}: queries" if apart else label] = label, "", of_runs
+        for way, words in WAYS.items():
+            of_runs = [(r, s) for r in runs if (s := r.matrix(f"share.{way}")) is not None]
+            found[f"{label}: {words}"] = label, f".{way}", of_runs
+    return {k: v for k, v in found.items() if v[2]}
 
 
 def panels(m):
@@ -79,9 +95,9 @@ def outline(ax, panel):
 
 
 def rows(found):
-    for label, runs in found.items():
+    for label, (_, way, runs) in found.items():
         for run, share in runs:
-            weight = run.matrix("mean")
+            weight = run.matrix("mean" + way)
             for r in range(len(share)):
                 last = r == len(share) - 1
                 site = "output" if last else f"layer.{r // 2}.{'mlp' if r % 2 else 'attn'}"
@@ -106,20 +122,16 @@ def draw_variant(axes, label, color, share):
 
 
 def make(experiment, out):
-    found = {
-        k: [(r, s) for r in runs if (s := share_of(r)) is not None]
-        for k, runs in experiment.groups.items()
-    }
-    found = {k: v for k, v in found.items() if v}
+    found = found_in(experiment.groups)
     if not found:
         raise Skip("no finished run has shares of sources; train with record.probe_every=100")
     look = style.looks(experiment.groups)
-    groups = {k: experiment.groups[k] for k in found}
-    exact = all(r.matrix("share") is not None for v in found.values() for r, _ in v)
+    groups = {k: experiment.groups[k] for k, _, _ in found.values()}
+    exact = all(r.matrix("share") is not None for _, _, v in found.values() for r, _ in v)
     what = "<M v_i, h> / <h, h>"
     if not exact:
         what += ", where that was not measured |M| rms(v_i) over its sum"
-    means = {k: np.mean([s for _, s in v], axis=0) for k, v in found.items()}
+    means = {k: np.mean([s for _, s in v], axis=0) for k, (_, _, v) in found.items()}
     beyond = shares.notes(means.values())
     titles = sum(len(layout.wrapped(k, 8, 2.9)) - 1 for k in found) * 0.15
     page = layout.Page(
@@ -130,7 +142,7 @@ def make(experiment, out):
     )
     axes = page.panels(len(found), 3, width_ratios=(1, 1, 0.09))
     for row, (label, share) in zip(axes, means.items()):
-        image = draw_variant(row, label, look[label].color, share)
+        image = draw_variant(row, label, look[found[label][0]].color, share)
     axes[0, 2].set_title("output", loc="center", fontsize=8)
     for ax in axes[-1, :2]:
         ax.set_xlabel("source (e embedding, odd: attention, even: MLP)")

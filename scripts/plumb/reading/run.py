@@ -189,6 +189,11 @@ class Run:
             )
         return read_tensors(self.matrix_file(step)).get(name)
 
+    @property
+    def ways(self):
+        """Further ways in which attention reads, whose tensors are called `mean.k`: () mostly."""
+        return tuple(w for w in WAYS if f"mean.{w}" in self.tensors)
+
     def log_tail(self, n=3):
         """The last lines of what its process printed (log.txt of a sweep), [] without."""
         path = self.path / "log.txt"
@@ -203,6 +208,7 @@ class Run:
         return self.summary.get("tokens", math.nan)
 
 
+WAYS = {"k": "keys", "v": "values"}  # of what an attention reads for its queries: no suffix
 SUMMARY_NUMBERS = ("steps", "tokens", "params", "final_val_loss", "best_val_loss", "tok_per_s")
 
 

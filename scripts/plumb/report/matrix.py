@@ -6,6 +6,7 @@ import numpy as np
 
 from ..figures import matrix as figure
 from ..reading.files import Skip
+from ..reading.run import WAYS
 from . import heat
 from .charts import finite
 from .markup import data_block, esc
@@ -17,6 +18,13 @@ QUANTITIES = {
     "mean": "weight M of each source in each read",
 }
 TICKS = (-1, -0.2, 0, 0.05, 0.2, 0.5, 1)
+
+
+def quantities(groups):
+    """QUANTITIES, and those of keys and values where an attention reads for them apart."""
+    ways = {w for runs in groups.values() for r in runs for w in r.ways}
+    more = {f"{q}.{w}": f"{QUANTITIES[q]}: {WAYS[w]}" for w in sorted(ways) for q in QUANTITIES}
+    return QUANTITIES | more
 
 
 def at_step(run, quantity, step):
@@ -55,12 +63,12 @@ def shared_steps(runs):
 
 
 def size_of(groups, n_steps, each_seed):
-    """Characters of base64 that the maps of both quantities take, about."""
+    """Characters of base64 that the maps of all quantities take, about."""
     total = 0
     for runs in groups.values():
         n = runs[0].n_sublayers + 1
         seeds = len(runs) + 1 if each_seed and len(runs) > 1 else 1
-        total += n * (n + 1) // 2 * n_steps * seeds * len(QUANTITIES)
+        total += n * (n + 1) // 2 * n_steps * seeds * len(QUANTITIES) * (1 + len(runs[0].ways))
     return total * 4 // 3
 
 
@@ -77,7 +85,7 @@ def maps_of(m, groups):
     """({quantity: {name: packed}}, {name: last mean share}, words on what was left out)."""
     most, each_seed = frugal(groups)
     maps, last, longest = {}, {}, 0
-    for quantity in QUANTITIES:
+    for quantity in quantities(groups):
         for label, runs in groups.items():
             every = shared_steps(runs)
             longest = max(longest, len(every))
@@ -89,7 +97,7 @@ def maps_of(m, groups):
                 stacks = dict([next(iter(stacks.items()))])
             span = (
                 1.0
-                if quantity == "share"
+                if quantity.startswith("share")
                 else max(np.abs(x).max() for x in sum(stacks.values(), []))
             )
             packed = heat.packed(stacks, steps)
@@ -162,8 +170,8 @@ def viewer(m, family, maps):
     shown = set(maps[next(iter(maps))])
     rows = sorted(family.rows, key=lambda r: -abs(r.difference) if finite(r.difference) else 0)
     data = {
-        "names": QUANTITIES,
-        "scales": SCALES,
+        "names": quantities(family.groups),
+        "scales": {q: SCALES[q.split(".")[0]] for q in maps},
         "colors": heat.colors(),
         "maps": maps,
         "base": {name: base if base != name and base in shown else "" for name in names},
