@@ -91,24 +91,21 @@ std::vector<MixerOption> attn_res_options(bool blocks) {
     return all;
 }
 
-RulePtr attn_res_rule(const MixerConfig& config, const MixerShape& shape) {
-    return std::make_unique<AttnResRule>(shape, resolve_options(config, shape));
-}
+AttnResRule::AttnResRule(const MixerConfig& config, const MixerShape& shape)
+    : RuleOf(shape), options_(resolve_options(config, shape)) {}
 
 // A query from the input asks with a vector of its own for every token, and its gradient wants all
 // sources at once: plain.
-template <class T>
-MixerPtr<T> make_attn_res(const MixerConfig& config, const MixerShape& shape) {
-    const AttnResOptions options = resolve_options(config, shape);
-    RulePtr rule = attn_res_rule(config, shape);
-    if (options.query == AttnResOptions::Query::input)
-        return std::make_unique<Plain<T>>(std::move(rule));
-    SourceRule from{.rule = std::move(rule), .block_size = options.block_size, .keys = {}};
-    if (options.query == AttnResOptions::Query::learned) from.keys = options.keys;
-    return std::make_unique<Sources<T>>(std::move(from));
+MixerMakers attn_res_mixer() {
+    return mixer_of<AttnResRule>([](auto type, auto rule) -> MixerPtr<decltype(type)> {
+        using T = decltype(type);
+        const AttnResOptions options = rule->options();
+        if (options.query == AttnResOptions::Query::input)
+            return std::make_unique<Plain<T>>(std::move(rule));
+        SourceRule from{.rule = std::move(rule), .block_size = options.block_size, .keys = {}};
+        if (options.query == AttnResOptions::Query::learned) from.keys = options.keys;
+        return std::make_unique<Sources<T>>(std::move(from));
+    });
 }
-template MixerPtr<float> make_attn_res(const MixerConfig&, const MixerShape&);
-template MixerPtr<double> make_attn_res(const MixerConfig&, const MixerShape&);
-template MixerPtr<Bf16> make_attn_res(const MixerConfig&, const MixerShape&);
 
 }  // namespace plumb

@@ -25,8 +25,10 @@ struct AttnResOptions {
 
 class AttnResRule final : public RuleOf<AttnResRule> {
 public:
-    AttnResRule(const MixerShape& shape, const AttnResOptions& options)
-        : RuleOf(shape), options_(options) {}
+    // attn_res.cpp; throws UsageError.
+    AttnResRule(const MixerConfig& config, const MixerShape& shape);
+
+    const AttnResOptions& options() const { return options_; }
 
     int groups() const override { return options_.keys.heads; }
     int rows(int l) const override { return sources(l) + (keeps_newest() ? 1 : 0); }

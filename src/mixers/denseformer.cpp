@@ -11,8 +11,8 @@ namespace {
 
 class DenseFormerRule final : public RuleOf<DenseFormerRule> {
 public:
-    DenseFormerRule(const MixerShape& shape, int dilation, int period)
-        : RuleOf(shape), dilation_(dilation), period_(period) {}
+    DenseFormerRule(const MixerConfig& config, const MixerShape& shape)
+        : RuleOf(shape), dilation_(option(config, "dilation")), period_(option(config, "period")) {}
 
     int rows(int l) const override { return done(l) + 2; }
     std::vector<RuleParam> params(int l) const override {
@@ -52,18 +52,15 @@ private:
     // The block (1, 2, ..) that the output of l completes, or 0.
     int ending(int l) const { return done(l + 1) > done(l) ? done(l + 1) : 0; }
 
-    int dilation_, period_;
-};
-
-// Throws UsageError.
-void check_options(const MixerConfig& config, const MixerShape& shape) {
-    const long blocks = (shape.sublayers + 1) / 2;
-    for (const auto& [key, value] :
-         {std::pair{"dilation", config.integer("dilation")}, {"period", config.integer("period")}})
+    int option(const MixerConfig& config, const char* key) const {
+        const long value = config.integer(key), blocks = (sublayers() + 1) / 2;
         if (value < 1 || value > blocks)
             throw UsageError(fmt::format("mixer.{}={}: must lie in 1..{} (transformer blocks)", key,
                                          value, blocks));
-}
+        return static_cast<int>(value);
+    }
+    int dilation_, period_;
+};
 
 }  // namespace
 
@@ -73,18 +70,6 @@ std::vector<MixerOption> denseformer_options() {
             {"period", 1L, "blocks between two averages", within(1, 1e6)}};
 }
 
-RulePtr denseformer_rule(const MixerConfig& config, const MixerShape& shape) {
-    check_options(config, shape);
-    return std::make_unique<DenseFormerRule>(shape, static_cast<int>(config.integer("dilation")),
-                                             static_cast<int>(config.integer("period")));
-}
-
-template <class T>
-MixerPtr<T> make_denseformer(const MixerConfig& config, const MixerShape& shape) {
-    return std::make_unique<Averages<T>>(denseformer_rule(config, shape));
-}
-template MixerPtr<float> make_denseformer(const MixerConfig&, const MixerShape&);
-template MixerPtr<double> make_denseformer(const MixerConfig&, const MixerShape&);
-template MixerPtr<Bf16> make_denseformer(const MixerConfig&, const MixerShape&);
+MixerMakers denseformer_mixer() { return mixer_on<Averages, DenseFormerRule>(); }
 
 }  // namespace plumb

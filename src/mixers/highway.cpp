@@ -24,13 +24,6 @@ std::vector<double> initial_biases(const std::string& text, int sublayers) {
     return b;
 }
 
-template <class T>
-MixerPtr<T> make_highway(const MixerConfig& config, const MixerShape& shape) {
-    HighwayRule rule(config, shape);
-    if (rule.vector()) return make_highway_vector<T>(std::move(rule));
-    return std::make_unique<RunningRow<T, HighwayRule>>(std::move(rule));
-}
-
 }  // namespace
 
 HighwayRule::HighwayRule(const MixerConfig& config, const MixerShape& shape)
@@ -76,8 +69,11 @@ std::vector<MixerOption> highway_options() {
 }
 
 MixerMakers highway_mixer() {
-    return {make_highway<float>, make_highway<double>, make_highway<Bf16>,
-            mixer_on<RunningRow, HighwayRule>().rule};
+    return mixer_of<HighwayRule>([](auto type, auto rule) -> MixerPtr<decltype(type)> {
+        using T = decltype(type);
+        if (rule->vector()) return make_highway_vector<T>(std::move(*rule));
+        return std::make_unique<RunningRow<T, HighwayRule>>(std::move(*rule));
+    });
 }
 
 }  // namespace plumb

@@ -9,7 +9,7 @@
 // w LN(x) = (w x - mean(x) sum(w)) / sqrt(var(x) + eps). The output reads the sum of the streams.
 // Init: A_m one-hot on stream (transformer block mod K), A_r = I, beta = 1, W_a = w_b = 0,
 // a = b = 0.01: exactly the standard network.
-#include "mixers/memories/stream_dots.h"
+#include "mixers/memories/streams.h"
 #include "mixers/mixers.h"
 
 namespace plumb {
@@ -17,8 +17,8 @@ namespace {
 
 class HyperRule final : public RuleOf<HyperRule> {
 public:
-    HyperRule(const MixerShape& shape, int streams, bool dynamic)
-        : RuleOf(shape), k_(streams), dynamic_(dynamic) {}
+    HyperRule(const MixerConfig& config, const MixerShape& shape)
+        : RuleOf(shape), k_(streams_of(config)), dynamic_(config.flag("dynamic")) {}
 
     int rows(int) const override { return k_; }
     int stream_rows() const override { return k_; }
@@ -90,8 +90,6 @@ std::vector<MixerOption> hyper_options() {
             {"dynamic", true,
              "true: the mixing weights depend on the token; false: they are learned constants"}};
 }
-RulePtr hyper_rule(const MixerConfig& config, const MixerShape& shape) {
-    return std::make_unique<HyperRule>(shape, streams_of(config), config.flag("dynamic"));
-}
+MixerMakers hyper_mixer() { return mixer_on<Streams, HyperRule>(); }
 
 }  // namespace plumb

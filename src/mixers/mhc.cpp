@@ -8,8 +8,8 @@ namespace {
 
 class MhcRule final : public MhcFamily<MhcRule> {
 public:
-    MhcRule(const MixerShape& shape, const MixerConfig& config)
-        : MhcFamily(shape, config), iters_(static_cast<int>(config.integer("sinkhorn_iters"))) {
+    MhcRule(const MixerConfig& config, const MixerShape& shape)
+        : MhcFamily(config, shape), iters_(static_cast<int>(config.integer("sinkhorn_iters"))) {
         if (iters_ < 1 || iters_ > kMaxSinkhornIters)
             throw UsageError(fmt::format("mixer.sinkhorn_iters={}: must lie in 1..{}", iters_,
                                          kMaxSinkhornIters));
@@ -39,8 +39,6 @@ std::vector<MixerOption> mhc_options() {
             bias_init_option(),
             reduction_option()};
 }
-RulePtr mhc_rule(const MixerConfig& config, const MixerShape& shape) {
-    return std::make_unique<MhcRule>(shape, config);
-}
+MixerMakers mhc_mixer() { return mixer_on<Streams, MhcRule>(); }
 
 }  // namespace plumb

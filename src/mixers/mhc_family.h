@@ -19,7 +19,7 @@
 //     template <class N> void res(N* z) const    z (n_res) becomes res (K, K); room for both
 #pragma once
 
-#include "mixers/memories/stream_dots.h"
+#include "mixers/memories/streams.h"
 #include "mixers/mixers.h"
 
 namespace plumb {
@@ -30,7 +30,7 @@ public:
     static constexpr int kMostRes = 64;  // numbers z of res
     static constexpr double kPreEps = 1e-6, kOffDiagonal = -8.0;
 
-    MhcFamily(const MixerShape& shape, const MixerConfig& config)
+    MhcFamily(const MixerConfig& config, const MixerShape& shape)
         : RuleOf<R>(shape),
           k_(streams_of(config)),
           bias_init_(config.text("bias_init")),

@@ -13,7 +13,7 @@ class MhcLiteRule final : public MhcFamily<MhcLiteRule> {
 public:
     static constexpr int kMost = 4;  // streams: 24 permutations
 
-    MhcLiteRule(const MixerShape& shape, const MixerConfig& config) : MhcFamily(shape, config) {
+    MhcLiteRule(const MixerConfig& config, const MixerShape& shape) : MhcFamily(config, shape) {
         if (k() > kMost)
             throw UsageError(fmt::format(
                 "mixer.streams={}: mhc_lite has K! permutations, so K is 1..{}", k(), kMost));
@@ -38,8 +38,6 @@ public:
 std::vector<MixerOption> mhc_lite_options() {
     return {streams_option(), bias_init_option(), reduction_option()};
 }
-RulePtr mhc_lite_rule(const MixerConfig& config, const MixerShape& shape) {
-    return std::make_unique<MhcLiteRule>(shape, config);
-}
+MixerMakers mhc_lite_mixer() { return mixer_on<Streams, MhcLiteRule>(); }
 
 }  // namespace plumb

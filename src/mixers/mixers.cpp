@@ -1,24 +1,11 @@
 #include "mixers/mixers.h"
 
 #include "core/text.h"
-#include "mixers/memories/streams.h"
-#include "mixers/plain.h"
 
 #include <algorithm>
 
 namespace plumb {
 namespace {
-
-#define PLUMB_MAKE(function) function<float>, function<double>, function<Bf16>
-
-// A rule in a memory.
-template <class T, template <class> class Memory,
-          RulePtr (*rule)(const MixerConfig&, const MixerShape&)>
-MixerPtr<T> make_in(const MixerConfig& config, const MixerShape& shape) {
-    return std::make_unique<Memory<T>>(rule(config, shape));
-}
-#define PLUMB_IN(Memory, rule) \
-    make_in<float, Memory, rule>, make_in<double, Memory, rule>, make_in<Bf16, Memory, rule>, rule
 
 // In the order of the table: settings and help are listed in it.
 std::vector<MixerInfo> gates_averages_and_streams() {
@@ -43,15 +30,14 @@ std::vector<MixerInfo> gates_averages_and_streams() {
          denseformer_options(),
          {{}, {"dilation=2"}, {"period=2"}, {"dilation=2", "period=2"}},
          true,
-         PLUMB_MAKE(make_denseformer),
-         denseformer_rule},
+         denseformer_mixer()},
         {"hyper",
          "Hyper-Connections, Zhu et al. 2024 (arXiv:2409.19606)",
          "K streams: h = A_m^T X, X' = A_r^T X + beta v, weights static or from the token",
          hyper_options(),
          {{"streams=3"}, {"streams=2", "dynamic=false"}, {"streams=1"}},
          true,
-         PLUMB_IN(Streams, hyper_rule)},
+         hyper_mixer()},
         {"mhc",
          "mHC, Xie et al. 2025 (arXiv:2512.24880)",
          "K streams: h = pre^T X, X' = R^T X + post v, R doubly stochastic by Sinkhorn",
@@ -61,7 +47,7 @@ std::vector<MixerInfo> gates_averages_and_streams() {
           {"streams=4", "reduction=sum", "bias_init=one_hot", "sinkhorn_iters=5"},
           {"streams=1"}},
          false,
-         PLUMB_IN(Streams, mhc_rule)},
+         mhc_mixer()},
     };
 }
 
@@ -84,8 +70,7 @@ std::vector<MixerInfo> attention_over_depth() {
           {"query=input", "heads=2", "window=3", "head_norm=head", "weights=sigmoid_norm",
            "key_gain=false"}},
          true,
-         PLUMB_MAKE(make_attn_res),
-         attn_res_rule},
+         attn_res_mixer()},
         {"attnres_block",
          "Block Attention Residuals, Kimi Team 2026 (arXiv:2603.15031, Eq. 5-6)",
          "the same over the embedding, sums of completed blocks and the running block's sum",
@@ -102,8 +87,7 @@ std::vector<MixerInfo> attention_over_depth() {
           {"block_size=4", "weights=sigmoid_norm"},
           {"block_size=4", "heads=2", "head_norm=head"}},
          true,
-         PLUMB_MAKE(make_attn_res),
-         attn_res_rule},
+         attn_res_mixer()},
     };
 }
 
@@ -136,8 +120,7 @@ std::vector<MixerInfo> learned_gains_and_constants() {
          static_mix_options(),
          {{}, {"weights=raw"}},
          true,
-         PLUMB_MAKE(make_static_mix),
-         static_mix_rule},
+         static_mix_mixer()},
         {"mhc_lite",
          "mHC-lite (arXiv:2601.05732)",
          "as mhc, R a softmax mix of all permutations of the streams",
@@ -147,7 +130,7 @@ std::vector<MixerInfo> learned_gains_and_constants() {
           {"reduction=sum", "bias_init=one_hot"},
           {"streams=1"}},
          false,
-         PLUMB_IN(Streams, mhc_lite_rule)},
+         mhc_lite_mixer()},
         {"mudd",
          "MUDDFormer, Xiao et al. 2025 (arXiv:2502.12170)",
          "queries, keys, values and the residual each read their own average of all blocks, by "
@@ -155,7 +138,7 @@ std::vector<MixerInfo> learned_gains_and_constants() {
          mudd_options(),
          {{"hidden=6"}, {"dynamic=false"}},
          true,
-         PLUMB_IN(Plain, mudd_rule)},
+         mudd_mixer()},
     };
 }
 
@@ -165,9 +148,6 @@ std::vector<MixerInfo> make_table() {
         all.insert(all.end(), more.begin(), more.end());
     return all;
 }
-
-#undef PLUMB_MAKE
-#undef PLUMB_IN
 
 }  // namespace
 

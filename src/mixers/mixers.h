@@ -27,19 +27,32 @@ struct MixerMakers {
     Make<RulePtr> rule;
 };
 
-// Of a class of rules that are made of (config, shape), on the memory that carries them.
-template <template <class T, class R> class Memory, class R>
-MixerMakers mixer_on() {
-    const auto in = [](auto type) {
-        using T = decltype(type);
-        return [](const MixerConfig& config, const MixerShape& shape) -> MixerPtr<T> {
-            return std::make_unique<Memory<T, R>>(R(config, shape));
+// Of rules R(config, shape). in(type, rule) puts a rule (a unique_ptr) into the memory that carries
+// it.
+template <class R, class In>
+MixerMakers mixer_of(In in) {
+    const auto make = [in](auto type) {
+        return [=](const MixerConfig& config, const MixerShape& shape) -> MixerPtr<decltype(type)> {
+            return in(type, std::make_unique<R>(config, shape));
         };
     };
-    return {in(float()), in(double()), in(Bf16()),
+    return {make(float()), make(double()), make(Bf16()),
             [](const MixerConfig& config, const MixerShape& shape) -> RulePtr {
                 return std::make_unique<R>(config, shape);
             }};
+}
+// In a memory that takes the rule's class as a template argument, or one that carries any rule.
+template <template <class T, class R> class Memory, class R>
+MixerMakers mixer_on() {
+    return mixer_of<R>([](auto type, auto rule) {
+        return std::make_unique<Memory<decltype(type), R>>(std::move(*rule));
+    });
+}
+template <template <class T> class Memory, class R>
+MixerMakers mixer_on() {
+    return mixer_of<R>([](auto type, auto rule) {
+        return std::make_unique<Memory<decltype(type)>>(std::move(rule));
+    });
 }
 
 struct MixerInfo {
@@ -77,15 +90,14 @@ MixerMakers standard_mixer();
 std::vector<MixerOption> highway_options();
 MixerMakers highway_mixer();
 std::vector<MixerOption> denseformer_options();
-RulePtr denseformer_rule(const MixerConfig&, const MixerShape&);
+MixerMakers denseformer_mixer();
 std::vector<MixerOption> hyper_options();
-RulePtr hyper_rule(const MixerConfig&, const MixerShape&);
+MixerMakers hyper_mixer();
 std::vector<MixerOption> mhc_options();
-RulePtr mhc_rule(const MixerConfig&, const MixerShape&);
-// mixer.weights of attnres and static_mix.
-MixerOption weights_option();
+MixerMakers mhc_mixer();
+MixerOption weights_option();  // mixer.weights of attnres and static_mix
 std::vector<MixerOption> attn_res_options(bool blocks);
-RulePtr attn_res_rule(const MixerConfig&, const MixerShape&);
+MixerMakers attn_res_mixer();
 std::vector<MixerOption> rezero_options();
 MixerMakers rezero_mixer();
 std::vector<MixerOption> layerscale_options();
@@ -93,17 +105,10 @@ MixerMakers layerscale_mixer();
 std::vector<MixerOption> deepnorm_options();
 MixerMakers deepnorm_mixer();
 std::vector<MixerOption> static_mix_options();
-RulePtr static_mix_rule(const MixerConfig&, const MixerShape&);
+MixerMakers static_mix_mixer();
 std::vector<MixerOption> mhc_lite_options();
-RulePtr mhc_lite_rule(const MixerConfig&, const MixerShape&);
+MixerMakers mhc_lite_mixer();
 std::vector<MixerOption> mudd_options();
-RulePtr mudd_rule(const MixerConfig&, const MixerShape&);
-
-template <class T>
-MixerPtr<T> make_denseformer(const MixerConfig&, const MixerShape&);
-template <class T>
-MixerPtr<T> make_attn_res(const MixerConfig&, const MixerShape&);
-template <class T>
-MixerPtr<T> make_static_mix(const MixerConfig&, const MixerShape&);
+MixerMakers mudd_mixer();
 
 }  // namespace plumb

@@ -11,6 +11,7 @@
 //
 // Rows: X_0 .. X_k; while the MLP of block k+1 reads, Xbar_r + v_attn behind them.
 #include "mixers/mixers.h"
+#include "mixers/plain.h"
 
 #include <array>
 
@@ -26,8 +27,10 @@ N gelu(const N& x) {
 
 class MuddRule final : public RuleOf<MuddRule> {
 public:
-    MuddRule(const MixerShape& shape, bool dynamic, int hidden)
-        : RuleOf(shape), dynamic_(dynamic), hidden_(hidden) {}
+    MuddRule(const MixerConfig& config, const MixerShape& shape)
+        : RuleOf(shape),
+          dynamic_(config.flag("dynamic")),
+          hidden_(static_cast<int>(config.integer("hidden"))) {}
 
     int rows(int l) const override { return done(l) + 1 + (averages(l) ? 0 : 1); }
     int ways(int l) const override { return averages(l) && !at_output(l) ? kMostWays : 1; }
@@ -128,9 +131,6 @@ std::vector<MixerOption> mudd_options() {
     return all;
 }
 
-RulePtr mudd_rule(const MixerConfig& config, const MixerShape& shape) {
-    return std::make_unique<MuddRule>(shape, config.flag("dynamic"),
-                                      static_cast<int>(config.integer("hidden")));
-}
+MixerMakers mudd_mixer() { return mixer_on<Plain, MuddRule>(); }
 
 }  // namespace plumb

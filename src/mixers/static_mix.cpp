@@ -12,7 +12,14 @@ namespace {
 
 class StaticMixRule final : public RuleOf<StaticMixRule> {
 public:
-    StaticMixRule(const MixerShape& shape, bool softmaxed) : RuleOf(shape), softmaxed_(softmaxed) {}
+    StaticMixRule(const MixerConfig& config, const MixerShape& shape)
+        : RuleOf(shape), softmaxed_(config.text("weights") == "softmax") {
+        if (!softmaxed_ && config.text("weights") != "raw")
+            throw UsageError(
+                fmt::format("mixer.weights={}: static_mix has softmax and raw; sigmoids of "
+                            "learned numbers are attnres with query=none",
+                            config.text("weights")));
+    }
 
     int rows(int l) const override { return l; }
     std::vector<RuleParam> params(int l) const override {
@@ -39,24 +46,12 @@ private:
 
 }  // namespace
 
-template <class T>
-MixerPtr<T> make_static_mix(const MixerConfig& config, const MixerShape& shape) {
-    return std::make_unique<Sources<T>>(
-        SourceRule{.rule = static_mix_rule(config, shape), .keys = {}});
-}
-template MixerPtr<float> make_static_mix(const MixerConfig&, const MixerShape&);
-template MixerPtr<double> make_static_mix(const MixerConfig&, const MixerShape&);
-template MixerPtr<Bf16> make_static_mix(const MixerConfig&, const MixerShape&);
-
 std::vector<MixerOption> static_mix_options() { return {weights_option()}; }
-
-RulePtr static_mix_rule(const MixerConfig& config, const MixerShape& shape) {
-    if (config.text("weights") != "softmax" && config.text("weights") != "raw")
-        throw UsageError(
-            fmt::format("mixer.weights={}: static_mix has softmax and raw; sigmoids of "
-                        "learned numbers are attnres with query=none",
-                        config.text("weights")));
-    return std::make_unique<StaticMixRule>(shape, config.text("weights") == "softmax");
+MixerMakers static_mix_mixer() {
+    return mixer_of<StaticMixRule>([](auto type, auto rule) {
+        return std::make_unique<Sources<decltype(type)>>(
+            SourceRule{.rule = std::move(rule), .keys = {}});
+    });
 }
 
 }  // namespace plumb
