@@ -65,7 +65,8 @@ public:
             const int n = n_seen(l);
             for (int k = 0; k < n; ++k) c[k] = logit(seen(l, k), h, u, bias);
             weigh(n, c);
-            for (int k = n; k-- > 0;)  // to their places, the last first
+            for (int k = n;
+                 k-- > 0;)  // from c[k] to c[seen(k)] >= k, backwards: none is overwritten
                 if (const int i = seen(l, k); i != k) c[i] = c[k], c[k] = N(0);
         }
     }
@@ -83,6 +84,7 @@ private:
     using Weights = SourceKeys::Weights;
     using Query = AttnResOptions::Query;
 
+    // v_0 and the blocks begun before l, ceil((l - 1) / block size).
     int sources(int l) const { return 1 + (l - 2 + options_.block_size) / options_.block_size; }
     bool keeps_newest() const { return options_.query == Query::input && options_.block_size > 1; }
     int gain() const { return options_.keys.gain ? 1 : -1; }

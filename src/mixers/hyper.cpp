@@ -85,11 +85,11 @@ private:
 
 }  // namespace
 
-std::vector<MixerOption> hyper_options() {
-    return {streams_option(),
-            {"dynamic", true,
-             "true: the mixing weights depend on the token; false: they are learned constants"}};
+MixerOption dynamic_option() {
+    return {"dynamic", true,
+            "true: the mixing weights depend on the token; false: they are learned constants"};
 }
+std::vector<MixerOption> hyper_options() { return {streams_option(), dynamic_option()}; }
 MixerMakers hyper_mixer() { return mixer_on<Streams, HyperRule>(); }
 
 }  // namespace plumb

@@ -7,7 +7,9 @@
 //
 // Output: mean (default) or sum of the streams, or learned: pre of a phi (K, K*C) of its own.
 // Init: a = 0.01; biases by bias_init (the sources disagree, paper-notes.md):
-//     identity (default, ours)  pre 1/K, post 1, res ~ I: standard at init up to rounding and scale
+//     identity (default, ours)  pre 1/K, post 1, res ~ I: standard at init up to scale: mhc_lite to
+//     e^-8, mhc to about 1 %
+//                               since phi is not 0
 //     zero (Megatron-LM)        pre 1/2, post 1, res 1/K
 //     one_hot (mhc-lite)        pre, post biases +1 on stream (transformer block mod K), -1
 //                               elsewhere; res ~ I

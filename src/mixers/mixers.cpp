@@ -1,3 +1,10 @@
+// A row's equation is the .cpp of its name; highway's is highway.h, both attnres' attn_res_rule.h,
+// both mhc's mhc_family.h. Its memory, which trains it, stands in the last lines of the .cpp.
+//
+// Its tests, with each of its settings: tests/mixers/reference_test (the rule), gradient_test,
+// contract_test (M, causality), identity_test, bf16_test; tests/model/oracle_test (PyTorch),
+// initial_values_test, decoder_test. What is special about it: tests/mixers/cut_rank_test and
+// the test of its name, if any; of its memory: tests/mixers/memories.
 #include "mixers/mixers.h"
 
 #include "core/text.h"

@@ -1,5 +1,4 @@
-// Table of contents of the depth mixers. Adding one = one .cpp, one row in mixers.cpp, one
-// declaration at the end of this page, one test file.
+// The table of the depth mixers (mixers.cpp). One more: README.md.
 #pragma once
 
 #include "mixers/depth_mixer.h"
@@ -16,7 +15,7 @@ namespace plumb {
 template <class T>
 using MixerPtr = std::unique_ptr<DepthMixer<T>>;
 
-// How a mixer is made in each storage type, and its rule, for the plain engine (reference.h).
+// How a mixer is made in each storage type, and its rule, for the reference engine (reference.h).
 struct MixerMakers {
     template <class X>
     using Make = std::function<X(const MixerConfig&, const MixerShape&)>;
@@ -83,7 +82,7 @@ const MixerInfo& find_mixer(const std::string& name);
 template <class T>
 MixerPtr<T> make_mixer(const MixerConfig& config, const MixerShape& shape);
 
-// Its definition, for the plain engine (reference.h). Throws as make_mixer.
+// Its definition, for the reference engine (reference.h). Throws as make_mixer.
 RulePtr make_rule(const MixerConfig& config, const MixerShape& shape);
 
 MixerMakers standard_mixer();
@@ -91,6 +90,7 @@ std::vector<MixerOption> highway_options();
 MixerMakers highway_mixer();
 std::vector<MixerOption> denseformer_options();
 MixerMakers denseformer_mixer();
+MixerOption dynamic_option();  // mixer.dynamic of hyper and mudd
 std::vector<MixerOption> hyper_options();
 MixerMakers hyper_mixer();
 std::vector<MixerOption> mhc_options();

@@ -2,12 +2,15 @@
 // token, one average for each way in which the next transformer block reads. With X_0 = v_0 and X_k
 // the output of block k:
 //
-//     Xbar_w = sum_{j<=k} (A_w[j] + b_w[j]) X_j,   A = W2 gelu(W1 RMSNorm(X_k))     ways q, k, v, r
+//     Xbar_c = sum_{j<=k} (A_c[j] + b_c[j]) X_j     c = q, k, v, r
+//     A = W2 gelu(W1 RMSNorm(X_k))                  of all c
 //     X_{k+1} = Xbar_r + v_attn + v_mlp
 //
 // Attention makes its queries, keys and values from the first three, each behind a norm of its own;
 // the MLP reads Xbar_r + v_attn. The first block reads v_0 in all ways, the output reads r alone. b
-// starts one-hot on block k, W2 at 0: the standard network. dynamic=false: A = 0.
+// starts one-hot on block k, W2 at 0: the standard network. dynamic=false: A_c = 0. The residual's
+// average is number kMostWays, after the three reads. Left out: MLP widths that differ by depth,
+// norms before and after an average.
 //
 // Rows: X_0 .. X_k; while the MLP of block k+1 reads, Xbar_r + v_attn behind them.
 #include "mixers/mixers.h"
@@ -102,9 +105,9 @@ private:
         if (!dynamic_ || n == 1) return;
         const N scale = rstd(u[0]);
         const N* w2 = p + (n_averages(l) + first * hidden(l)) * n;
-        std::array<N, 64> y;
-        for (int begin = 0; begin < hidden(l); begin += 64) {
-            const int units = std::min(64, hidden(l) - begin);
+        std::array<N, kUnits> y;
+        for (int begin = 0; begin < hidden(l); begin += kUnits) {
+            const int units = std::min(kUnits, hidden(l) - begin);
             for (int i = 0; i < units; ++i)
                 y[static_cast<std::size_t>(i)] = gelu(scale * u[1 + begin + i]);
             for (int w = 0; w < count; ++w)
@@ -114,6 +117,7 @@ private:
         }
     }
 
+    static constexpr int kUnits = 64;  // hidden units at a time
     bool dynamic_;
     int hidden_;
 };
@@ -121,14 +125,11 @@ private:
 }  // namespace
 
 std::vector<MixerOption> mudd_options() {
-    std::vector<MixerOption> all{
-        {"hidden", 0L,
-         "units that make the weights of a block's averages from its output; 0: the next multiple "
-         "of 64 above the number of weights",
-         within(0, 1e6)}};
-    for (const MixerOption& option : hyper_options())
-        if (option.name == "dynamic") all.push_back(option);
-    return all;
+    return {{"hidden", 0L,
+             "units that make the weights of a block's averages from its output; 0: the next "
+             "multiple of 64 above the number of weights",
+             within(0, 1e6)},
+            dynamic_option()};
 }
 
 MixerMakers mudd_mixer() { return mixer_on<Plain, MuddRule>(); }

@@ -14,6 +14,9 @@ TEST_CASE("cut rank of every mixer", "[mixers]") {
     };
     const std::vector<Row> table{
         {"standard", {}, 1},
+        {"rezero", {}, 1},
+        {"layerscale", {}, 1},
+        {"deepnorm", {}, 1},
         {"highway", {}, 1},
         {"highway", {"gate=vector"}, 1},  // in every channel
         {"hyper", {"streams=3"}, 3},
@@ -26,7 +29,8 @@ TEST_CASE("cut rank of every mixer", "[mixers]") {
         // K = 6 blocks: X_0 .. X_3 and the residual meet the reads that are left, in every way
         {"mudd", {"hidden=6"}, 5},
         {"mudd", {"dynamic=false"}, 5},
-        {"attnres", {}, 7},  // full: max_r min(r, L+2-r)
+        {"static_mix", {}, 7},  // full: max_r min(r, L+2-r)
+        {"attnres", {}, 7},
         // completed sources + 1, capped by the reads that are left
         {"attnres_block", {"block_size=1"}, 7},
         {"attnres_block", {"block_size=2"}, 5},

@@ -1,5 +1,5 @@
-// Every mixer against its rule in the plain engine (mixers/reference.h), at shapes drawn at random,
-// and proof that a rule whose scalars are wrong by 1 % is seen.
+// Every mixer against its rule in the reference engine (mixers/reference.h), at shapes drawn at
+// random, and proof that a rule whose scalars are wrong by 1 % is seen.
 #include "mixers/reference.h"
 #include "check/compare.h"
 #include "check/gradient_check.h"
