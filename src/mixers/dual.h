@@ -1,8 +1,12 @@
 // Dual: a number with its derivatives along a few directions, so that the text of a rule, run with
-// Dual instead of a plain number, gives its Jacobian on the way (forward-mode differentiation).
-// For rules of a few scalars that are differentiated at every token: no tape (tape.h), no memory.
+// Dual instead of a plain number, gives its Jacobian on the way (forward-mode differentiation). For
+// rules of a few scalars, and for the engine that others are held against (reference.h): it shares
+// nothing with the transposes of a scalar program.
 #pragma once
 
+#include "core/view.h"
+
+#include <algorithm>
 #include <cmath>
 
 namespace plumb {
@@ -74,5 +78,21 @@ struct Dual {
     }
     friend double value(const Dual& a) { return static_cast<double>(a.v); }
 };
+
+using DualNumber = Dual<double>;
+
+// dLoss/dx of n inputs x, kDualWays at a time: loss() runs on x and gives the loss' derivatives.
+template <class Real, class Loss>
+void gradient_by_duals(Index n, Dual<Real>* x, Loss&& loss, Real* dx) {
+    for (Index first = 0; first < n; first += kDualWays) {
+        const int ways = static_cast<int>(std::min<Index>(kDualWays, n - first));
+        for (int k = 0; k < ways; ++k) x[first + k] = Dual<Real>::along(k, x[first + k].v);
+        const auto d = loss();
+        for (int k = 0; k < ways; ++k) {
+            dx[first + k] = d[k];
+            x[first + k] = x[first + k].v;
+        }
+    }
+}
 
 }  // namespace plumb

@@ -1,17 +1,18 @@
 // Plain: any rule as a depth mixer, in the storage types that train. Nothing is fused across sites
-// and a rule's backward comes from the tape, so that a mixer runs as soon as it is written; the
-// fused memories do the same faster where a mixer is worth it.
+// and a rule's backward comes from its program (scalar_program.h), so that a mixer runs as soon as
+// it is written; the fused memories move fewer bytes where a mixer is worth it.
 //
 // A row is written once (plain_plan.h says which are) and read where it lies: outputs v_l in T,
 // mixes in Real, since running sums do not bear the rounding of Bf16. Gradients of rows are Real
 // and added to by every reader, from the last to the first.
 //
-//     read(l)            per token: u = dots, c = rule; of each way h = sum of c times rows, norm
-//     write(l)           per token: w = dots, A = rule, new rows
-//     write_backward(l)  per token: gradients of A from those of the new rows; tape; dots; dv_l
-//     read_backward(l)   per token: of each way D from the norm, gradients of c; tape; dots
+//     read(l)            per tile: u = dots, c = program; of each way h = sum of c times rows, norm
+//     write(l)           per tile: w = dots, A = program, new rows
+//     write_backward(l)  per tile: gradients of A from those of the new rows; program; dots; dv_l
+//     read_backward(l)   per tile: of each way D from the norm, gradients of c; program; dots
 //
-// Scalars of a token are double: there are few. Numbers moved per token and site that reads S rows:
+// Scalars of a token are double, a tile of kTile tokens side by side (lanes.h): there are few. They
+// are kept, as far as they are not constant. Numbers moved per token and site that reads S rows:
 // forward S C, backward 3 S C (rows, and their gradients read and written).
 #pragma once
 
@@ -59,110 +60,112 @@ protected:
 private:
     static constexpr bool kRounds = !std::is_same_v<T, Real>;
     using Cell = PlainPlan::Cell;
+    using Mix = PlainPlan::Mix;
+    using Lane = Lanes<double>;
 
-    // One side of a dot product: a cell, or of the site a vector of parameters or an image.
-    struct Side {
-        enum class Is : std::uint8_t { cell, vector, image } is;
-        int index;
-    };
+    // Rows are counted: the cells, then the vectors of the site at work, then its image.
     struct Product {
-        Side a, b;
-        std::size_t to;      // the dot it adds to
+        int a, b;            // rows
+        std::size_t to;      // which of [u | w] it adds to
         Index first, width;  // channels
     };
     struct Vector {
         int vector, gain;  // the site's vectors, multiplied; -1: ones
+        bool operator==(const Vector&) const = default;
     };
     // y = diag(gain) W RMSNorm(row)
     struct Image {
-        Cell cell;
-        int matrix, gain;
-        Tensor<Real> value;  // (N, C) of the last forward
+        Cell cell = -1;  // the row; -1: no image
+        int matrix = 0, gain = -1;
+        bool operator==(const Image&) const = default;
+    };
+    // A site's read or its write.
+    struct Half {
+        const ScalarProgram* program = nullptr;
+        std::vector<Product> products;
+        Index begin = 0, end = 0;  // its dots among [u | w]
+        Tensor<Lane> weights;      // (tiles, outputs of the program)
     };
     struct Site {
         std::vector<Param<Real>> params;
         std::vector<Vector> vectors;
-        std::vector<Image> images;
-        std::vector<Product> reads, writes;
-        Tensor<double> u, w;  // (N, dots) of the last forward
+        Image image;
+        Half read, write;
+        Tensor<Lane> dots;          // [u | w] (tiles, dots)
+        Tensor<Real> image_values;  // (N, C)
     };
-    // A frame's memory and the parameters it runs with, found once: rows of C numbers.
+    // Where a row is: of token n `step` n numbers on. Chunks have sums of their own of a vector's
+    // gradient, d_step numbers apart.
+    struct Row {
+        const T* stored = nullptr;  // or
+        Real* real = nullptr;
+        Real* d = nullptr;
+        Index step = 0, d_step = 0;
+
+        Real* gradient(Index n) const { return d + n * step + n / kTokenChunk * d_step; }
+        template <class F>
+        void with(Index n, F&& f) const {
+            if (stored)
+                f(stored + n * step);
+            else
+                f(static_cast<const Real*>(real + n * step));
+        }
+    };
+    // Of a frame.
     struct Pass {
-        std::vector<T*> outputs;
-        std::vector<Real*> mixes, gradients;
-        struct Here {
-            std::vector<Real*> vector, dvector, matrix, dmatrix;
-            std::vector<View<Real>> numbers, dnumbers;
-            std::vector<Real*> images;
-            View<double> u, w;
-        };
-        std::vector<Here> sites;  // index l - 1
-        std::vector<double> p;    // numbers of the site at work
-        View<double> du, scalars;
-        T* dv = nullptr;
-        Real *rows = nullptr, *vectors = nullptr, *normed = nullptr, *dimage = nullptr,
-             *matrix = nullptr;
-    };
-    // A chunk's own: scalars of a token, sums for parameters, a row.
-    struct Bench {
-        double *weights, *dweights, *du, *dw, *dnumbers;
-        Real *row, *dvectors;
+        std::vector<Row> rows;
+        std::vector<Lane> numbers;  // of the site at work
+
+        const Row& row(int i) const { return rows[static_cast<std::size_t>(i)]; }
     };
 
     int sublayers() const { return this->shape().sublayers; }
+    Index tokens() const { return this->shape().tokens; }
     Index channels() const { return this->shape().channels; }
     Site& site(int l) { return sites_[static_cast<std::size_t>(l - 1)]; }
     const Site& site(int l) const { return sites_[static_cast<std::size_t>(l - 1)]; }
+    int image_row() const { return plan_.n_cells() + static_cast<int>(most_vectors_); }
+    template <class X>
+    Real rms_scale(const X* x) const {  // 1 / rms(x), of a row
+        const auto c = static_cast<Real>(channels());
+        return 1 /
+               std::sqrt(row_dot(x, x, channels()) / c + static_cast<Real>(this->shape().norm_eps));
+    }
+    static double lane(const Lane& x, Index n) { return x.data()[n % kTile]; }
     // The mixes of one way's read, a group each.
-    std::span<const PlainPlan::Mix> reads_of(int l, std::size_t way) const {
+    std::span<const Mix> reads_of(int l, std::size_t way) const {
         const auto groups = static_cast<std::size_t>(rule_->groups());
         return std::span(plan_.site(l).reads).subspan(way * groups, groups);
     }
-    using Here = typename Pass::Here;
-    static const Here& here(const Pass& pass, int l) {
-        return pass.sites[static_cast<std::size_t>(l - 1)];
-    }
-    Bench bench(const Pass& pass, Index chunk) const;
 
-    void plan_products(int l, const Dots& dots, std::vector<Product>& products);
-    Side side_of(int l, Operand x, int gain);
+    void plan_half(int l, const ScalarProgram& program, const Dots& dots, Index first, Half& half);
+    int row_of(int l, Operand x, int gain);
     void declare_scratch(Plan& plan);
-    Pass blank_pass() const;
-    void find_site(const Context& ctx, int l, Here& out) const;
-    // Readies the pass for site l: its numbers, its vectors.
-    Pass& open(const Context& ctx, int l) const;
+    // Vector or matrix i of site l's, or its gradient.
+    Real* parameter(const Context& ctx, int l, RuleParam::Is is, int i,
+                    bool gradient = false) const;
+    template <class Out>
+    void numbers(const Context& ctx, int l, Out out) const;  // of site l, all
+    // Readies the pass for site l: its numbers, its vectors, its image.
+    const Pass& open(const Context& ctx, int l) const;
+    void add_parameters(const Context& ctx, int l) const;
 
-    void make_images(const Context& ctx, const Pass& pass, int l) const;
-    void normed(const Context& ctx, const Pass& pass, Cell cell) const;
-    void gained_matrix(const Pass& pass, int l, const Image& image) const;
-    void images_backward(const Context& ctx, const Pass& pass, int l) const;
-    void add_parameters(const Pass& pass, int l) const;
+    void make_normed(const Context& ctx, const Pass& pass, int l) const;
+    void make_image(const Context& ctx, const Pass& pass, int l) const;
+    void image_backward(const Context& ctx, const Pass& pass, int l) const;
 
-    // f(row) of a cell, which is T or Real.
+    // Dots and weights of a half, then of each tile f(tile, weights).
     template <class F>
-    void with_row(const Pass& pass, Cell cell, Index n, F&& f) const {
-        if (plan_.is_output(cell))
-            f(static_cast<const T*>(pass.outputs[static_cast<std::size_t>(cell)] + n * channels()));
-        else
-            f(static_cast<const Real*>(mix_row(pass, cell, n)));
-    }
+    void forward(const Context& ctx, const Pass& pass, int l, const Half& half, F&& f) const;
+    // Of each tile f(tile, weights, their gradients to be overwritten); then those of what the
+    // weights were made of. `first` of the two of a site.
     template <class F>
-    void with_side(const Pass& pass, int l, const Side& side, Index n, F&& f) const;
-    Real* side_gradient(const Pass& pass, const Side& side, Index n, const Bench& bench) const;
-    Real* mix_row(const Pass& pass, Cell cell, Index n) const {
-        return pass.mixes[static_cast<std::size_t>(cell - sublayers() - 1)] + n * channels();
-    }
-    Real* gradient(const Pass& pass, Cell cell, Index n) const {
-        return pass.gradients[static_cast<std::size_t>(cell)] + n * channels();
-    }
-    void take_dots(const Pass& pass, int l, const std::vector<Product>& products, Index n,
-                   double* out) const;
-    void dots_backward(const Pass& pass, int l, const std::vector<Product>& products, Index n,
-                       const double* d, const Bench& bench) const;
-    void apply(const Pass& pass, const PlainPlan::Mix& mix, const double* weights, Index n,
-               Real* out) const;
-    void apply_backward(const Pass& pass, const PlainPlan::Mix& mix, const double* weights, Index n,
-                        const Real* dout, double* dweights) const;
+    void backward(const Context& ctx, const Pass& pass, int l, const Half& half, bool first,
+                  F&& f) const;
+    void dots_backward(const Pass& pass, const Half& half, Index n, const Lane* du) const;
+    void apply(const Pass& pass, const Mix& mix, const Lane* weights, Index n, Real* out) const;
+    void apply_backward(const Pass& pass, const Mix& mix, const Lane* weights, Index n,
+                        const Real* dout, Lane* dweights) const;
     View<const T> output_gradient(const Context& ctx, int l) const;
 
     RulePtr rule_;
@@ -171,13 +174,15 @@ private:
     FrameState<Pass> pass_;
     std::vector<Tensor<T>> outputs_;               // v_l (N, C)
     std::vector<Tensor<Real>> mixes_, gradients_;  // of the cells (N, C)
-    Tensor<double> du_;                            // (N, most dots), left by write_backward
-    Tensor<T> dv_;                                 // (N, C)
-    Tensor<double> scalars_;                       // (n_chunks, scalars of Bench)
-    Tensor<Real> rows_;                            // (n_chunks, 1 + vectors, C)
+    Tensor<Lane> du_;                              // (tiles, most dots), left by write_backward
+    Tensor<Lane> dweights_;                        // (n_chunks, most weights) of a tile
+    Tensor<double> dnumbers_;                      // (n_chunks, most numbers)
+    Tensor<Real> dvectors_;                        // (n_chunks, most vectors C)
+    Tensor<Real> row_;                             // (n_chunks, C)
     Tensor<Real> vectors_;                         // (vectors, C) of the site at work
     Tensor<Real> normed_, dimage_, matrix_;        // (N, C), (N, C), (C, C)
-    Index most_weights_ = 1, most_dots_ = 1, most_numbers_ = 1, most_vectors_ = 0;
+    Tensor<T> dv_;                                 // (N, C)
+    Index most_vectors_ = 0;
 };
 
 }  // namespace plumb

@@ -12,75 +12,77 @@ Plain<T>::Plain(RulePtr rule)
     sites_.resize(static_cast<std::size_t>(sublayers() + 1));
     for (int l = 1; l <= sublayers() + 1; ++l) {
         const PlainPlan::Site& planned = plan_.site(l);
-        plan_products(l, planned.read_dots, site(l).reads);
-        plan_products(l, planned.write_dots, site(l).writes);
-        most_weights_ = std::max<Index>({most_weights_, planned.n_c, planned.n_a});
-        most_numbers_ = std::max<Index>(most_numbers_, planned.n_numbers);
-        most_dots_ = std::max<Index>(
-            {most_dots_, std::ssize(planned.read_dots), std::ssize(planned.write_dots)});
+        const Index n_u = std::ssize(planned.read_dots);
+        plan_half(l, planned.read, planned.read_dots, 0, site(l).read);
+        plan_half(l, planned.write, planned.write_dots, n_u, site(l).write);
+        for (const Product& p : site(l).write.products)
+            require(p.a >= 0 && p.b >= 0, "images are for the dots of reads");
         most_vectors_ = std::max<Index>(most_vectors_, std::ssize(site(l).vectors));
     }
+    for (Site& s : sites_)  // images come behind all vectors
+        for (Product& p : s.read.products)
+            for (int* row : {&p.a, &p.b})
+                if (*row < 0) *row = image_row();
 }
 
 template <class T>
-void Plain<T>::plan_products(int l, const Dots& dots, std::vector<Product>& products) {
+void Plain<T>::plan_half(int l, const ScalarProgram& program, const Dots& dots, Index first,
+                         Half& half) {
     const Index width = channels() / rule_->groups();
+    half.program = &program;
+    half.begin = first, half.end = first + std::ssize(dots);
     for (std::size_t i = 0; i < dots.size(); ++i)
         for (int j = 0; j < dots[i].n; ++j) {
             // A gain on one side is one on the other: rows stay as they lie.
             const Operand left = dots[i].left(j), right = dots[i].right(j);
             const bool turned = left.is == Operand::Is::row;
             const Operand &row = turned ? left : right, &other = turned ? right : left;
-            Product product{side_of(l, row, -1), side_of(l, other, row.gain), i, 0, channels()};
+            Product product{row_of(l, row, -1), row_of(l, other, row.gain),
+                            static_cast<std::size_t>(first) + i, 0, channels()};
             if (dots[i].group >= 0) product.first = dots[i].group * width, product.width = width;
-            products.push_back(product);
+            half.products.push_back(product);
         }
 }
 
+// -1: the site's image.
 template <class T>
-auto Plain<T>::side_of(int l, Operand x, int gain) -> Side {
+int Plain<T>::row_of(int l, Operand x, int gain) {
     Site& s = site(l);
+    const auto cell = [&] { return plan_.site(l).rows[static_cast<std::size_t>(x.index)]; };
     if (x.gain < 0 || x.is == Operand::Is::row) x.gain = gain;
     if (x.is == Operand::Is::row) {
         require(gain < 0, "a dot product of two rows has no gain");
-        return {Side::Is::cell, plan_.site(l).rows[static_cast<std::size_t>(x.index)]};
+        return cell();
     }
     if (x.is == Operand::Is::image) {
-        s.images.push_back(
-            {plan_.site(l).rows[static_cast<std::size_t>(x.index)], x.matrix, x.gain, {}});
-        const Image& last = s.images.back();
-        for (std::size_t i = 0; i + 1 < s.images.size(); ++i)
-            if (s.images[i].cell == last.cell && s.images[i].matrix == last.matrix &&
-                s.images[i].gain == last.gain) {
-                s.images.pop_back();
-                return {Side::Is::image, static_cast<int>(i)};
-            }
-        return {Side::Is::image, static_cast<int>(s.images.size()) - 1};
+        const Image wanted{cell(), x.matrix, x.gain};
+        require(s.image.cell < 0 || s.image == wanted, "the plain memory makes one image a site");
+        s.image = wanted;
+        return -1;
     }
     const Vector wanted{x.is == Operand::Is::ones ? -1 : x.index, x.gain};
-    for (std::size_t i = 0; i < s.vectors.size(); ++i)
-        if (s.vectors[i].vector == wanted.vector && s.vectors[i].gain == wanted.gain)
-            return {Side::Is::vector, static_cast<int>(i)};
-    s.vectors.push_back(wanted);
-    return {Side::Is::vector, static_cast<int>(s.vectors.size()) - 1};
+    const auto found = std::find(s.vectors.begin(), s.vectors.end(), wanted);
+    const auto i = static_cast<int>(found - s.vectors.begin());
+    if (found == s.vectors.end()) s.vectors.push_back(wanted);
+    return plan_.n_cells() + i;
 }
 
 template <class T>
 void Plain<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
-    const Index n = this->shape().tokens;
     for (int l = 1; l <= sublayers() + 1; ++l) {
         Site& s = site(l);
         for (const RuleParam& p : plan_.site(l).params)
             s.params.push_back(params.declare(param_spec(p, l, sublayers())));
-        const auto saved = [&](const char* name, Index dots) {
-            return plan.saved<double>(fmt::format("mixer.{}.{}", name, l),
-                                      {{'N', n}, {'U', std::max<Index>(dots, 1)}});
+        const auto lanes = [&](const char* what, Index n) {
+            return plan.saved<Lane>(fmt::format("mixer.{}.{}", what, l),
+                                    {{'N', n_tiles(tokens())}, {'M', n}});
         };
-        s.u = saved("u", std::ssize(plan_.site(l).read_dots));
-        s.w = saved("w", std::ssize(plan_.site(l).write_dots));
-        for (std::size_t i = 0; i < s.images.size(); ++i)
-            s.images[i].value =
-                plan.saved<Real>(fmt::format("mixer.image.{}.{}", l, i), this->token_shape());
+        s.dots = lanes("dots", s.write.end);
+        s.read.weights = lanes("read", s.read.program->n_outputs());
+        s.write.weights = lanes("write", s.write.program->n_outputs());
+        if (s.image.cell >= 0)
+            s.image_values =
+                plan.saved<Real>(fmt::format("mixer.image.{}", l), this->token_shape());
     }
     for (Cell cell = 0; cell < plan_.n_cells(); ++cell) {
         const std::string name = fmt::format("{}", cell);
@@ -91,175 +93,157 @@ void Plain<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
         gradients_.push_back(plan.scratch<Real>("mixer.d." + name, this->token_shape()));
     }
     declare_scratch(plan);
-    pass_ = plan.state(blank_pass());
 }
 
 template <class T>
 void Plain<T>::declare_scratch(Plan& plan) {
-    const Index n = this->shape().tokens, c = channels(), chunks = n_chunks(n);
-    du_ = plan.scratch<double>("mixer.du", {{'N', n}, {'U', most_dots_}});
-    dv_ = plan.scratch<T>("mixer.dv", this->token_shape());
-    scalars_ = plan.scratch<double>(
-        "mixer.scalars",
-        {{'P', chunks}, {'S', 2 * most_weights_ + 2 * most_dots_ + most_numbers_}});
-    rows_ = plan.scratch<Real>("mixer.rows", {{'P', chunks}, {'R', 1 + most_vectors_}, {'C', c}});
-    vectors_ =
-        plan.scratch<Real>("mixer.vectors", {{'R', std::max<Index>(most_vectors_, 1)}, {'C', c}});
+    const Index c = channels(), chunks = n_chunks(tokens());
+    Index dots = 0, weights = 0, numbers = 0;
     bool images = false;
-    for (const Site& s : sites_) images = images || !s.images.empty();
-    if (!images) return;
-    normed_ = plan.scratch<Real>("mixer.normed", this->token_shape());
-    dimage_ = plan.scratch<Real>("mixer.dimage", this->token_shape());
-    matrix_ = plan.scratch<Real>("mixer.matrix", {{'O', c}, {'C', c}});
-}
-
-// With room for all that do_begin finds: a pass allocates nothing.
-template <class T>
-auto Plain<T>::blank_pass() const -> Pass {
-    Pass pass;
-    pass.outputs.resize(outputs_.size());
-    pass.mixes.resize(mixes_.size());
-    pass.gradients.resize(gradients_.size());
-    pass.p.resize(static_cast<std::size_t>(most_numbers_));
     for (int l = 1; l <= sublayers() + 1; ++l) {
-        Here here;
-        for (const RuleParam& p : plan_.site(l).params) {
-            const bool is_numbers = p.is == RuleParam::Is::numbers;
-            const Index rows = p.is == RuleParam::Is::vectors ? p.shape.count() / channels() : 0;
-            here.numbers.resize(here.numbers.size() + is_numbers);
-            here.matrix.resize(here.matrix.size() + (p.is == RuleParam::Is::matrix));
-            here.vector.resize(here.vector.size() + static_cast<std::size_t>(rows));
-        }
-        here.dnumbers = here.numbers, here.dmatrix = here.matrix, here.dvector = here.vector;
-        here.images.resize(site(l).images.size());
-        pass.sites.push_back(std::move(here));
+        const Site& s = site(l);
+        dots = std::max(dots, s.write.end);
+        weights =
+            std::max<Index>({weights, s.read.program->n_outputs(), s.write.program->n_outputs()});
+        numbers = std::max<Index>(numbers, plan_.site(l).n_numbers);
+        images = images || s.image.cell >= 0;
     }
-    return pass;
+    du_ = plan.scratch<Lane>("mixer.du", {{'N', n_tiles(tokens())}, {'U', dots}});
+    dweights_ = plan.scratch<Lane>("mixer.dweights", {{'P', chunks}, {'M', weights}});
+    dnumbers_ = plan.scratch<double>("mixer.dnumbers", {{'P', chunks}, {'M', numbers}});
+    dvectors_ = plan.scratch<Real>("mixer.dvectors", {{'P', chunks}, {'C', most_vectors_ * c}});
+    row_ = plan.scratch<Real>("mixer.row", {{'P', chunks}, {'C', c}});
+    vectors_ = plan.scratch<Real>("mixer.vectors", {{'R', most_vectors_}, {'C', c}});
+    if constexpr (kRounds) dv_ = plan.scratch<T>("mixer.dv", this->token_shape());
+    if (images) {
+        normed_ = plan.scratch<Real>("mixer.normed", this->token_shape());
+        dimage_ = plan.scratch<Real>("mixer.dimage", this->token_shape());
+        matrix_ = plan.scratch<Real>("mixer.matrix", {{'O', c}, {'C', c}});
+    }
+    Pass pass;  // with room for all that do_begin and open find: a pass allocates nothing
+    pass.rows.resize(static_cast<std::size_t>(image_row() + 1));
+    pass.numbers.resize(static_cast<std::size_t>(numbers));
+    pass_ = plan.state(std::move(pass));
 }
 
 template <class T>
 void Plain<T>::do_begin(const Context& ctx) {
-    Pass& pass = ctx(pass_);
-    for (std::size_t i = 0; i < outputs_.size(); ++i) pass.outputs[i] = ctx(outputs_[i]).data;
-    for (std::size_t i = 0; i < mixes_.size(); ++i) pass.mixes[i] = ctx(mixes_[i]).data;
-    for (std::size_t i = 0; i < gradients_.size(); ++i) pass.gradients[i] = ctx(gradients_[i]).data;
-    for (int l = 1; l <= sublayers() + 1; ++l)
-        find_site(ctx, l, pass.sites[static_cast<std::size_t>(l - 1)]);
-    pass.du = ctx(du_), pass.scalars = ctx(scalars_), pass.dv = ctx(dv_).data;
-    pass.rows = ctx(rows_).data, pass.vectors = ctx(vectors_).data;
-    pass.normed = ctx(normed_).data, pass.dimage = ctx(dimage_).data;
-    pass.matrix = ctx(matrix_).data;
+    const Index c = channels();
+    auto row = ctx(pass_).rows.begin();
+    for (Cell cell = 0; cell < plan_.n_cells(); ++cell) {
+        const auto i = static_cast<std::size_t>(cell);
+        *row = {.d = ctx(gradients_[i]).data, .step = c};
+        if (plan_.is_output(cell))
+            row->stored = ctx(outputs_[i]).data;
+        else
+            row->real = ctx(mixes_[i - outputs_.size()]).data;
+        ++row;
+    }
+    for (Index i = 0; i < most_vectors_; ++i)
+        *row++ = {.real = ctx(vectors_).row(i),
+                  .d = ctx(dvectors_).data + i * c,
+                  .d_step = most_vectors_ * c};
+    *row = {.d = ctx(dimage_).data, .step = c};
 }
 
 template <class T>
-void Plain<T>::find_site(const Context& ctx, int l, Here& out) const {
-    const Site& s = site(l);
-    std::size_t n_numbers = 0, n_matrices = 0, n_vectors = 0;
-    for (std::size_t k = 0; k < s.params.size(); ++k) {
-        const RuleParam::Is is = plan_.site(l).params[k].is;
-        const View<Real> value = ctx.value(s.params[k]), grad = ctx.grad(s.params[k]);
-        if (is == RuleParam::Is::numbers) {
-            out.numbers[n_numbers] = value, out.dnumbers[n_numbers++] = grad;
-        } else if (is == RuleParam::Is::matrix) {
-            out.matrix[n_matrices] = value.data, out.dmatrix[n_matrices++] = grad.data;
-        } else {
-            for (Index i = 0; i < value.count(); i += channels(), ++n_vectors) {
-                out.vector[n_vectors] = value.data + i;
-                out.dvector[n_vectors] = grad.data + i;
-            }
+RealOf<T>* Plain<T>::parameter(const Context& ctx, int l, RuleParam::Is is, int i,
+                               bool gradient) const {
+    Index first = i * channels() * (is == RuleParam::Is::matrix ? channels() : 1);
+    for (std::size_t k = 0; k < site(l).params.size(); ++k) {
+        const RuleParam& spec = plan_.site(l).params[k];
+        if (spec.is != is) continue;
+        const Param<Real>& param = site(l).params[k];
+        if (first < spec.shape.count())
+            return (gradient ? ctx.grad(param) : ctx.value(param)).data + first;
+        first -= spec.shape.count();
+    }
+    throw InternalError("a rule's dots are of its parameters");
+}
+
+template <class T>
+template <class Out>
+void Plain<T>::numbers(const Context& ctx, int l, Out out) const {
+    for (std::size_t k = 0; k < site(l).params.size(); ++k)
+        if (plan_.site(l).params[k].is == RuleParam::Is::numbers) {
+            const View<Real> x = ctx.value(site(l).params[k]);
+            out = std::copy_n(x.data, x.count(), out);
         }
-    }
-    for (std::size_t i = 0; i < s.images.size(); ++i) out.images[i] = ctx(s.images[i].value).data;
-    out.u = ctx(s.u), out.w = ctx(s.w);
 }
 
 template <class T>
-auto Plain<T>::bench(const Pass& pass, Index chunk) const -> Bench {
-    double* x = pass.scalars.row(chunk);
-    Real* row = pass.rows + chunk * (1 + most_vectors_) * channels();
-    return {.weights = x,
-            .dweights = x + most_weights_,
-            .du = x + 2 * most_weights_,
-            .dw = x + 2 * most_weights_ + most_dots_,
-            .dnumbers = x + 2 * most_weights_ + 2 * most_dots_,
-            .row = row,
-            .dvectors = row + channels()};
-}
-
-template <class T>
-auto Plain<T>::open(const Context& ctx, int l) const -> Pass& {
+auto Plain<T>::open(const Context& ctx, int l) const -> const Pass& {
     Pass& pass = ctx(pass_);
-    const Here& at = here(pass, l);
-    auto next = pass.p.begin();
-    for (const View<Real>& numbers : at.numbers)
-        next = std::copy_n(numbers.data, numbers.count(), next);
-    const Site& s = site(l);
-    for (std::size_t i = 0; i < s.vectors.size(); ++i) {
-        const auto [vector, gain] = s.vectors[i];
-        Real* out = pass.vectors + static_cast<Index>(i) * channels();
-        for (Index k = 0; k < channels(); ++k)
-            out[k] = (vector < 0 ? Real(1) : at.vector[static_cast<std::size_t>(vector)][k]) *
-                     (gain < 0 ? Real(1) : at.vector[static_cast<std::size_t>(gain)][k]);
+    numbers(ctx, l, pass.numbers.begin());
+    Real* out = ctx(vectors_).data;
+    for (const auto& [vector, gain] : site(l).vectors) {
+        std::fill_n(out, channels(), Real(1));
+        for (const int i : {vector, gain}) {
+            if (i < 0) continue;
+            const Real* x = parameter(ctx, l, RuleParam::Is::vectors, i);
+            for (Index k = 0; k < channels(); ++k) out[k] *= x[k];
+        }
+        out += channels();
     }
+    pass.rows.back().real = ctx(site(l).image_values).data;
     return pass;
 }
 
 // The chunks' sums, in order, into the site's gradients.
 template <class T>
-void Plain<T>::add_parameters(const Pass& pass, int l) const {
-    const Here& to = here(pass, l);
-    const auto of = [](const std::vector<Real*>& vectors, int i) {
-        return vectors[static_cast<std::size_t>(i)];
-    };
-    const Index chunks = n_chunks(this->shape().tokens);
-    for (Index chunk = 0; chunk < chunks; ++chunk) {
-        const Real* d = bench(pass, chunk).dvectors;
-        for (const auto& [vector, gain] : site(l).vectors) {
-            for (Index k = 0; k < channels(); ++k) {
-                if (vector >= 0)
-                    of(to.dvector, vector)[k] +=
-                        d[k] * (gain < 0 ? Real(1) : of(to.vector, gain)[k]);
-                if (gain >= 0)
-                    of(to.dvector, gain)[k] +=
-                        d[k] * (vector < 0 ? Real(1) : of(to.vector, vector)[k]);
-            }
-            d += channels();
+void Plain<T>::add_parameters(const Context& ctx, int l) const {
+    const Index c = channels(), chunks = n_chunks(tokens());
+    const View<double> dnumbers = ctx(dnumbers_);
+    Index next = 0;
+    for (std::size_t k = 0; k < site(l).params.size(); ++k) {
+        if (plan_.site(l).params[k].is != RuleParam::Is::numbers) continue;
+        const View<Real> to = ctx.grad(site(l).params[k]);
+        for (Index i = 0; i < to.count(); ++i, ++next) {
+            double sum = 0;
+            for (Index chunk = 0; chunk < chunks; ++chunk) sum += dnumbers.row(chunk)[next];
+            to.data[i] += static_cast<Real>(sum);
         }
     }
-    Index next = 0;
-    for (const View<Real>& d : to.dnumbers)
-        for (Index i = 0; i < d.count(); ++i, ++next) {
-            double sum = 0;
-            for (Index chunk = 0; chunk < chunks; ++chunk) sum += bench(pass, chunk).dnumbers[next];
-            d.data[i] += static_cast<Real>(sum);
+    for (std::size_t v = 0; v < site(l).vectors.size(); ++v) {
+        const auto [vector, gain] = site(l).vectors[v];
+        for (const auto& [i, other] : {std::pair(vector, gain), std::pair(gain, vector)}) {
+            if (i < 0) continue;
+            Real* to = parameter(ctx, l, RuleParam::Is::vectors, i, true);
+            const Real* by = other < 0 ? nullptr : parameter(ctx, l, RuleParam::Is::vectors, other);
+            for (Index chunk = 0; chunk < chunks; ++chunk) {
+                const Real* d = ctx(dvectors_).row(chunk) + static_cast<Index>(v) * c;
+                for (Index k = 0; k < c; ++k) to[k] += by ? d[k] * by[k] : d[k];
+            }
         }
+    }
 }
 
 template <class T>
 void Plain<T>::do_way_matrix(const Context& ctx, Index n, int way, View<Real> m) const {
-    const Pass& pass = ctx(pass_);
     derive_matrix<Real>(
         *rule_,
         [&](int l, std::vector<double>& c, std::vector<double>& a) {
-            std::vector<double> p;
-            for (const View<Real>& numbers : here(pass, l).numbers)
-                p.insert(p.end(), numbers.data, numbers.data + numbers.count());
-            const double *u = here(pass, l).u.row(n), *w = here(pass, l).w.row(n);
-            c.assign(static_cast<std::size_t>(plan_.site(l).n_c), 0.0);
-            a.assign(static_cast<std::size_t>(plan_.site(l).n_a), 0.0);
-            rule_->read(l, u, p.data(), c.data());
-            if (l <= sublayers()) rule_->write(l, u, w, p.data(), a.data());
+            const PlainPlan::Site& planned = plan_.site(l);
+            std::vector<double> p, u;
+            numbers(ctx, l, std::back_inserter(p));
+            const Lane* dots = ctx(site(l).dots).row(n / kTile);
+            for (Index i = 0; i < site(l).write.end; ++i) u.push_back(lane(dots[i], n));
+            c.assign(static_cast<std::size_t>(planned.n_c), 0.0);
+            a.assign(static_cast<std::size_t>(planned.n_a), 0.0);
+            rule_->read(l, u.data(), p.data(), c.data());
+            if (l <= sublayers())
+                rule_->write(l, u.data(), u.data() + site(l).write.begin, p.data(), a.data());
         },
         m, way);
 }
 
-#define PLUMB_INSTANTIATE(T)                                           \
-    template Plain<T>::Plain(RulePtr);                                 \
-    template void Plain<T>::do_declare(Plan&, ParamStore<RealOf<T>>&); \
-    template void Plain<T>::do_begin(const Context&);                  \
-    template auto Plain<T>::bench(const Pass&, Index) const->Bench;    \
-    template auto Plain<T>::open(const Context&, int) const->Pass&;    \
-    template void Plain<T>::add_parameters(const Pass&, int) const;    \
+#define PLUMB_INSTANTIATE(T)                                                                      \
+    template Plain<T>::Plain(RulePtr);                                                            \
+    template void Plain<T>::do_declare(Plan&, ParamStore<RealOf<T>>&);                            \
+    template void Plain<T>::do_begin(const Context&);                                             \
+    template RealOf<T>* Plain<T>::parameter(const Context&, int, RuleParam::Is, int, bool) const; \
+    template auto Plain<T>::open(const Context&, int) const->const Pass&;                         \
+    template void Plain<T>::add_parameters(const Context&, int) const;                            \
     template void Plain<T>::do_way_matrix(const Context&, Index, int, View<RealOf<T>>) const;
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)

@@ -3,15 +3,18 @@
 namespace plumb {
 namespace {
 
-// Inputs like any others: what the tape says of them holds for all.
-std::vector<Var> some_inputs(Tape& tape, std::size_t n) {
-    std::vector<Var> all;
-    for (std::size_t i = 0; i < n; ++i)
-        all.push_back(tape.input(0.5 + 0.01 * static_cast<double>(i % 7)));
-    return all;
+// The mix of a group of `rows` with the entries from `first` on; weights are added to `all`.
+PlainPlan::Mix mix_of(int group, const std::vector<PlainPlan::Cell>& rows,
+                      const std::vector<Traced>& entries, std::size_t first,
+                      std::vector<Traced>& all) {
+    PlainPlan::Mix mix{group, -1, {}};
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+        if (entries[first + r].is(0)) continue;
+        mix.terms.push_back({rows[r], static_cast<int>(first + r), static_cast<int>(all.size())});
+        all.push_back(entries[first + r]);
+    }
+    return mix;
 }
-
-bool is_constant(const Var& x, double value) { return x.node < 0 && x.v == value; }
 
 }  // namespace
 
@@ -20,70 +23,64 @@ PlainPlan::PlainPlan(const Rule& rule)
     sites_.resize(static_cast<std::size_t>(sublayers_ + 1));
     sites_.front().rows.assign(static_cast<std::size_t>(rule.rows(1)), 0);
     for (int l = 1; l <= sublayers_ + 1; ++l) {
-        Site& site = sites_[static_cast<std::size_t>(l - 1)];
-        site.params = rule.params(l);
-        for (const RuleParam& p : site.params)
-            if (p.is == RuleParam::Is::numbers) site.n_numbers += static_cast<int>(p.shape.count());
-        site.read_dots = rule.read_dots(l);
-        plan_reads(rule, l);
+        Site& s = at(l);
+        const int rows = rule.rows(l);
+        require(std::ssize(s.rows) == rows, "a rule's rows(l) is what its write makes");
+        s.params = rule.params(l);
+        s.n_numbers = n_numbers(s.params);
+        s.read_dots = rule.read_dots(l);
+        s.n_c = rule.ways(l) * rule.groups() * rows;
+        const auto n_u = static_cast<int>(s.read_dots.size());
+        s.read = ScalarProgram(n_u, s.n_numbers, [&](const Traced* u, const Traced* p) {
+            Numbers c(static_cast<std::size_t>(s.n_c));
+            rule.read(l, u, p, c.data());
+            return plan_reads(rule, l, c);
+        });
         if (l > sublayers_) break;
-        site.write_dots = rule.write_dots(l);
-        site.rows.push_back(l);
-        plan_writes(rule, l);
+        s.write_dots = rule.write_dots(l);
+        s.rows.push_back(l);
+        s.n_a = rule.groups() * rule.rows(l + 1) * (rows + 1);
+        const auto n_w = static_cast<int>(s.write_dots.size());
+        s.write = ScalarProgram(n_u + n_w, s.n_numbers, [&](const Traced* u, const Traced* p) {
+            Numbers a(static_cast<std::size_t>(s.n_a));
+            rule.write(l, u, u + n_u, p, a.data());
+            return plan_writes(rule, l, a);
+        });
     }
 }
 
-void PlainPlan::plan_reads(const Rule& rule, int l) {
-    Site& site = sites_[static_cast<std::size_t>(l - 1)];
-    const int rows = rule.rows(l), mixes = rule.ways(l) * rule.groups();
-    require(std::ssize(site.rows) == rows, "a rule's rows(l) is what its write makes");
-    site.n_c = mixes * rows;
-    Tape tape;
-    const std::vector<Var> u = some_inputs(tape, site.read_dots.size()),
-                           p = some_inputs(tape, static_cast<std::size_t>(site.n_numbers));
-    std::vector<Var> c(static_cast<std::size_t>(site.n_c));
-    rule.read(l, u.data(), p.data(), c.data());
-    for (int m = 0; m < mixes; ++m) {
-        site.reads.push_back({m % rule.groups(), -1, {}});
-        for (int r = 0; r < rows; ++r)
-            if (!is_constant(c[static_cast<std::size_t>(m * rows + r)], 0))
-                site.reads.back().terms.push_back(
-                    {site.rows[static_cast<std::size_t>(r)], m * rows + r});
-    }
+auto PlainPlan::plan_reads(const Rule& rule, int l, const Numbers& c) -> Numbers {
+    Numbers weights;
+    for (int m = 0; m < rule.ways(l) * rule.groups(); ++m)
+        at(l).reads.push_back(mix_of(m % rule.groups(), at(l).rows, c,
+                                     static_cast<std::size_t>(m) * at(l).rows.size(), weights));
+    return weights;
 }
 
-void PlainPlan::plan_writes(const Rule& rule, int l) {
-    Site &site = sites_[static_cast<std::size_t>(l - 1)],
-         &next = sites_[static_cast<std::size_t>(l)];
-    const int ins = rule.rows(l) + 1, outs = rule.rows(l + 1), groups = rule.groups();
-    site.n_a = groups * outs * ins;
-    Tape tape;
-    const std::vector<Var> u = some_inputs(tape, site.read_dots.size()),
-                           w = some_inputs(tape, site.write_dots.size()),
-                           p = some_inputs(tape, static_cast<std::size_t>(site.n_numbers));
-    std::vector<Var> a(static_cast<std::size_t>(site.n_a));
-    rule.write(l, u.data(), w.data(), p.data(), a.data());
-    for (int o = 0; o < outs; ++o) {
+auto PlainPlan::plan_writes(const Rule& rule, int l, const Numbers& a) -> Numbers {
+    const std::vector<Cell>& rows = at(l).rows;
+    std::vector<Cell>& next = at(l + 1).rows;
+    Numbers weights;
+    for (int o = 0, outs = rule.rows(l + 1); o < outs; ++o) {
+        const std::size_t before = weights.size();
         std::vector<Mix> mixes;
-        bool kept = true;
-        for (int g = 0; g < groups; ++g) {
-            mixes.push_back({g, n_cells_, {}});
-            for (int i = 0; i < ins; ++i) {
-                const int at = (g * outs + o) * ins + i;
-                if (is_constant(a[static_cast<std::size_t>(at)], 0)) continue;
-                mixes.back().terms.push_back({site.rows[static_cast<std::size_t>(i)], at});
-            }
-            kept = kept && mixes.back().terms.size() == 1 &&
-                   mixes.back().terms.front().cell == mixes.front().terms.front().cell &&
-                   is_constant(a[static_cast<std::size_t>(mixes.back().terms.front().at)], 1);
-        }
+        for (int g = 0; g < rule.groups(); ++g)
+            mixes.push_back(
+                mix_of(g, rows, a, static_cast<std::size_t>(g * outs + o) * rows.size(), weights));
+        const bool kept = std::all_of(mixes.begin(), mixes.end(), [&](const Mix& mix) {
+            return mix.terms.size() == 1 && !mixes.front().terms.empty() &&
+                   mix.terms.front().cell == mixes.front().terms.front().cell &&
+                   a[static_cast<std::size_t>(mix.terms.front().entry)].is(1);
+        });
+        next.push_back(kept ? mixes.front().terms.front().cell : n_cells_++);
         if (kept) {
-            next.rows.push_back(mixes.front().terms.front().cell);
+            weights.resize(before);
             continue;
         }
-        next.rows.push_back(n_cells_++);
-        site.writes.insert(site.writes.end(), mixes.begin(), mixes.end());
+        for (Mix& mix : mixes) mix.to = next.back();
+        at(l).writes.insert(at(l).writes.end(), mixes.begin(), mixes.end());
     }
+    return weights;
 }
 
 }  // namespace plumb

@@ -55,10 +55,10 @@ void mix_backward(int groups, std::size_t outs, std::size_t ins, std::size_t cha
     }
 }
 
-std::vector<Var> inputs(Tape& tape, const Numbers& x) {
-    std::vector<Var> all;
-    for (const double v : x) all.push_back(tape.input(v));
-    return all;
+// b += a; returns what comes behind a's numbers.
+const double* add(const double* a, Numbers& b) {
+    for (double& x : b) x += *a++;
+    return a;
 }
 
 }  // namespace
@@ -264,6 +264,23 @@ void Reference::stream(const Context& ctx, int l, Index n, double* out) const {
 
 // ---- backward -----------------------------------------------------------------------------------
 
+template <class Run>
+Numbers Reference::pull(std::initializer_list<const Numbers*> inputs, const Numbers& dout,
+                        Run&& run) {
+    std::vector<DualNumber> x, out(dout.size());
+    for (const Numbers* part : inputs) x.insert(x.end(), part->begin(), part->end());
+    Numbers dx(x.size());
+    const auto loss = [&] {
+        std::fill(out.begin(), out.end(), DualNumber(0));
+        run(x.data(), out.data());
+        DualNumber::Ways sum{};
+        for (std::size_t i = 0; i < out.size(); ++i) sum += dout[i] * out[i].d;
+        return sum;
+    };
+    gradient_by_duals(std::ssize(x), x.data(), loss, dx.data());
+    return dx;
+}
+
 void Reference::do_read_backward_ways(const Context& ctx, int l, PreNorms norms) {
     const std::size_t c = width(), rows = static_cast<std::size_t>(rule_->rows(l));
     const Gathered p = gather(ctx, l, false);
@@ -282,14 +299,10 @@ void Reference::do_read_backward_ways(const Context& ctx, int l, PreNorms norms)
             mix_backward(rule_->groups(), 1, rows, c, t.c.data() + first, t.in.data(), d.data(),
                          t.dx.data(), dc.data() + first);
         }
-        Tape tape;
-        const std::vector<Var> u = inputs(tape, t.u), numbers = inputs(tape, p.numbers);
-        std::vector<Var> out(t.c.size());
-        rule_->read(l, u.data(), numbers.data(), out.data());
-        for (std::size_t i = 0; i < out.size(); ++i) tape.seed(out[i], dc[i]);
-        tape.pull();
-        for (std::size_t i = 0; i < u.size(); ++i) t.du[i] += tape.gradient(u[i]);
-        for (std::size_t i = 0; i < numbers.size(); ++i) dnumbers[i] += tape.gradient(numbers[i]);
+        const Numbers d_in = pull({&t.u, &p.numbers}, dc, [&](DualNumber* x, DualNumber* out) {
+            rule_->read(l, x, x + t.u.size(), out);
+        });
+        add(add(d_in.data(), t.du), dnumbers);
         dots_backward(site(l).read, t.du, t.in, p, dp, t.dx);
     }
     scatter_numbers(ctx, l, dnumbers);
@@ -306,18 +319,14 @@ View<const double> Reference::do_write_backward(const Context& ctx, int l) {
         Numbers din((rows + 1) * c, 0.0), da(t.a.size());
         mix_backward(rule_->groups(), next, rows + 1, c, t.a.data(), t.in.data(),
                      token(ctx, l + 1, n).dx.data(), din.data(), da.data());
-        Tape tape;
-        const std::vector<Var> u = inputs(tape, t.u), w = inputs(tape, t.w),
-                               numbers = inputs(tape, p.numbers);
-        std::vector<Var> out(t.a.size());
-        rule_->write(l, u.data(), w.data(), numbers.data(), out.data());
-        for (std::size_t i = 0; i < out.size(); ++i) tape.seed(out[i], da[i]);
-        tape.pull();
-        t.du.clear();
-        for (const Var& x : u) t.du.push_back(tape.gradient(x));
-        Numbers dw;
-        for (const Var& x : w) dw.push_back(tape.gradient(x));
-        for (std::size_t i = 0; i < numbers.size(); ++i) dnumbers[i] += tape.gradient(numbers[i]);
+        const std::size_t n_u = t.u.size(), n_w = t.w.size();
+        const Numbers d_in =
+            pull({&t.u, &t.w, &p.numbers}, da, [&](DualNumber* x, DualNumber* out) {
+                rule_->write(l, x, x + n_u, x + n_u + n_w, out);
+            });
+        Numbers dw(n_w, 0.0);
+        t.du.assign(n_u, 0.0);
+        add(add(add(d_in.data(), t.du), dw), dnumbers);
         dots_backward(site(l).write, dw, t.in, p, dp, din);
         std::copy_n(din.data() + rows * c, c, ctx(dv_).row(n));
         din.resize(rows * c);

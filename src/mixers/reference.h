@@ -1,6 +1,7 @@
 // Reference: any rule as a depth mixer, in double, one token at a time, with nothing fused and
 // nothing saved on: the definition of each mixer that the fast passes are held against. Backward is
-// the mirror of forward; the rule's own part of it comes from the tape.
+// the mirror of forward; the rule's own part of it comes from dual numbers (dual.h), which share
+// nothing with the transposes that train.
 //
 //     read(l)            u = dots(X);  c = rule;  h = c X, of each way
 //     write(l)           w = dots([X; v]);  A = rule;  X' = A [X; v]
@@ -81,6 +82,11 @@ private:
     Numbers dots(const Dots& dots, const Numbers& rows, const Gathered& p) const;
     void dots_backward(const Dots& dots, const Numbers& d, const Numbers& rows, const Gathered& p,
                        Gathered& dp, Numbers& drows) const;
+
+    // dLoss/d(u, w, numbers), one behind the other, where dLoss/dout is of what run makes of them.
+    template <class Run>
+    static Numbers pull(std::initializer_list<const Numbers*> inputs, const Numbers& dout,
+                        Run&& run);
 
     RulePtr rule_;
     std::vector<Site> sites_;

@@ -15,4 +15,11 @@ ParamSpec param_spec(const RuleParam& p, int l, int sublayers) {
             .group = Group::mixer};
 }
 
+int n_numbers(const std::vector<RuleParam>& params) {
+    int n = 0;
+    for (const RuleParam& p : params)
+        if (p.is == RuleParam::Is::numbers) n += static_cast<int>(p.shape.count());
+    return n;
+}
+
 }  // namespace plumb

@@ -13,16 +13,18 @@
 //
 // A mixer writes the two functions once, templated on the kind of number, and says which dot
 // products it wants. All else follows: the plain engine (reference.h) with the backward, where the
-// functions run on numbers that remember (tape.h), and the depth-mixing matrix M (depth_mixer.h).
-// The fused passes that train (memories/) apply the same rule and are held against that engine.
+// functions run on numbers that carry derivatives (dual.h), and the depth-mixing matrix M
+// (depth_mixer.h). The passes that train (memories/, plain.h) apply the same rule, mostly as a list
+// of operations that its text leaves behind (scalar_program.h), and are held against that engine.
 #pragma once
 
 #include "core/params.h"
+#include "mixers/dual.h"
 #include "mixers/mixer_shape.h"
 #include "mixers/scalar_program.h"
-#include "mixers/tape.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -41,6 +43,8 @@ struct RuleParam {
 
 // As site l declares it.
 ParamSpec param_spec(const RuleParam& p, int l, int sublayers);
+// How many numbers for the equation there are among them.
+int n_numbers(const std::vector<RuleParam>& params);
 
 // One side of a dot product: a vector of C channels, of which `gain` (a vector of parameters)
 // scales the channels, if given.
@@ -79,7 +83,15 @@ private:
 };
 using Dots = std::vector<Dot>;
 
-// Of any kind of number that a rule runs on.
+// Of any kind of number that a rule runs on. value: what there is of it to compare.
+inline double value(double x) { return x; }
+// Sum of a_i b_i.
+template <class N>
+N inner(int n, const N* a, const N* b) {
+    N sum(0);
+    for (int i = 0; i < n; ++i) sum += a[i] * b[i];
+    return sum;
+}
 template <class N>
 N sigmoid(const N& x) {
     using std::exp;
@@ -113,14 +125,15 @@ public:
     virtual Dots read_dots(int l) const;                 // u; default none
     virtual Dots write_dots(int l) const;  // w: row number rows(l) is v_l; default none
 
-    // c (ways, G, rows(l)), zero before. As numbers, on the tape, as operations.
+    // c (ways, G, rows(l)), zero before. As numbers, with derivatives, as operations.
     virtual void read(int l, const double* u, const double* p, double* c) const = 0;
-    virtual void read(int l, const Var* u, const Var* p, Var* c) const = 0;
+    virtual void read(int l, const DualNumber* u, const DualNumber* p, DualNumber* c) const = 0;
     virtual void read(int l, const Traced* u, const Traced* p, Traced* c) const = 0;
     // A (G, rows(l+1), rows(l) + 1), zero before.
     virtual void write(int l, const double* u, const double* w, const double* p,
                        double* a) const = 0;
-    virtual void write(int l, const Var* u, const Var* w, const Var* p, Var* a) const = 0;
+    virtual void write(int l, const DualNumber* u, const DualNumber* w, const DualNumber* p,
+                       DualNumber* a) const = 0;
     virtual void write(int l, const Traced* u, const Traced* w, const Traced* p,
                        Traced* a) const = 0;
 
@@ -146,14 +159,17 @@ public:
     void read(int l, const double* u, const double* p, double* c) const final {
         self().c(l, u, p, c);
     }
-    void read(int l, const Var* u, const Var* p, Var* c) const final { self().c(l, u, p, c); }
+    void read(int l, const DualNumber* u, const DualNumber* p, DualNumber* c) const final {
+        self().c(l, u, p, c);
+    }
     void read(int l, const Traced* u, const Traced* p, Traced* c) const final {
         self().c(l, u, p, c);
     }
     void write(int l, const double* u, const double* w, const double* p, double* a) const final {
         self().A(l, u, w, p, a);
     }
-    void write(int l, const Var* u, const Var* w, const Var* p, Var* a) const final {
+    void write(int l, const DualNumber* u, const DualNumber* w, const DualNumber* p,
+               DualNumber* a) const final {
         self().A(l, u, w, p, a);
     }
     void write(int l, const Traced* u, const Traced* w, const Traced* p, Traced* a) const final {

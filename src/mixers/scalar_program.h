@@ -1,5 +1,6 @@
 // ScalarProgram: the scalars of a rule at one site as a list of operations, run on a tile of kTile
-// tokens at a time in SIMD registers (lanes.h), forward and backward.
+// tokens at a time in SIMD registers (lanes.h), or on numbers that are of no token, forward and
+// backward.
 //
 // The rule's text is run once, on Traced in place of double, and leaves the operations behind. What
 // needs constants alone is done at once; adding 0 and multiplying by 1 fall away; what was asked
@@ -28,6 +29,7 @@ enum class ScalarOp : std::uint8_t {
     multiply,          // a b
     add_product,       // c + a b
     subtract_product,  // c - a b
+    inner,             // a_1 b_1 + a_2 b_2 + ..
     max,
     inverse,
     exp,
@@ -69,7 +71,10 @@ struct Traced {
     friend Traced tanh(const Traced& a) { return of(ScalarOp::tanh, a); }
     friend Traced sigmoid(const Traced& a) { return of(ScalarOp::sigmoid, a); }
     friend Traced value(const Traced& a) { return a; }
+    bool is(double constant) const { return at < 0 && v == constant; }
 };
+// Sum of a_i b_i, as one operation.
+Traced inner(int n, const Traced* a, const Traced* b);
 
 // sinkhorn.h, as one operation; once a program.
 void sinkhorn(int k, int iters, Traced* x);
@@ -81,23 +86,23 @@ public:
     using Text = std::function<std::vector<Traced>(const Traced* u, const Traced* p)>;
     ScalarProgram(int n_u, int n_p, const Text& text);
 
-    // u (n_u), p (n_p) -> out. Overwrites.
-    template <class Real>
-    void forward(const Lanes<Real>* u, const Lanes<Real>* p, Lanes<Real>* out) const;
-    // dLoss/dout -> du (overwrites), dp (adds), at the same u and p.
-    template <class Real>
-    void backward(const Lanes<Real>* u, const Lanes<Real>* p, const Lanes<Real>* dout,
-                  Lanes<Real>* du, Lanes<Real>* dp) const;
+    // u (n_u), p (n_p) -> out (n_outputs). Overwrites. N: Lanes of float or double, or double.
+    template <class N>
+    void forward(const N* u, const N* p, N* out) const;
+    // dLoss/dout -> du, dp at the same u and p. Adds.
+    template <class N>
+    void backward(const N* u, const N* p, const N* dout, N* du, N* dp) const;
 
     int n_steps() const { return n_steps_; }  // inputs aside
+    int n_outputs() const { return static_cast<int>(outputs_.size()); }
 
 private:
     // A number: one of u, of p or of the steps.
     struct Ref {
-        std::uint16_t of : 2, at : 14;
+        std::uint32_t of : 2, at : 30;
     };
     struct Step {
-        Ref a, b, c;
+        Ref a, b, c;  // inner: where its pairs begin and end
     };
     struct Group {  // steps of one kind
         ScalarOp op;
@@ -105,21 +110,22 @@ private:
     };
     struct Trace;
     friend struct Traced;
+    friend Traced inner(int, const Traced*, const Traced*);
     friend void sinkhorn(int, int, Traced*);
 
     Ref ref(int number, const std::vector<int>& place) const;
-    void order(const Trace& trace, const std::vector<int>& outputs);
-    template <class Real>
-    void run(const Lanes<Real>* const (&in)[3], Lanes<Real>* x, Lanes<Real>* saved) const;
-    template <class Real>
-    void pull(const Lanes<Real>* const (&in)[3], const Lanes<Real>* saved,
-              Lanes<Real>* const (&g)[3]) const;
+    std::vector<int> order(const Trace& trace, const std::vector<int>& outputs);
+    void put(const Trace& trace, const std::vector<int>& sequence, const std::vector<int>& outputs);
+    template <class N>
+    void run(const N* const (&in)[3], N* x, N* saved) const;
+    template <class N>
+    void pull(const N* const (&in)[3], const N* saved, N* const (&g)[3]) const;
 
     int n_u_ = 0, n_p_ = 0, n_steps_ = 0;
     std::vector<Step> steps_;
     std::vector<Group> groups_;
     std::vector<double> constants_;  // of the first steps
-    std::vector<Ref> outputs_;
+    std::vector<Ref> pairs_, outputs_;
     std::vector<Ref> matrix_;  // what sinkhorn is of, if the rule has it
     int size_ = 0, rounds_ = 0;
 };

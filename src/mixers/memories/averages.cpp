@@ -18,7 +18,8 @@ std::vector<Index> entries_of(const PlainPlan& plan, const Rule& rule, int k) {
     std::vector<Index> entries(static_cast<std::size_t>(k + 1), -1);
     if (rule.params(l).empty()) return {};
     for (const PlainPlan::Term& term : plan.site(l).writes.back().terms)
-        if (term.at - first <= k) entries[static_cast<std::size_t>(term.at - first)] = term.at;
+        if (term.entry - first <= k)
+            entries[static_cast<std::size_t>(term.entry - first)] = term.entry;
     return entries;
 }
 

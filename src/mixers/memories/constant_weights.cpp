@@ -5,39 +5,39 @@
 namespace plumb {
 
 template <class Real>
+ConstantWeights<Real>::ConstantWeights(const Rule& rule, std::vector<From> reads)
+    : reads_(std::move(reads)) {
+    for (const From& read : reads_) {
+        const int l = read.site, rows = rule.rows(l), n_p = n_numbers(rule.params(l));
+        programs_.emplace_back(0, n_p, [&](const Traced* none, const Traced* p) {
+            std::vector<Traced> all, out;
+            all.resize(static_cast<std::size_t>(read.write ? rule.rows(l + 1) * (rows + 1) : rows));
+            if (read.write)
+                rule.write(l, none, none, p, all.data());
+            else
+                rule.read(l, none, p, all.data());
+            for (const Index entry : read.entries)
+                if (entry >= 0) out.push_back(all[static_cast<std::size_t>(entry)]);
+            return out;
+        });
+    }
+}
+
+template <class Real>
 void ConstantWeights<Real>::declare(Plan& plan, std::vector<std::vector<Param<Real>>> numbers) {
     params_ = std::move(numbers);
     const Shape shape{{'L', std::ssize(reads_)}, {'S', std::ssize(reads_)}};
     w_ = plan.saved<Real>("mixer.weights", shape);
     dw_ = plan.scratch<double>("mixer.dweights", shape);
-    std::size_t most = 0, entries = 0;
-    for (const From& read : reads_) {
-        Index n = 0;
-        for (const Param<Real>& p : params_[static_cast<std::size_t>(read.site - 1)])
-            n += p.shape.count();
-        most = std::max(most, static_cast<std::size_t>(n));
-        entries = std::max(entries, n_entries(read));
+    Room room;
+    for (const auto& site : params_) {
+        std::size_t n = 0;
+        for (const Param<Real>& p : site) n += static_cast<std::size_t>(p.shape.count());
+        room.p.resize(std::max(room.p.size(), n));
     }
-    Rooms rooms;
-    rooms.numbers.p.resize(most), rooms.numbers.out.resize(entries);
-    rooms.tape.p.resize(most), rooms.tape.out.resize(entries);
-    rooms_ = plan.state(std::move(rooms));
-}
-
-template <class Real>
-std::size_t ConstantWeights<Real>::n_entries(const From& read) const {
-    const int rows = rule_.rows(read.site);
-    return static_cast<std::size_t>(read.write ? rule_.rows(read.site + 1) * (rows + 1) : rows);
-}
-
-template <class Real>
-template <class N>
-void ConstantWeights<Real>::run(const From& read, Room<N>& room) const {
-    std::fill(room.out.begin(), room.out.end(), N(0));
-    if (read.write)
-        rule_.write(read.site, nullptr, nullptr, room.p.data(), room.out.data());
-    else
-        rule_.read(read.site, nullptr, room.p.data(), room.out.data());
+    room.dp = room.p;
+    room.out.resize(reads_.size());
+    room_ = plan.state(std::move(room));
 }
 
 template <class Real>
@@ -57,18 +57,25 @@ void ConstantWeights<Real>::numbers(const Context& ctx, int site, std::vector<do
 }
 
 template <class Real>
+template <class F>
+void ConstantWeights<Real>::for_weights(std::size_t l, F&& f) const {
+    std::size_t k = 0;
+    for (std::size_t i = 0; i < reads_[l].entries.size(); ++i)
+        if (reads_[l].entries[i] >= 0) f(k++, static_cast<Index>(i));
+}
+
+template <class Real>
 void ConstantWeights<Real>::begin(const Context& ctx) const {
-    Room<double>& room = ctx(rooms_).numbers;
+    Room& room = ctx(room_);
     const View<Real> w = ctx(w_);
+    const double* none = nullptr;
     std::fill_n(w.data, w.count(), Real(0));
     for (std::size_t l = 0; l < reads_.size(); ++l) {
-        const From& read = reads_[l];
-        for_numbers(ctx, read.site, [&](Real x, Real, std::size_t k) { room.p[k] = x; });
-        run(read, room);
-        for (std::size_t i = 0; i < read.entries.size(); ++i)
-            if (read.entries[i] >= 0)
-                w.row(static_cast<Index>(l))[i] =
-                    static_cast<Real>(room.out[static_cast<std::size_t>(read.entries[i])]);
+        for_numbers(ctx, reads_[l].site, [&](Real x, Real, std::size_t k) { room.p[k] = x; });
+        programs_[l].forward(none, room.p.data(), room.out.data());
+        for_weights(l, [&](std::size_t k, Index i) {
+            w.row(static_cast<Index>(l))[i] = static_cast<Real>(room.out[k]);
+        });
     }
 }
 
@@ -80,21 +87,17 @@ void ConstantWeights<Real>::begin_backward(const Context& ctx) const {
 
 template <class Real>
 void ConstantWeights<Real>::end_backward(const Context& ctx) const {
-    Room<Var>& room = ctx(rooms_).tape;
+    Room& room = ctx(room_);
     const View<double> dw = ctx(dw_);
+    double* none = nullptr;
     for (std::size_t l = 0; l < reads_.size(); ++l) {
-        const From& read = reads_[l];
-        Tape tape;
-        for_numbers(ctx, read.site,
-                    [&](Real x, Real, std::size_t k) { room.p[k] = tape.input(x); });
-        run(read, room);
-        for (std::size_t i = 0; i < read.entries.size(); ++i)
-            if (read.entries[i] >= 0)
-                tape.seed(room.out[static_cast<std::size_t>(read.entries[i])],
-                          dw.row(static_cast<Index>(l))[i]);
-        tape.pull();
-        for_numbers(ctx, read.site, [&](Real, Real& grad, std::size_t k) {
-            grad += static_cast<Real>(tape.gradient(room.p[k]));
+        for_numbers(ctx, reads_[l].site,
+                    [&](Real x, Real, std::size_t k) { room.p[k] = x, room.dp[k] = 0; });
+        for_weights(
+            l, [&](std::size_t k, Index i) { room.out[k] = dw.row(static_cast<Index>(l))[i]; });
+        programs_[l].backward(none, room.p.data(), room.out.data(), none, room.dp.data());
+        for_numbers(ctx, reads_[l].site, [&](Real, Real& grad, std::size_t k) {
+            grad += static_cast<Real>(room.dp[k]);
         });
     }
 }

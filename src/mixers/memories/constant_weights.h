@@ -1,6 +1,6 @@
 // ConstantWeights: weights of reads that are the same for every token, since the rule makes them of
-// its parameters alone: w (R, R), row l-1 of read l, column i of source i. The rule says them once
-// a pass, on numbers; once a pass its tape takes their gradients back to the parameters.
+// its parameters alone: w (R, R), row l-1 of read l, column i of source i. Once a pass its program
+// (scalar_program.h) makes them, once a pass it takes their gradients back to the parameters.
 #pragma once
 
 #include "core/context.h"
@@ -20,8 +20,7 @@ public:
         std::vector<Index> entries;  // of source i; -1: none, 0
     };
 
-    ConstantWeights(const Rule& rule, std::vector<From> reads)
-        : rule_(rule), reads_(std::move(reads)) {}
+    ConstantWeights(const Rule& rule, std::vector<From> reads);
 
     // `numbers`: of site l = 1..L+1, the parameters.
     void declare(Plan& plan, std::vector<std::vector<Param<Real>>> numbers);
@@ -48,29 +47,24 @@ public:
                   const double* dp) const;
 
 private:
-    // Room for one site's numbers and entries, as N.
-    template <class N>
+    // Room for one site's numbers and weights, and their gradients.
     struct Room {
-        std::vector<N> p, out;
+        std::vector<double> p, dp, out;
     };
-    struct Rooms {
-        Room<double> numbers;
-        Room<Var> tape;
-    };
-    std::size_t n_entries(const From& read) const;
-    // Runs the rule on room.p.
-    template <class N>
-    void run(const From& read, Room<N>& room) const;
     // f(value, gradient, k) of the site's numbers, k = 0, 1, ..
     template <class F>
     void for_numbers(const Context& ctx, int site, F&& f) const;
 
-    const Rule& rule_;
+    // f(number of the program's output, column of w) of read l + 1.
+    template <class F>
+    void for_weights(std::size_t l, F&& f) const;
+
     std::vector<From> reads_;                       // index l - 1
+    std::vector<ScalarProgram> programs_;           // index l - 1: the entries that there are
     std::vector<std::vector<Param<Real>>> params_;  // index site - 1
     Tensor<Real> w_;
     Tensor<double> dw_;
-    FrameState<Rooms> rooms_;
+    FrameState<Room> room_;
 };
 
 }  // namespace plumb

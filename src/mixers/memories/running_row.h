@@ -20,8 +20,8 @@
 //
 // Only rows that are at hand: h_l as its norm keeps it, v in T. Where a_0 = 0 the share of h in the
 // gradient counts as 0 (a gate that has rounded to 1); a rule whose a_0 may start at 0 is for the
-// plain memory. A' comes from duals (dual.h) where a is the token's, once a site from the tape
-// where it is the site's: sums over tokens of dA go in.
+// plain memory. A' comes from duals (dual.h) where a is the token's, once a site from its program
+// (scalar_program.h) where it is the site's: sums over tokens of dA go in.
 //
 // Kept of a token and site besides v: its scalars u, w, a.
 //
@@ -49,7 +49,8 @@ struct RowUses {
 
     std::vector<Dot> u, w;
     Index n_numbers = 0, groups;
-    bool unit = false;  // a is the constant 1
+    bool unit = false;             // a is the constant 1
+    std::vector<ScalarProgram> a;  // dots, numbers -> a (G, 2) of sites l = 1..L
 
     Index n_u() const { return std::ssize(u); }
     Index n_dots() const { return n_u() + std::ssize(w); }
@@ -283,17 +284,12 @@ auto RunningRow<T, R>::scalars_backward(const Pass& m, Index n, const RowGradien
     Dual<Real> in[RowUses::kInputs];
     Real d[RowUses::kInputs];
     for (Index i = 0; i < n_in; ++i) in[i] = i < n_dots ? scalars[i] : m.p[i - n_dots];
-    for (Index first = 0; first < n_in; first += kDualWays) {
-        const int ways = static_cast<int>(std::min<Index>(kDualWays, n_in - first));
-        for (int k = 0; k < ways; ++k) in[first + k] = Dual<Real>::along(k, in[first + k].v);
+    const auto loss = [&] {
         Dual<Real> out[2] = {Real(0), Real(0)};
         rule_.A(m.site, in, in + n_u, in + n_dots, out);
-        const auto by = along_h * out[0].d + along.v * out[1].d;
-        for (int k = 0; k < ways; ++k) {
-            d[first + k] = by[k];
-            in[first + k] = in[first + k].v;
-        }
-    }
+        return along_h * out[0].d + along.v * out[1].d;
+    };
+    gradient_by_duals<Real>(n_in, in, loss, d);
     std::copy_n(d, n_u, m.du.row(n));
     Real* dp = m.dp.row(n / kTokenChunk);
     for (Index i = n_dots; i < n_in; ++i) dp[i - n_dots] += d[i];
@@ -321,22 +317,17 @@ void RunningRow<T, R>::numbers_backward(const Context& ctx, const Pass& m) const
                 *g += static_cast<Real>(d(i++));
     };
     if (of_token()) return add(left);
-    static thread_local std::vector<Var> p, a;  // kept: a step allocates nothing
+    static thread_local std::vector<double> p, da, dp;  // kept: a step allocates nothing
     const Index groups = uses_.groups;
-    Tape tape;
-    p.clear();
-    for (Index i = 0; i < uses_.n_numbers; ++i) p.push_back(tape.input(double(m.p[i])));
-    a.assign(static_cast<std::size_t>(2 * groups), Var());
-    const Var* none = nullptr;
-    rule_.A(m.site, none, none, p.data(), a.data());
+    p.assign(m.p, m.p + uses_.n_numbers), dp.assign(p.size(), 0.0), da.clear();
     for (Index g = 0; g < groups; ++g) {
         const Real v = left(groups + g), a0 = m.a[g];
         const Real h = a0 == 0 ? Real(0) : (left(g) - m.a[groups + g] * v) / a0;
-        tape.seed(a[static_cast<std::size_t>(2 * g)], double(h));
-        tape.seed(a[static_cast<std::size_t>(2 * g + 1)], double(v));
+        da.push_back(h), da.push_back(v);
     }
-    tape.pull();
-    add([&](Index i) { return tape.gradient(p[static_cast<std::size_t>(i)]); });
+    double* none = nullptr;
+    uses_.a[at(m.site)].backward(none, p.data(), da.data(), none, dp.data());
+    add([&](Index i) { return dp[static_cast<std::size_t>(i)]; });
 }
 
 // ---- M ------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ namespace {
 std::vector<Index> seen_rows(const PlainPlan& plan, const Rule& rule, int l, int block_size) {
     std::vector<Index> row(static_cast<std::size_t>(l), -1);
     for (const PlainPlan::Term& term : plan.site(l).reads.front().terms) {
-        const int r = term.at % rule.rows(l);
+        const int r = term.entry % rule.rows(l);
         row[static_cast<std::size_t>(std::min(r * block_size, l - 1))] = r;
     }
     return row;

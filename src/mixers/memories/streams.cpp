@@ -18,8 +18,7 @@ Streams<T>::Streams(RulePtr rule)
         require(l > this->sublayers() || rule_->write_dots(l).empty(), "no dots at a write");
         s.dots = StreamDots(rule_->read_dots(l), streams_);
         s.specs = rule_->params(l);
-        for (const RuleParam& p : s.specs)
-            if (p.is == RuleParam::Is::numbers) s.n_numbers += static_cast<int>(p.shape.count());
+        s.n_numbers = n_numbers(s.specs);
         s.program = ScalarProgram(s.dots.n, s.n_numbers, [&](const Traced* u, const Traced* p) {
             std::vector<Traced> out(static_cast<std::size_t>(n_scalars(l)));
             rule_->read(l, u, p, out.data());
@@ -45,7 +44,7 @@ void Streams<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
             s.params.push_back(params.declare(param_spec(p, l, this->sublayers())));
         const auto name = [l](const char* what) { return fmt::format("mixer.{}.{}", what, l); };
         const auto lanes = [&](const char* what, int n) {
-            return plan.saved<Lane>(name(what), {{'N', n_tiles()}, {'M', n}});
+            return plan.saved<Lane>(name(what), {{'N', n_tiles(this->shape().tokens)}, {'M', n}});
         };
         s.x = plan.saved<T>(name("x"),
                             {{'N', this->shape().tokens}, {'K', streams_}, {'C', channels()}});
@@ -118,13 +117,6 @@ auto Streams<T>::open(const Context& ctx, int l) const -> Open {
             for (Index i = 0; i < s.specs[k].shape.count(); ++i)
                 *out++ = Lane(static_cast<double>(ctx.value(s.params[k]).data[i]));
     return o;
-}
-
-template <class T>
-template <class F>
-void Streams<T>::for_tiles(Index begin, Index end, Index chunk, F&& f) const {
-    for (Index i = begin; i < end; i += kTile)
-        f(Tile{i, static_cast<int>(std::min<Index>(kTile, end - i)), i / kTile, chunk});
 }
 
 template <class T>
@@ -218,8 +210,7 @@ void Streams<T>::dots_of_tile(const Open& s, const Tile& tile) const {
         for (std::size_t k = 0; k < static_cast<std::size_t>(streams_); ++k)
             put(s.dots.sum[k], moments[2 * k]), put(s.dots.square[k], moments[2 * k + 1]);
     }
-    for (int i = 0; i < s.dots.n; ++i)
-        std::fill(u[i].data() + tile.n, u[i].data() + kTile, u[i].data()[tile.n - 1]);
+    tile.fill(s.dots.n, u);
 }
 
 // ---- backward: dx_ is of the streams after the site, then of those at it ------------------------
@@ -270,6 +261,7 @@ void Streams<T>::read_backward_tile(const Context& ctx, const Open& s, const Til
     Lane* du = all_du.row(tile.chunk * kTilesPerChunk) + tile.index % kTilesPerChunk * s.dots.n;
     Lane* sums = ctx(sums_).row(tile.chunk);
     const int n_numbers = site(s.l).n_numbers;
+    std::fill_n(du, s.dots.n, Lane(0));
     site(s.l).program.backward(s.u.row(tile.index), s.numbers, dscalars, du, sums);
     for (std::size_t i = 0; i < s.dots.totals.size(); ++i)
         sums[n_numbers + static_cast<int>(i)] += du[s.dots.totals[i][0]];
@@ -324,8 +316,7 @@ void Streams<T>::add_numbers(const Context& ctx, const Open& s) const {
     Index next = 0;
     const auto sum = [&] {
         Real all = 0;
-        for (Index chunk = 0; chunk < sums.extent(0); ++chunk)
-            for (int t = 0; t < kTile; ++t) all += sums.row(chunk)[next].data()[t];
+        for (Index chunk = 0; chunk < sums.extent(0); ++chunk) all += sums.row(chunk)[next].total();
         ++next;
         return all;
     };

@@ -33,9 +33,6 @@ public:
     void stream(const Context& ctx, int l, Index n, Real* out) const final;  // X_{l+1}
 
 private:
-    static constexpr int kTilesPerChunk = kTokenChunk / kTile;
-    static_assert(kTokenChunk % kTile == 0);
-
     struct Site {
         StreamDots dots;
         std::vector<RuleParam> specs;
@@ -56,13 +53,6 @@ private:
         std::array<const Real*, StreamDots::kMostVectors> w;
         std::array<Real, StreamDots::kMostVectors> totals;  // <1, w> as asked for
     };
-    // Up to kTile tokens of a chunk; `index` counts all tiles. Lanes without a token repeat one,
-    // and their gradients are zero.
-    struct Tile {
-        Index begin;
-        int n;
-        Index index, chunk;
-    };
 
     void do_declare(Plan& plan, ParamStore<Real>& params) final;
     View<T> do_slot(const Context& ctx, int l) const final {
@@ -81,7 +71,6 @@ private:
         return site(l).dots.m * (site(l).dots.end_to_end ? 1 : streams_);
     }
     Index channels() const { return this->shape().channels; }
-    Index n_tiles() const { return (this->shape().tokens + kTile - 1) / kTile; }
     Site& site(int l) { return sites_[static_cast<std::size_t>(l - 1)]; }
     const Site& site(int l) const { return sites_[static_cast<std::size_t>(l - 1)]; }
     int parts(const StreamDots& dots) const { return dots.end_to_end ? streams_ : 1; }
@@ -92,8 +81,6 @@ private:
     Open open(const Context& ctx, int l) const;
     template <class F>  // f(vector, parameter that has it, its first number there)
     void for_vectors(int l, F&& f) const;
-    template <class F>
-    void for_tiles(Index begin, Index end, Index chunk, F&& f) const;
     template <int K>
     void read_tile(const Context& ctx, const Open& s, const Tile& tile,
                    const PreNorm<T>& norm) const;
