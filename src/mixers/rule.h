@@ -12,10 +12,14 @@
 // G > 1 groups of channels (heads, gates per channel) each group has an A and a c of its own.
 //
 // A mixer writes the two functions once, templated on the kind of number, and says which dot
-// products it wants. All else follows: the plain engine (reference.h) with the backward, where the
-// functions run on numbers that carry derivatives (dual.h), and the depth-mixing matrix M
-// (depth_mixer.h). The passes that train (memories/, plain.h) apply the same rule, mostly as a list
-// of operations that its text leaves behind (scalar_program.h), and are held against that engine.
+// products it wants. All else follows: the reference engine (reference.h) with the backward, where
+// the functions run on numbers that carry derivatives (dual.h), and the depth-mixing matrix M
+// (depth_mixer.h).
+//
+// A memory (memories/, plain.h) keeps the rows of all tokens and runs the walk of depth_mixer.h on
+// them. It applies the rule, mostly as a list of operations that its text leaves behind
+// (scalar_program.h), or writes it again where that is faster (keys of attnres, vector gates of
+// highway), and is held against the reference engine either way.
 #pragma once
 
 #include "core/params.h"
@@ -125,6 +129,9 @@ public:
     virtual Dots read_dots(int l) const;                 // u; default none
     virtual Dots write_dots(int l) const;  // w: row number rows(l) is v_l; default none
 
+    // u: read_dots(l), w: write_dots(l), p: all `numbers` of params(l), in their order. What there
+    // is none of may be null.
+    //
     // c (ways, G, rows(l)), zero before. As numbers, with derivatives, as operations.
     virtual void read(int l, const double* u, const double* p, double* c) const = 0;
     virtual void read(int l, const DualNumber* u, const DualNumber* p, DualNumber* c) const = 0;
@@ -152,6 +159,7 @@ private:
 // Rule of a class R that has
 //     template <class N> void c(int l, const N* u, const N* p, N* c) const;
 //     template <class N> void A(int l, const N* u, const N* w, const N* p, N* a) const;
+// which must not branch on the numbers.
 template <class R>
 class RuleOf : public Rule {
 public:

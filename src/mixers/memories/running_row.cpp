@@ -20,6 +20,24 @@ RowUses::Dot kind_of(const Dot& dot, bool write) {
                                     : RowUses::Dot::vv;
 }
 
+// a_0 of the groups at sublayer l as the numbers start, with dot products of 1.
+bool starts_at_zero(const Rule& rule, int l, int n_dots) {
+    std::vector<double> p, dots(static_cast<std::size_t>(n_dots), 1.0),
+        a(static_cast<std::size_t>(2 * rule.groups()), 0.0);
+    for (const RuleParam& param : rule.params(l)) {
+        if (param.is != RuleParam::Is::numbers) continue;
+        const auto n = static_cast<std::size_t>(param.shape.count());
+        if (param.init.kind == Init::Kind::values)
+            p.insert(p.end(), param.init.list.begin(), param.init.list.end());
+        else
+            p.insert(p.end(), n, param.init.scale);
+    }
+    rule.write(l, dots.data(), dots.data(), p.data(), a.data());
+    for (std::size_t g = 0; g < a.size(); g += 2)
+        if (a[g] == 0) return true;
+    return false;
+}
+
 }  // namespace
 
 RowUses::RowUses(const Rule& rule) : groups(rule.groups()), unit(true) {
@@ -49,6 +67,8 @@ RowUses::RowUses(const Rule& rule) : groups(rule.groups()), unit(true) {
                 "sites of a running row are alike");
         u = site_u, w = site_w, n_numbers = n_p;
         const auto n_w = static_cast<int>(site_w.size());
+        require(!starts_at_zero(rule, l, n_u + n_w),
+                "a running row divides by a_0: a rule that starts with 0 is for the plain memory");
         a.emplace_back(n_u + n_w, n_p, [&](const Traced* u_in, const Traced* p) {
             std::vector<Traced> out(static_cast<std::size_t>(2 * groups));
             rule.write(l, u_in, u_in + n_u, p, out.data());

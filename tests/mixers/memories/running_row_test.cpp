@@ -83,6 +83,27 @@ void is_its_rule() {
     }
 }
 
+// h' = p h + v.
+class DampedRule final : public RuleOf<DampedRule> {
+public:
+    DampedRule(const MixerShape& shape, double start) : RuleOf(shape), start_(start) {}
+    std::vector<RuleParam> params(int l) const override {
+        if (l > sublayers()) return {};
+        return {{RuleParam::Is::numbers, "carry", {{'G', 1}}, Init::constant(start_)}};
+    }
+    template <class N>
+    void c(int, const N*, const N*, N* c) const {
+        c[0] = N(1);
+    }
+    template <class N>
+    void A(int, const N*, const N*, const N* p, N* a) const {
+        a[0] = p[0], a[1] = N(1);
+    }
+
+private:
+    double start_;
+};
+
 // Rules of a token that this memory does not carry.
 template <int n_numbers, bool two_rows, bool scaled_read>
 class UnfitRule final : public RuleOf<UnfitRule<n_numbers, two_rows, scaled_read>> {
@@ -126,4 +147,7 @@ TEST_CASE("a running row refuses a rule that it does not carry", "[mixers]") {
     CHECK_THROWS_AS((make_unfit<RowUses::kNumbers + 1, false, false>()), InternalError);
     CHECK_THROWS_AS((make_unfit<1, true, false>()), InternalError);
     CHECK_THROWS_AS((make_unfit<1, false, true>()), InternalError);
+    const MixerShape shape{2, 3, 4, 1e-6};
+    CHECK_NOTHROW(RunningRow<double, DampedRule>(DampedRule(shape, 0.5)));
+    CHECK_THROWS_AS((RunningRow<double, DampedRule>(DampedRule(shape, 0))), InternalError);
 }
