@@ -1,15 +1,14 @@
 // What mHC (mhc.cpp) and its relatives have in common. K streams X, x = flatten(X) (K*C), one phi
 // (2K + n_res, K*C) a sublayer, rows [pre|post|res]:
 //
-//     u = (phi x) / sqrt(mean(x^2) + eps),    z = a * u + b  with a = (a_pre, a_post, a_res)
+//     z = a * (phi x / rms(x)) + b,   a = (a_pre, a_post, a_res)
 //     pre = sigmoid(z) + 1e-6,   post = 2 sigmoid(z),   res (K, K) from z, sum_s res[s,k] = 1
 //     h = pre^T X,   X' = res^T X + post v^T
 //
 // Output: mean (default) or sum of the streams, or learned: pre of a phi (K, K*C) of its own.
 // Init: a = 0.01; biases by bias_init (the sources disagree, paper-notes.md):
-//     identity (default, ours)  pre 1/K, post 1, res ~ I: standard at init up to scale: mhc_lite to
-//     e^-8, mhc to about 1 %
-//                               since phi is not 0
+//     identity (default, ours)  pre 1/K, post 1, res ~ I: standard at init up to scale, mhc_lite to
+//                               e^-8, mhc to about 1 % (its phi is not 0)
 //     zero (Megatron-LM)        pre 1/2, post 1, res 1/K
 //     one_hot (mhc-lite)        pre, post biases +1 on stream (transformer block mod K), -1
 //                               elsewhere; res ~ I
