@@ -19,10 +19,10 @@ void Plain<T>::make_normed(const Context& ctx, const Pass& pass, int l) const {
             for (Index k = 0; k < c; ++k) normed.row(n)[k] = scale * static_cast<Real>(x[k]);
         });
     });
-    const Real* w = parameter(ctx, l, RuleParam::Is::matrix, image.matrix);
+    const Real* w = matrix_of(ctx, l);
     std::copy_n(w, c * c, matrix.data);
     if (image.gain < 0) return;
-    const Real* gain = parameter(ctx, l, RuleParam::Is::vectors, image.gain);
+    const Real* gain = site(l).params.vector(ctx, image.gain, c);
     for (Index o = 0; o < c; ++o)
         for (Index k = 0; k < c; ++k) matrix.row(o)[k] *= gain[o];
 }
@@ -49,15 +49,14 @@ void Plain<T>::image_backward(const Context& ctx, const Pass& pass, int l) const
                c);
     gemm<Real>(ctx, Op::transpose, Op::none, c, c, tokens(), 1, dy.data, c, normed.data, c, 0,
                matrix.data, c);  // dW'
-    const Real* w = parameter(ctx, l, RuleParam::Is::matrix, image.matrix);
-    Real* dw = parameter(ctx, l, RuleParam::Is::matrix, image.matrix, true);
+    const Real* w = matrix_of(ctx, l);
+    Real* dw = matrix_of(ctx, l, true);
     for (Index o = 0; o < c; ++o) {
         const Real* d = matrix.row(o);
         Real gain = 1;
         if (image.gain >= 0) {
-            gain = parameter(ctx, l, RuleParam::Is::vectors, image.gain)[o];
-            parameter(ctx, l, RuleParam::Is::vectors, image.gain, true)[o] +=
-                row_dot(d, w + o * c, c);
+            gain = site(l).params.vector(ctx, image.gain, c)[o];
+            site(l).params.vector(ctx, image.gain, c, true)[o] += row_dot(d, w + o * c, c);
         }
         axpy(gain, d, dw + o * c, c);
     }
@@ -98,7 +97,8 @@ template <class F>
 void Plain<T>::backward(const Context& ctx, const Pass& pass, int l, const Half& half, bool first,
                         F&& f) const {
     const View<Lane> dots = ctx(site(l).dots), weights = ctx(half.weights), all_du = ctx(du_);
-    const int n_numbers = plan_.site(l).n_numbers, n_weights = half.program->n_outputs();
+    const Index n_numbers = site(l).params.count(RuleParam::Is::numbers),
+                n_weights = half.program->n_outputs();
     for_chunks(ctx, tokens(), [&](Index begin, Index end, Index chunk) {
         static thread_local std::vector<Lane> dp;  // kept: a step allocates nothing
         dp.assign(static_cast<std::size_t>(n_numbers), Lane(0));

@@ -18,6 +18,7 @@
 
 #include "mixers/depth_mixer.h"
 #include "mixers/plain_plan.h"
+#include "mixers/site_params.h"
 
 namespace plumb {
 
@@ -87,7 +88,7 @@ private:
         Tensor<Lane> weights;      // (tiles, outputs of the program)
     };
     struct Site {
-        std::vector<Param<Real>> params;
+        SiteParams<Real> params;
         std::vector<Vector> vectors;
         Image image;
         Half read, write;
@@ -141,15 +142,14 @@ private:
     void plan_half(int l, const ScalarProgram& program, const Dots& dots, Index first, Half& half);
     int row_of(int l, Operand x, int gain);
     void declare_scratch(Plan& plan);
-    // Vector or matrix i of site l's, or its gradient.
-    Real* parameter(const Context& ctx, int l, RuleParam::Is is, int i,
-                    bool gradient = false) const;
-    template <class Out>
-    void numbers(const Context& ctx, int l, Out out) const;  // of site l, all
     // Readies the pass for site l: its numbers, its vectors, its image.
     const Pass& open(const Context& ctx, int l) const;
     void add_parameters(const Context& ctx, int l) const;
 
+    Real* matrix_of(const Context& ctx, int l, bool gradient = false) const {  // of the image
+        return site(l).params.at(ctx, RuleParam::Is::matrix,
+                                 site(l).image.matrix * channels() * channels(), gradient);
+    }
     void make_normed(const Context& ctx, const Pass& pass, int l) const;
     void make_image(const Context& ctx, const Pass& pass, int l) const;
     void image_backward(const Context& ctx, const Pass& pass, int l) const;

@@ -12,6 +12,7 @@ Plain<T>::Plain(RulePtr rule)
     sites_.resize(static_cast<std::size_t>(sublayers() + 1));
     for (int l = 1; l <= sublayers() + 1; ++l) {
         const PlainPlan::Site& planned = plan_.site(l);
+        site(l).params = SiteParams<Real>(*rule_, l);
         const Index n_u = std::ssize(planned.read_dots);
         plan_half(l, planned.read, planned.read_dots, 0, site(l).read);
         plan_half(l, planned.write, planned.write_dots, n_u, site(l).write);
@@ -71,8 +72,7 @@ template <class T>
 void Plain<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
     for (int l = 1; l <= sublayers() + 1; ++l) {
         Site& s = site(l);
-        for (const RuleParam& p : plan_.site(l).params)
-            s.params.push_back(params.declare(param_spec(p, l, sublayers())));
+        s.params.declare(params, l, sublayers());
         const auto lanes = [&](const char* what, Index n) {
             return plan.saved<Lane>(fmt::format("mixer.{}.{}", what, l),
                                     {{'N', n_tiles(tokens())}, {'M', n}});
@@ -105,7 +105,7 @@ void Plain<T>::declare_scratch(Plan& plan) {
         dots = std::max(dots, s.write.end);
         weights =
             std::max<Index>({weights, s.read.program->n_outputs(), s.write.program->n_outputs()});
-        numbers = std::max<Index>(numbers, plan_.site(l).n_numbers);
+        numbers = std::max(numbers, s.params.count(RuleParam::Is::numbers));
         images = images || s.image.cell >= 0;
     }
     du_ = plan.scratch<Lane>("mixer.du", {{'N', n_tiles(tokens())}, {'U', dots}});
@@ -147,40 +147,15 @@ void Plain<T>::do_begin(const Context& ctx) {
 }
 
 template <class T>
-RealOf<T>* Plain<T>::parameter(const Context& ctx, int l, RuleParam::Is is, int i,
-                               bool gradient) const {
-    Index first = i * channels() * (is == RuleParam::Is::matrix ? channels() : 1);
-    for (std::size_t k = 0; k < site(l).params.size(); ++k) {
-        const RuleParam& spec = plan_.site(l).params[k];
-        if (spec.is != is) continue;
-        const Param<Real>& param = site(l).params[k];
-        if (first < spec.shape.count())
-            return (gradient ? ctx.grad(param) : ctx.value(param)).data + first;
-        first -= spec.shape.count();
-    }
-    throw InternalError("a rule's dots are of its parameters");
-}
-
-template <class T>
-template <class Out>
-void Plain<T>::numbers(const Context& ctx, int l, Out out) const {
-    for (std::size_t k = 0; k < site(l).params.size(); ++k)
-        if (plan_.site(l).params[k].is == RuleParam::Is::numbers) {
-            const View<Real> x = ctx.value(site(l).params[k]);
-            out = std::copy_n(x.data, x.count(), out);
-        }
-}
-
-template <class T>
 auto Plain<T>::open(const Context& ctx, int l) const -> const Pass& {
     Pass& pass = ctx(pass_);
-    numbers(ctx, l, pass.numbers.begin());
+    site(l).params.numbers(ctx, pass.numbers.begin());
     Real* out = ctx(vectors_).data;
     for (const auto& [vector, gain] : site(l).vectors) {
         std::fill_n(out, channels(), Real(1));
         for (const int i : {vector, gain}) {
             if (i < 0) continue;
-            const Real* x = parameter(ctx, l, RuleParam::Is::vectors, i);
+            const Real* x = site(l).params.vector(ctx, i, channels());
             for (Index k = 0; k < channels(); ++k) out[k] *= x[k];
         }
         out += channels();
@@ -195,21 +170,18 @@ void Plain<T>::add_parameters(const Context& ctx, int l) const {
     const Index c = channels(), chunks = n_chunks(tokens());
     const View<double> dnumbers = ctx(dnumbers_);
     Index next = 0;
-    for (std::size_t k = 0; k < site(l).params.size(); ++k) {
-        if (plan_.site(l).params[k].is != RuleParam::Is::numbers) continue;
-        const View<Real> to = ctx.grad(site(l).params[k]);
-        for (Index i = 0; i < to.count(); ++i, ++next) {
-            double sum = 0;
-            for (Index chunk = 0; chunk < chunks; ++chunk) sum += dnumbers.row(chunk)[next];
-            to.data[i] += static_cast<Real>(sum);
-        }
-    }
+    site(l).params.for_numbers(ctx, [&](Real, Real& to) {
+        double sum = 0;
+        for (Index chunk = 0; chunk < chunks; ++chunk) sum += dnumbers.row(chunk)[next];
+        to += static_cast<Real>(sum);
+        ++next;
+    });
     for (std::size_t v = 0; v < site(l).vectors.size(); ++v) {
         const auto [vector, gain] = site(l).vectors[v];
         for (const auto& [i, other] : {std::pair(vector, gain), std::pair(gain, vector)}) {
             if (i < 0) continue;
-            Real* to = parameter(ctx, l, RuleParam::Is::vectors, i, true);
-            const Real* by = other < 0 ? nullptr : parameter(ctx, l, RuleParam::Is::vectors, other);
+            Real* to = site(l).params.vector(ctx, i, c, true);
+            const Real* by = other < 0 ? nullptr : site(l).params.vector(ctx, other, c);
             for (Index chunk = 0; chunk < chunks; ++chunk) {
                 const Real* d = ctx(dvectors_).row(chunk) + static_cast<Index>(v) * c;
                 for (Index k = 0; k < c; ++k) to[k] += by ? d[k] * by[k] : d[k];
@@ -225,7 +197,7 @@ void Plain<T>::do_way_matrix(const Context& ctx, Index n, int way, View<Real> m)
         [&](int l, std::vector<double>& c, std::vector<double>& a) {
             const PlainPlan::Site& planned = plan_.site(l);
             std::vector<double> p, u;
-            numbers(ctx, l, std::back_inserter(p));
+            site(l).params.numbers(ctx, std::back_inserter(p));
             const Lane* dots = ctx(site(l).dots).row(n / kTile);
             for (Index i = 0; i < site(l).write.end; ++i) u.push_back(lane(dots[i], n));
             c.assign(static_cast<std::size_t>(planned.n_c), 0.0);
@@ -237,13 +209,12 @@ void Plain<T>::do_way_matrix(const Context& ctx, Index n, int way, View<Real> m)
         m, way);
 }
 
-#define PLUMB_INSTANTIATE(T)                                                                      \
-    template Plain<T>::Plain(RulePtr);                                                            \
-    template void Plain<T>::do_declare(Plan&, ParamStore<RealOf<T>>&);                            \
-    template void Plain<T>::do_begin(const Context&);                                             \
-    template RealOf<T>* Plain<T>::parameter(const Context&, int, RuleParam::Is, int, bool) const; \
-    template auto Plain<T>::open(const Context&, int) const->const Pass&;                         \
-    template void Plain<T>::add_parameters(const Context&, int) const;                            \
+#define PLUMB_INSTANTIATE(T)                                              \
+    template Plain<T>::Plain(RulePtr);                                    \
+    template void Plain<T>::do_declare(Plan&, ParamStore<RealOf<T>>&);    \
+    template void Plain<T>::do_begin(const Context&);                     \
+    template auto Plain<T>::open(const Context&, int) const->const Pass&; \
+    template void Plain<T>::add_parameters(const Context&, int) const;    \
     template void Plain<T>::do_way_matrix(const Context&, Index, int, View<RealOf<T>>) const;
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)

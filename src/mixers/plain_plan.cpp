@@ -26,12 +26,11 @@ PlainPlan::PlainPlan(const Rule& rule)
         Site& s = at(l);
         const int rows = rule.rows(l);
         require(std::ssize(s.rows) == rows, "a rule's rows(l) is what its write makes");
-        s.params = rule.params(l);
-        s.n_numbers = n_numbers(s.params);
+        const auto n_p = static_cast<int>(count(rule.params(l), RuleParam::Is::numbers));
         s.read_dots = rule.read_dots(l);
         s.n_c = rule.ways(l) * rule.groups() * rows;
         const auto n_u = static_cast<int>(s.read_dots.size());
-        s.read = ScalarProgram(n_u, s.n_numbers, [&](const Traced* u, const Traced* p) {
+        s.read = ScalarProgram(n_u, n_p, [&](const Traced* u, const Traced* p) {
             Numbers c(static_cast<std::size_t>(s.n_c));
             rule.read(l, u, p, c.data());
             return plan_reads(rule, l, c);
@@ -41,7 +40,7 @@ PlainPlan::PlainPlan(const Rule& rule)
         s.rows.push_back(l);
         s.n_a = rule.groups() * rule.rows(l + 1) * (rows + 1);
         const auto n_w = static_cast<int>(s.write_dots.size());
-        s.write = ScalarProgram(n_u + n_w, s.n_numbers, [&](const Traced* u, const Traced* p) {
+        s.write = ScalarProgram(n_u + n_w, n_p, [&](const Traced* u, const Traced* p) {
             Numbers a(static_cast<std::size_t>(s.n_a));
             rule.write(l, u, u + n_u, p, a.data());
             return plan_writes(rule, l, a);

@@ -31,10 +31,9 @@ public:
         std::vector<Mix> reads;   // by way and group
         std::vector<Mix> writes;  // new rows, by group
         Dots read_dots, write_dots;
-        std::vector<RuleParam> params;
         ScalarProgram read;   // u, numbers -> weights of reads
         ScalarProgram write;  // [u | w], numbers -> weights of writes
-        int n_c = 0, n_a = 0, n_numbers = 0;
+        int n_c = 0, n_a = 0;
     };
 
     explicit PlainPlan(const Rule& rule);

@@ -10,12 +10,6 @@ namespace {
 
 using Numbers = std::vector<double>;
 
-Index count_of(const RuleParam& p, Index channels) {
-    return p.is == RuleParam::Is::vectors  ? p.shape.count() / channels
-           : p.is == RuleParam::Is::matrix ? 1
-                                           : p.shape.count();
-}
-
 // The channels of group g of `groups`.
 struct Range {
     std::size_t begin, end;
@@ -65,16 +59,14 @@ const double* add(const double* a, Numbers& b) {
 
 Reference::Reference(RulePtr rule) : DepthMixer<double>(rule->shape()), rule_(std::move(rule)) {
     for (int l = 1; l <= sublayers() + 1; ++l) {
-        sites_.push_back({rule_->params(l), {}, rule_->read_dots(l), {}});
+        sites_.push_back({SiteParams<double>(*rule_, l), rule_->read_dots(l), {}});
         if (l <= sublayers()) sites_.back().write = rule_->write_dots(l);
     }
 }
 
 void Reference::do_declare(Plan& plan, ParamStore<double>& params) {
     for (int l = 1; l <= sublayers() + 1; ++l)
-        for (const RuleParam& p : site(l).params)
-            sites_[static_cast<std::size_t>(l - 1)].ids.push_back(
-                params.declare(param_spec(p, l, sublayers())));
+        sites_[static_cast<std::size_t>(l - 1)].params.declare(params, l, sublayers());
     for (int l = 0; l <= sublayers(); ++l)
         v_.push_back(plan.saved<double>(fmt::format("mixer.v.{}", l), token_shape()));
     dv_ = plan.scratch<double>("mixer.dv", token_shape());
@@ -83,29 +75,20 @@ void Reference::do_declare(Plan& plan, ParamStore<double>& params) {
 
 Reference::Gathered Reference::gather(const Context& ctx, int l, bool gradients) const {
     Gathered all;
-    for (std::size_t k = 0; k < site(l).params.size(); ++k) {
-        const RuleParam& p = site(l).params[k];
-        const Param<double>& id = site(l).ids[k];
-        double* data = gradients ? ctx.grad(id).data : ctx.value(id).data;
-        const Index count = count_of(p, shape().channels);
-        for (Index i = 0; i < count; ++i)
-            if (p.is == RuleParam::Is::numbers)
-                all.numbers.push_back(data[i]);
-            else if (p.is == RuleParam::Is::vectors)
-                all.vectors.push_back(data + i * shape().channels);
-            else
-                all.matrices.push_back(data);
-    }
+    const SiteParams<double>& params = site(l).params;
+    const Index c = shape().channels;
+    params.for_numbers(ctx,
+                       [&](double x, double dx) { all.numbers.push_back(gradients ? dx : x); });
+    for (Index i = 0; i < params.count(RuleParam::Is::vectors); i += c)
+        all.vectors.push_back(params.at(ctx, RuleParam::Is::vectors, i, gradients));
+    for (Index i = 0; i < params.count(RuleParam::Is::matrix); i += c * c)
+        all.matrices.push_back(params.at(ctx, RuleParam::Is::matrix, i, gradients));
     return all;
 }
 
-void Reference::scatter_numbers(const Context& ctx, int l, const Numbers& gradient) const {
+void Reference::add_numbers(const Context& ctx, int l, const Numbers& gradient) const {
     auto next = gradient.begin();
-    for (std::size_t k = 0; k < site(l).params.size(); ++k) {
-        if (site(l).params[k].is != RuleParam::Is::numbers) continue;
-        const View<double> g = ctx.grad(site(l).ids[k]);
-        for (Index i = 0; i < g.count(); ++i) g.data[i] += *next++;
-    }
+    site(l).params.for_numbers(ctx, [&](double, double& to) { to += *next++; });
 }
 
 // ---- dot products -------------------------------------------------------------------------------
@@ -305,7 +288,7 @@ void Reference::do_read_backward_ways(const Context& ctx, int l, PreNorms norms)
         add(add(d_in.data(), t.du), dnumbers);
         dots_backward(site(l).read, t.du, t.in, p, dp, t.dx);
     }
-    scatter_numbers(ctx, l, dnumbers);
+    add_numbers(ctx, l, dnumbers);
 }
 
 View<const double> Reference::do_write_backward(const Context& ctx, int l) {
@@ -332,7 +315,7 @@ View<const double> Reference::do_write_backward(const Context& ctx, int l) {
         din.resize(rows * c);
         t.dx = std::move(din);
     }
-    scatter_numbers(ctx, l, dnumbers);
+    add_numbers(ctx, l, dnumbers);
     return ctx(dv_);
 }
 

@@ -10,7 +10,7 @@
 #pragma once
 
 #include "mixers/depth_mixer.h"
-#include "mixers/rule.h"
+#include "mixers/site_params.h"
 
 namespace plumb {
 
@@ -49,8 +49,7 @@ private:
 
     // Of site l = 1..L+1, the parameters.
     struct Site {
-        std::vector<RuleParam> params;
-        std::vector<Param<double>> ids;
+        SiteParams<double> params;
         Dots read, write;
     };
     // Of site l and one token: what forward leaves and backward adds up.
@@ -74,7 +73,7 @@ private:
         return ctx(tokens_)[static_cast<std::size_t>((l - 1) * shape().tokens + n)];
     }
     Gathered gather(const Context& ctx, int l, bool gradients) const;
-    void scatter_numbers(const Context& ctx, int l, const Numbers& gradient) const;
+    void add_numbers(const Context& ctx, int l, const Numbers& gradient) const;
 
     Numbers operand(const Operand& x, const Numbers& rows, const Gathered& p) const;
     void operand_backward(const Operand& x, const Numbers& d, const Numbers& rows,

@@ -15,10 +15,10 @@ ParamSpec param_spec(const RuleParam& p, int l, int sublayers) {
             .group = Group::mixer};
 }
 
-int n_numbers(const std::vector<RuleParam>& params) {
-    int n = 0;
+Index count(const std::vector<RuleParam>& params, RuleParam::Is is) {
+    Index n = 0;
     for (const RuleParam& p : params)
-        if (p.is == RuleParam::Is::numbers) n += static_cast<int>(p.shape.count());
+        if (p.is == is) n += p.shape.count();
     return n;
 }
 

@@ -47,8 +47,8 @@ struct RuleParam {
 
 // As site l declares it.
 ParamSpec param_spec(const RuleParam& p, int l, int sublayers);
-// How many numbers for the equation there are among them.
-int n_numbers(const std::vector<RuleParam>& params);
+// How many numbers those of a kind have.
+Index count(const std::vector<RuleParam>& params, RuleParam::Is is);
 
 // One side of a dot product: a vector of C channels, of which `gain` (a vector of parameters)
 // scales the channels, if given.

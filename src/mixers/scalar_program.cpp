@@ -2,15 +2,13 @@
 #include "mixers/scalar_program.h"
 
 #include "core/check.h"
-#include "mixers/sinkhorn.h"
+#include "mixers/scalar_functions.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <tuple>
 
 namespace plumb {
-
 namespace {
 
 // Of up to three numbers; those of fewer have the first again.
@@ -83,28 +81,14 @@ struct ScalarProgram::Trace {
 namespace {
 
 double apply(ScalarOp op, double a, double b) {
-    switch (op) {
-        case ScalarOp::add:
-            return a + b;
-        case ScalarOp::subtract:
-            return a - b;
-        case ScalarOp::multiply:
-            return a * b;
-        case ScalarOp::max:
-            return std::max(a, b);
-        case ScalarOp::inverse:
-            return 1 / a;
-        case ScalarOp::exp:
-            return std::exp(a);
-        case ScalarOp::sqrt:
-            return std::sqrt(a);
-        case ScalarOp::tanh:
-            return std::tanh(a);
-        case ScalarOp::sigmoid:
-            return sigmoid(a);
-        default:
-            throw InternalError("no operation of constants");
-    }
+    double y = 0;
+    with_function<double>(op, [&](auto f) {
+        if constexpr (std::is_invocable_v<decltype(f), double>)
+            y = f(a);
+        else if constexpr (std::is_invocable_v<decltype(f), double, double>)
+            y = f(a, b);
+    });
+    return y;
 }
 
 Traced traced(int number) {

@@ -116,6 +116,10 @@ private:
     Ref ref(int number, const std::vector<int>& place) const;
     std::vector<int> order(const Trace& trace, const std::vector<int>& outputs);
     void put(const Trace& trace, const std::vector<int>& sequence, const std::vector<int>& outputs);
+    template <class F>  // f(a, b) of an inner's pairs
+    void for_pairs(const Step& inner, F&& f) const {
+        for (auto i = inner.a.at; i < inner.b.at; i += 2) f(pairs_[i], pairs_[i + 1]);
+    }
     template <class N>
     void run(const N* const (&in)[3], N* x, N* saved) const;
     template <class N>

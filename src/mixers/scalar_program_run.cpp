@@ -1,12 +1,8 @@
 // Runs the operations of a scalar program, forward and back.
-#include "mixers/scalar_program.h"
+#include "mixers/scalar_functions.h"
 #include "mixers/sinkhorn.h"
 
-#include <algorithm>
-#include <cmath>
-
 namespace plumb {
-
 namespace {
 
 // A thread's memory, kept from one run to the next.
@@ -22,75 +18,30 @@ N* scratch(int which, int n) {
 // in: u, p, and x, the numbers of all steps.
 template <class N>
 void ScalarProgram::run(const N* const (&in)[3], N* x, N* saved) const {
-    using std::exp, std::max, std::sqrt, std::tanh;
     const auto at = [&](const Ref& r) -> const N& { return in[r.of][r.at]; };
     for (const Group& group : groups_) {
         using A = const N&;
-        const auto each = [&](auto f) {
-            const Step* s = steps_.data();
-            for (int i = group.begin; i < group.end; ++i)
-                if constexpr (std::is_invocable_v<decltype(f), A>)
-                    x[i] = f(at(s[i].a));
-                else if constexpr (std::is_invocable_v<decltype(f), A, A>)
-                    x[i] = f(at(s[i].a), at(s[i].b));
-                else
-                    x[i] = f(at(s[i].a), at(s[i].b), at(s[i].c));
-        };
-        switch (group.op) {
-            case ScalarOp::constant:
+        const Step* s = steps_.data();
+        with_function<N>(
+            group.op, [&](auto f) __attribute__((always_inline)) {
                 for (int i = group.begin; i < group.end; ++i)
-                    x[i] = N(constants_[static_cast<std::size_t>(i)]);
-                break;
-            case ScalarOp::add:
-                each([](A a, A b) { return a + b; });
-                break;
-            case ScalarOp::subtract:
-                each([](A a, A b) { return a - b; });
-                break;
-            case ScalarOp::multiply:
-                each([](A a, A b) { return a * b; });
-                break;
-            case ScalarOp::add_product:
-                each([](A a, A b, A c) { return c + a * b; });
-                break;
-            case ScalarOp::subtract_product:
-                each([](A a, A b, A c) { return c - a * b; });
-                break;
-            case ScalarOp::inner:
-                for (int i = group.begin; i < group.end; ++i) {
-                    const Step& s = steps_[static_cast<std::size_t>(i)];
-                    N sum(0);
-                    for (const Ref *r = pairs_.data() + s.a.at, *end = pairs_.data() + s.b.at;
-                         r < end; r += 2)
-                        sum += at(r[0]) * at(r[1]);
-                    x[i] = sum;
-                }
-                break;
-            case ScalarOp::max:
-                each([](A a, A b) { return max(a, b); });
-                break;
-            case ScalarOp::inverse:
-                each([](A a) { return N(1) / a; });
-                break;
-            case ScalarOp::exp:
-                each([](A a) { return exp(a); });
-                break;
-            case ScalarOp::sqrt:
-                each([](A a) { return sqrt(a); });
-                break;
-            case ScalarOp::tanh:
-                each([](A a) { return tanh(a); });
-                break;
-            case ScalarOp::sigmoid:
-                each([](A a) { return sigmoid(a); });
-                break;
-            case ScalarOp::sinkhorn:
-                for (int i = group.begin + 1; const Ref& from : matrix_) x[i++] = at(from);
-                sinkhorn(size_, rounds_, x + group.begin + 1, saved);
-                break;
-            case ScalarOp::input:
-            case ScalarOp::entry:
-                break;
+                    if constexpr (std::is_invocable_v<decltype(f), A>)
+                        x[i] = f(at(s[i].a));
+                    else if constexpr (std::is_invocable_v<decltype(f), A, A>)
+                        x[i] = f(at(s[i].a), at(s[i].b));
+                    else
+                        x[i] = f(at(s[i].a), at(s[i].b), at(s[i].c));
+            });
+        if (group.op == ScalarOp::constant) std::copy(constants_.begin(), constants_.end(), x);
+        if (group.op == ScalarOp::inner)
+            for (int i = group.begin; i < group.end; ++i) {
+                N sum(0);
+                for_pairs(s[i], [&](const Ref& a, const Ref& b) { sum += at(a) * at(b); });
+                x[i] = sum;
+            }
+        if (group.op == ScalarOp::sinkhorn) {
+            for (int i = group.begin + 1; const Ref& from : matrix_) x[i++] = at(from);
+            sinkhorn(size_, rounds_, x + group.begin + 1, saved);
         }
     }
 }
@@ -102,6 +53,9 @@ void ScalarProgram::pull(const N* const (&in)[3], const N* saved, N* const (&g)[
     const N *x = in[2], *dx = g[2];
     const auto at = [&](const Ref& r) -> const N& { return in[r.of][r.at]; };
     const auto to = [&](const Ref& r) -> N& { return g[r.of][r.at]; };
+    const auto product = [&](const Ref& a, const Ref& b, const N& d) {
+        to(a) += d * at(b), to(b) += d * at(a);
+    };
     for (auto group = groups_.rbegin(); group != groups_.rend(); ++group) {
         const auto each = [&](auto f) {  // f(step, gradient, number)
             for (int i = group->end - 1; i >= group->begin; --i)
@@ -117,23 +71,17 @@ void ScalarProgram::pull(const N* const (&in)[3], const N* saved, N* const (&g)[
                 each([&](S s, A d, A) { to(s.a) += d, to(s.b) -= d; });
                 break;
             case ScalarOp::multiply:
-                each([&](S s, A d, A) { to(s.a) += d * at(s.b), to(s.b) += d * at(s.a); });
+                each([&](S s, A d, A) { product(s.a, s.b, d); });
                 break;
             case ScalarOp::add_product:
-                each([&](S s, A d, A) {
-                    to(s.a) += d * at(s.b), to(s.b) += d * at(s.a), to(s.c) += d;
-                });
+                each([&](S s, A d, A) { product(s.a, s.b, d), to(s.c) += d; });
                 break;
             case ScalarOp::subtract_product:
-                each([&](S s, A d, A) {
-                    to(s.a) -= d * at(s.b), to(s.b) -= d * at(s.a), to(s.c) += d;
-                });
+                each([&](S s, A d, A) { product(s.a, s.b, -d), to(s.c) += d; });
                 break;
             case ScalarOp::inner:
                 each([&](S s, A d, A) {
-                    for (const Ref *r = pairs_.data() + s.a.at, *end = pairs_.data() + s.b.at;
-                         r < end; r += 2)
-                        to(r[0]) += d * at(r[1]), to(r[1]) += d * at(r[0]);
+                    for_pairs(s, [&](const Ref& a, const Ref& b) { product(a, b, d); });
                 });
                 break;
             case ScalarOp::inverse:
@@ -155,10 +103,7 @@ void ScalarProgram::pull(const N* const (&in)[3], const N* saved, N* const (&g)[
                 sinkhorn_backward(size_, rounds_, saved, g[2] + group->begin + 1);
                 for (int i = group->begin + 1; const Ref& from : matrix_) to(from) += dx[i++];
                 break;
-            case ScalarOp::max:
-            case ScalarOp::constant:
-            case ScalarOp::input:
-            case ScalarOp::entry:
+            default:  // max, constants
                 break;
         }
     }

@@ -8,7 +8,8 @@ template <class Real>
 ConstantWeights<Real>::ConstantWeights(const Rule& rule, std::vector<From> reads)
     : reads_(std::move(reads)) {
     for (const From& read : reads_) {
-        const int l = read.site, rows = rule.rows(l), n_p = n_numbers(rule.params(l));
+        const int l = read.site, rows = rule.rows(l),
+                  n_p = static_cast<int>(count(rule.params(l), RuleParam::Is::numbers));
         programs_.emplace_back(0, n_p, [&](const Traced* none, const Traced* p) {
             std::vector<Traced> all, out;
             all.resize(static_cast<std::size_t>(read.write ? rule.rows(l + 1) * (rows + 1) : rows));

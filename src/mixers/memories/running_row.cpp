@@ -43,10 +43,8 @@ bool starts_at_zero(const Rule& rule, int l, int n_dots) {
 RowUses::RowUses(const Rule& rule) : groups(rule.groups()), unit(true) {
     for (int l = 1; l <= rule.sublayers() + 1; ++l) {
         require(rule.rows(l) == 1 && rule.ways(l) == 1 && rule.stream_rows() == 1, kUnfit);
-        const int n_p = plumb::n_numbers(rule.params(l));
-        Index vectors = 0;
-        for (const RuleParam& p : rule.params(l))
-            if (p.is != RuleParam::Is::numbers) vectors += p.shape.count() / rule.shape().channels;
+        const auto n_p = static_cast<int>(count(rule.params(l), RuleParam::Is::numbers));
+        const Index vectors = count(rule.params(l), RuleParam::Is::vectors) / rule.shape().channels;
         std::vector<Dot> site_u, site_w;
         for (const plumb::Dot& dot : rule.read_dots(l)) site_u.push_back(kind_of(dot, false));
         const auto n_u = static_cast<int>(site_u.size());

@@ -33,7 +33,7 @@
 #include "mixers/derive_matrix.h"
 #include "mixers/dual.h"
 #include "mixers/memories/row_in_place.h"
-#include "mixers/rule.h"
+#include "mixers/site_params.h"
 #include "ops/reduce.h"
 
 namespace plumb {
@@ -80,10 +80,6 @@ private:
 
     bool of_token() const { return uses_.n_dots() > 0; }
     bool learns() const { return uses_.n_inputs() > 0; }
-    struct Site {
-        std::vector<Param<Real>> numbers;
-        Param<Real> q;
-    };
     struct Pass : Rows {
         int site;           // whose numbers p are: l-1 (at least 1), or l
         const Real *p, *a;  // numbers; a (2, G) of the site below where it is the site's
@@ -92,8 +88,6 @@ private:
         View<Real> du, dq, dp;          // (N, n_u), (n_chunks, C), (n_chunks, 2 G or numbers)
     };
     Pass pass(const Context& ctx, int l, bool ahead = false) const;
-    template <class X>
-    void numbers(const Context& ctx, int l, X* out) const;  // of site l, all
     // What is kept of a token and site: u, w, a.
     Index n_scalars() const { return uses_.n_dots() + 2; }
     Real* scalars(const Context& ctx, int l) const {
@@ -115,11 +109,11 @@ private:
 
     R rule_;
     RowUses uses_;
-    std::vector<Site> sites_;  // l = 1..L
-    Tensor<Real> scalars_;     // (L, N, n_scalars) where a is the token's
-    Tensor<Real> du_;          // (N, n_u)
-    Tensor<Real> p_, a_;       // (numbers), (2, 2, G) of the site at work
-    Tensor<Real> dq_, dp_;     // (n_chunks, C), (n_chunks, 2 G or numbers)
+    std::vector<SiteParams<Real>> sites_;  // l = 1..L
+    Tensor<Real> scalars_;                 // (L, N, n_scalars) where a is the token's
+    Tensor<Real> du_;                      // (N, n_u)
+    Tensor<Real> p_, a_;                   // (numbers), (2, 2, G) of the site at work
+    Tensor<Real> dq_, dp_;                 // (n_chunks, C), (n_chunks, 2 G or numbers)
 };
 
 template <class T, class R>
@@ -127,14 +121,8 @@ void RunningRow<T, R>::do_declare(Plan& plan, ParamStore<Real>& params) {
     const Index n = tokens(), c = channels(), n_dp = std::max(2 * uses_.groups, uses_.n_numbers);
     this->declare_rows(plan, learns(), uses_.unit);
     for (int l = 1; l <= this->sublayers(); ++l) {
-        Site& site = sites_.emplace_back();
-        for (const RuleParam& p : rule_.params(l)) {
-            const Param<Real> id = params.declare(param_spec(p, l, this->sublayers()));
-            if (p.is == RuleParam::Is::numbers)
-                site.numbers.push_back(id);
-            else
-                site.q = id;
-        }
+        sites_.emplace_back(rule_, l);
+        sites_.back().declare(params, l, this->sublayers());
     }
     p_ = plan.scratch<Real>("mixer.p", {{'P', std::max<Index>(uses_.n_numbers, 1)}});
     a_ = plan.scratch<Real>("mixer.a", {{'A', 4}, {'G', uses_.groups}});
@@ -151,7 +139,7 @@ auto RunningRow<T, R>::pass(const Context& ctx, int l, bool ahead) const -> Pass
     const int below = std::max(l - 1, 1), own = std::min(l, this->sublayers()),
               site = ahead ? own : below;
     Real *p = ctx(p_).data, *a = ctx(a_).data, *raw = a + 2 * uses_.groups;
-    numbers(ctx, site, p);
+    sites_[at(site)].numbers(ctx, p);
     if (!of_token()) {
         std::fill_n(raw, 2 * uses_.groups, Real(0));
         const Real* none = nullptr;
@@ -160,16 +148,9 @@ auto RunningRow<T, R>::pass(const Context& ctx, int l, bool ahead) const -> Pass
             for (int i = 0; i < 2; ++i) a[i * uses_.groups + g] = raw[2 * g + i];
     }
     const bool reads = uses_.n_u() > 0 && l <= this->sublayers();
-    const Real* q = reads ? ctx.value(sites_[at(own)].q).data : nullptr;
+    const Real* q = reads ? sites_[at(own)].vector(ctx, 0, channels()) : nullptr;
     return {{this->rows(ctx, l)}, site,     p,        a,       q, scalars(ctx, own),
             scalars(ctx, below),  ctx(du_), ctx(dq_), ctx(dp_)};
-}
-
-template <class T, class R>
-template <class X>
-void RunningRow<T, R>::numbers(const Context& ctx, int l, X* out) const {
-    for (const Param<Real>& p : sites_[at(l)].numbers)
-        out = std::copy_n(ctx.value(p).data, ctx.value(p).count(), out);
 }
 
 // ---- forward ------------------------------------------------------------------------------------
@@ -234,7 +215,10 @@ void RunningRow<T, R>::do_read_backward(const Context& ctx, int l, const PreNorm
         if (m.q) std::fill_n(m.dq.row(k), c, Real(0));
         for (Index n = begin; n < end; ++n) token_backward(m, norm, n);
     });
-    if (m.q) add_partials<Real>(m.dq, chunks(), ctx.grad(sites_[at(l)].q));
+    if (m.q) {
+        Real* dq = sites_[at(l)].vector(ctx, 0, c, true);
+        add_partials<Real>(m.dq, chunks(), View<Real>{dq, {{'C', c}}});
+    }
     if (l > 1 && learns()) numbers_backward(ctx, m);
     this->template moved<T>(ctx,
                             ((learns() && l > 1) + (this->dv_.offset != this->dh_.offset)) * c);
@@ -312,9 +296,8 @@ void RunningRow<T, R>::numbers_backward(const Context& ctx, const Pass& m) const
     };
     const auto add = [&](auto&& d) {
         Index i = 0;
-        for (const Param<Real>& p : sites_[at(m.site)].numbers)
-            for (Real *g = ctx.grad(p).data, *end = g + ctx.grad(p).count(); g < end; ++g)
-                *g += static_cast<Real>(d(i++));
+        sites_[at(m.site)].for_numbers(ctx,
+                                       [&](Real, Real& to) { to += static_cast<Real>(d(i++)); });
     };
     if (of_token()) return add(left);
     static thread_local std::vector<double> p, da, dp;  // kept: a step allocates nothing
@@ -344,7 +327,7 @@ void RunningRow<T, R>::do_depth_matrix(const Context& ctx, Index n, View<Real> m
                 return a.assign(of, of + 2);
             }
             std::vector<double> p(static_cast<std::size_t>(uses_.n_numbers));
-            if (learns()) numbers(ctx, l, p.data());  // else there may be no frame
+            if (learns()) sites_[at(l)].numbers(ctx, p.data());  // else there may be no frame
             a.assign(2 * c.size(), 0.0);
             rule_.write(l, nullptr, nullptr, p.data(), a.data());
         },

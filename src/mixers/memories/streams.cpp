@@ -17,8 +17,10 @@ Streams<T>::Streams(RulePtr rule)
         require(rule_->rows(l) == streams_ && rule_->ways(l) == 1, "K rows, one read");
         require(l > this->sublayers() || rule_->write_dots(l).empty(), "no dots at a write");
         s.dots = StreamDots(rule_->read_dots(l), streams_);
-        s.specs = rule_->params(l);
-        s.n_numbers = n_numbers(s.specs);
+        s.params = SiteParams<Real>(*rule_, l);
+        s.n_numbers = static_cast<int>(s.params.count(RuleParam::Is::numbers));
+        require(s.params.count(RuleParam::Is::vectors) == parts(s.dots) * channels() * s.dots.m,
+                "streams are projected on all vectors of a site");
         s.program = ScalarProgram(s.dots.n, s.n_numbers, [&](const Traced* u, const Traced* p) {
             std::vector<Traced> out(static_cast<std::size_t>(n_scalars(l)));
             rule_->read(l, u, p, out.data());
@@ -27,9 +29,6 @@ Streams<T>::Streams(RulePtr rule)
             return out;
         });
         sites_.push_back(std::move(s));
-        int n_vectors = 0;
-        for_vectors(l, [&](int, std::size_t, Index) { ++n_vectors; });
-        require(n_vectors == site(l).dots.m, "streams are projected on all vectors of a site");
     }
 }
 
@@ -40,8 +39,7 @@ void Streams<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
         v_.push_back(plan.saved<T>(fmt::format("mixer.v.{}", l), this->token_shape()));
     for (int l = 1; l <= this->sublayers() + 1; ++l) {
         Site& s = site(l);
-        for (const RuleParam& p : s.specs)
-            s.params.push_back(params.declare(param_spec(p, l, this->sublayers())));
+        s.params.declare(params, l, this->sublayers());
         const auto name = [l](const char* what) { return fmt::format("mixer.{}.{}", what, l); };
         const auto lanes = [&](const char* what, int n) {
             return plan.saved<Lane>(name(what), {{'N', n_tiles(this->shape().tokens)}, {'M', n}});
@@ -76,18 +74,6 @@ void Streams<T>::declare_scratch(Plan& plan) {
 
 // ---- a site of a frame --------------------------------------------------------------------------
 
-// The vectors that streams are projected on, in order.
-template <class T>
-template <class F>
-void Streams<T>::for_vectors(int l, F&& f) const {
-    const Site& s = site(l);
-    const Index width = channels() * parts(s.dots);
-    int i = 0;
-    for (std::size_t k = 0; k < s.specs.size(); ++k)
-        if (s.specs[k].is == RuleParam::Is::vectors)
-            for (Index at = 0; at < s.specs[k].shape.count(); at += width) f(i++, k, at);
-}
-
 template <class T>
 auto Streams<T>::open(const Context& ctx, int l) const -> Open {
     const Site& s = site(l);
@@ -102,20 +88,14 @@ auto Streams<T>::open(const Context& ctx, int l) const -> Open {
            .numbers = ctx(numbers_).data,
            .w = {},
            .totals = {}};
-    for_vectors(l, [&](int i, std::size_t k, Index at) {
-        o.w[static_cast<std::size_t>(i)] = ctx.value(s.params[k]).data + at;
-    });
+    for (int i = 0; i < s.dots.m; ++i) o.w[static_cast<std::size_t>(i)] = vector(ctx, l, i);
     for (std::size_t i = 0; i < s.dots.totals.size(); ++i) {
         Real moments[2];
         stream_moments<0>(1, channels(), o.w[static_cast<std::size_t>(s.dots.totals[i][1])],
                           moments);
         o.totals[i] = moments[0];
     }
-    Lane* out = ctx(numbers_).data;
-    for (std::size_t k = 0; k < s.specs.size(); ++k)
-        if (s.specs[k].is == RuleParam::Is::numbers)
-            for (Index i = 0; i < s.specs[k].shape.count(); ++i)
-                *out++ = Lane(static_cast<double>(ctx.value(s.params[k]).data[i]));
+    s.params.numbers(ctx, ctx(numbers_).data);
     return o;
 }
 
@@ -320,17 +300,10 @@ void Streams<T>::add_numbers(const Context& ctx, const Open& s) const {
         ++next;
         return all;
     };
-    const Site& here = site(s.l);
-    for (std::size_t k = 0; k < here.specs.size(); ++k)
-        if (here.specs[k].is == RuleParam::Is::numbers)
-            for (Index i = 0; i < here.specs[k].shape.count(); ++i)
-                ctx.grad(here.params[k]).data[i] += sum();
-    for (const auto& [u, vector] : s.dots.totals) {
-        const Real d = sum();
-        for_vectors(s.l, [&, wanted = vector](int i, std::size_t k, Index at) {
-            Real* dw = ctx.grad(here.params[k]).data + at;
-            for (Index j = 0; i == wanted && j < channels(); ++j) dw[j] += d;
-        });
+    site(s.l).params.for_numbers(ctx, [&](Real, Real& to) { to += sum(); });
+    for (const auto& [u, i] : s.dots.totals) {
+        Real *to = vector(ctx, s.l, i, true), d = sum();
+        for (Index k = 0; k < channels(); ++k) to[k] += d;
     }
 }
 
@@ -339,9 +312,7 @@ void Streams<T>::add_vectors(const Context& ctx, const Open& s) const {
     const Index c = channels(), vecs = packed_vecs<Real>(c), size = packed_size(s.dots);
     constexpr Index width = kVec<Real>;
     std::array<Real*, StreamDots::kMostVectors> dw{};
-    for_vectors(s.l, [&](int i, std::size_t k, Index at) {
-        dw[static_cast<std::size_t>(i)] = ctx.grad(site(s.l).params[k]).data + at;
-    });
+    for (int i = 0; i < s.dots.m; ++i) dw[static_cast<std::size_t>(i)] = vector(ctx, s.l, i, true);
     const View<Real> dpacked = ctx(dpacked_);
     if (s.dots.m == 0) return;
     for_tokens(ctx, parts(s.dots) * vecs, [&](Index part_v) {

@@ -18,6 +18,7 @@
 #include "mixers/depth_mixer.h"
 #include "mixers/memories/stream_dots.h"
 #include "mixers/memories/stream_kernels.h"
+#include "mixers/site_params.h"
 
 namespace plumb {
 
@@ -35,8 +36,7 @@ public:
 private:
     struct Site {
         StreamDots dots;
-        std::vector<RuleParam> specs;
-        std::vector<Param<Real>> params;
+        SiteParams<Real> params;
         int n_numbers = 0;
         ScalarProgram program;    // u, numbers -> [c (K) | A (K, K+1)], c alone at L+1
         Tensor<T> x;              // X_l (N, K, C)
@@ -79,8 +79,10 @@ private:
     }
     void declare_scratch(Plan& plan);
     Open open(const Context& ctx, int l) const;
-    template <class F>  // f(vector, parameter that has it, its first number there)
-    void for_vectors(int l, F&& f) const;
+    // Vector i that streams are projected on, or its gradient.
+    Real* vector(const Context& ctx, int l, int i, bool gradient = false) const {
+        return site(l).params.vector(ctx, i, channels() * parts(site(l).dots), gradient);
+    }
     template <int K>
     void read_tile(const Context& ctx, const Open& s, const Tile& tile,
                    const PreNorm<T>& norm) const;
