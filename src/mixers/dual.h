@@ -11,31 +11,32 @@
 
 namespace plumb {
 
-inline constexpr int kDualWays = 4;
+inline constexpr int kDualDirections = 4;
 template <class Real>
-struct DualWays;
+struct DualDirections;
 template <>
-struct DualWays<float> {
-    typedef float type __attribute__((vector_size(kDualWays * sizeof(float))));
+struct DualDirections<float> {
+    typedef float type __attribute__((vector_size(kDualDirections * sizeof(float))));
 };
 template <>
-struct DualWays<double> {
-    typedef double type __attribute__((vector_size(kDualWays * sizeof(double))));
+struct DualDirections<double> {
+    typedef double type __attribute__((vector_size(kDualDirections * sizeof(double))));
 };
 
 template <class Real>
 struct Dual {
-    using Ways = typename DualWays<Real>::type;
+    using Directions = typename DualDirections<Real>::type;
 
     Real v;
-    Ways d;
+    Directions d;
 
-    Dual() = default;                          // not initialised
-    Dual(Real value) : v(value), d(Ways{}) {}  // a rule's constants become Duals by themselves
+    Dual() = default;  // not initialised
+    Dual(Real value)
+        : v(value), d(Directions{}) {}  // a rule's constants become Duals by themselves
 
-    // An input that is differentiated along way k.
+    // An input that is differentiated along direction k.
     static Dual along(int k, Real value) {
-        constexpr Ways kUnit[kDualWays] = {{1}, {0, 1}, {0, 0, 1}, {0, 0, 0, 1}};
+        constexpr Directions kUnit[kDualDirections] = {{1}, {0, 1}, {0, 0, 1}, {0, 0, 0, 1}};
         Dual out(value);
         out.d = kUnit[k];
         return out;
@@ -81,14 +82,15 @@ struct Dual {
 
 using DualNumber = Dual<double>;
 
-// dLoss/dx of n inputs x, kDualWays at a time: loss() runs on x and gives the loss' derivatives.
+// dLoss/dx of n inputs x, kDualDirections at a time: loss() runs on x and gives the loss'
+// derivatives.
 template <class Real, class Loss>
 void gradient_by_duals(Index n, Dual<Real>* x, Loss&& loss, Real* dx) {
-    for (Index first = 0; first < n; first += kDualWays) {
-        const int ways = static_cast<int>(std::min<Index>(kDualWays, n - first));
-        for (int k = 0; k < ways; ++k) x[first + k] = Dual<Real>::along(k, x[first + k].v);
+    for (Index first = 0; first < n; first += kDualDirections) {
+        const int directions = static_cast<int>(std::min<Index>(kDualDirections, n - first));
+        for (int k = 0; k < directions; ++k) x[first + k] = Dual<Real>::along(k, x[first + k].v);
         const auto d = loss();
-        for (int k = 0; k < ways; ++k) {
+        for (int k = 0; k < directions; ++k) {
             dx[first + k] = d[k];
             x[first + k] = x[first + k].v;
         }

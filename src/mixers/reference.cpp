@@ -256,7 +256,7 @@ Numbers Reference::pull(std::initializer_list<const Numbers*> inputs, const Numb
     const auto loss = [&] {
         std::fill(out.begin(), out.end(), DualNumber(0));
         run(x.data(), out.data());
-        DualNumber::Ways sum{};
+        DualNumber::Directions sum{};
         for (std::size_t i = 0; i < out.size(); ++i) sum += dout[i] * out[i].d;
         return sum;
     };

@@ -47,7 +47,7 @@ Result of_duals(const Rule& rule, int l, std::span<const double> u, std::span<co
     in.insert(in.end(), p.begin(), p.end());
     const auto along = [&] {
         const std::vector<DualNumber> out = scalars(rule, l, in.data(), in.data() + u.size());
-        DualNumber::Ways sum{};
+        DualNumber::Directions sum{};
         for (std::size_t i = 0; i < out.size(); ++i) sum += seed(i) * out[i].d;
         return sum;
     };

@@ -110,7 +110,7 @@ TEST_CASE("sinkhorn: backward against differences, and against duals", "[mixers]
             const auto along = [&] {
                 std::vector<DualNumber> p = x;
                 sinkhorn(k, iters, p.data());
-                DualNumber::Ways sum{};
+                DualNumber::Directions sum{};
                 for (std::size_t i = 0; i < p.size(); ++i) sum += weights.values()[i] * p[i].d;
                 return sum;
             };
