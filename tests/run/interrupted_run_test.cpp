@@ -12,7 +12,8 @@ namespace {
 constexpr long kSteps = 120, kEvery = 10;
 
 // About a second; every checkpoint is kept.
-std::vector<std::string> run_args(const fs::path& out, const std::vector<std::string>& more = {}) {
+std::vector<std::string> run_args(const fs::path& out, const std::vector<std::string>& more = {},
+                                  long steps = kSteps) {
     std::vector<std::string> args{"train",
                                   "data.task=markov",
                                   "mixer=attnres_block",
@@ -23,7 +24,7 @@ std::vector<std::string> run_args(const fs::path& out, const std::vector<std::st
                                   "model.context=32",
                                   "train.batch=4",
                                   "train.warmup=5",
-                                  fmt::format("train.steps={}", kSteps),
+                                  fmt::format("train.steps={}", steps),
                                   "train.eval_sequences=8",
                                   "train.eval_every=20",
                                   "train.log_every=3",
@@ -124,7 +125,7 @@ TEST_CASE("a closed terminal and a batch system's notice end a run as Ctrl-C doe
         const fs::path run = temp / std::to_string(signal);
         Launch launch;
         launch.meanwhile = signal_when_exists(checkpoint_of(run, 20), signal);
-        const Outcome o = run_plumb(run_args(run), launch);
+        const Outcome o = run_plumb(run_args(run, {}, 100 * kSteps), launch);  // ended by it alone
         INFO(o.out);
         CHECK(o.code == 130);
         CHECK(slurp(run / "STATUS") == "interrupted\n");

@@ -169,11 +169,17 @@ TEST_CASE("peak memory is what the dry run announced", "[run]") {
         const auto at = plan.find("memory_bytes: ");
         REQUIRE(at != std::string::npos);
         const double planned = std::stod(plan.substr(at + 14));
-        args.insert(args.end(), {"--out", temp / mixer});
-        const Outcome o = run_plumb(args);
-        INFO(mixer << ": planned " << planned / 1e6 << " MB, peak " << o.max_rss_bytes / 1e6
+        // The most of three runs: a busy machine takes pages back from a process that waits.
+        double peak = 0;
+        for (int i = 0; i < 3; ++i) {
+            std::vector<std::string> run = args;
+            run.insert(run.end(), {"--out", temp / fmt::format("{}{}", mixer, i)});
+            const Outcome o = run_plumb(run);
+            REQUIRE(o.code == 0);
+            peak = std::max(peak, o.max_rss_bytes);
+        }
+        INFO(mixer << ": planned " << planned / 1e6 << " MB, peak " << peak / 1e6
                    << " MB, of a tiny model " << base / 1e6 << " MB");
-        REQUIRE(o.code == 0);
-        CHECK(std::abs(o.max_rss_bytes - base - planned) <= 0.05 * planned + 2e6);
+        CHECK(std::abs(peak - base - planned) <= 0.05 * planned + 2e6);
     }
 }
