@@ -14,7 +14,7 @@ from pathlib import Path
 
 from plumb.pages.study import StudyError
 
-PAGES = ("dilution", "noise", "block_size")
+PAGES = ("dilution", "noise", "block_size", "tuned")
 
 
 def write(folder):

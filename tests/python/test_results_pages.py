@@ -129,5 +129,57 @@ class BlockSize(unittest.TestCase):
         self.assertIn(f"{mean:+.4f} [{mean - half:+.4f}, {mean + half:+.4f}] nats a doubling", text("block_size"))
 
 
+class Tuned(unittest.TestCase):
+    def setUp(self):
+        answer = json.loads((RESULTS / "tuned" / "comparison.json").read_text())
+        self.tried = {}
+        for r in answer["tuning"]:
+            at = r["variant"], r["values"]["train.lr"], r["values"].get("mixer.lr_scale", 1)
+            self.tried[at] = dict(zip(r["seeds"], r["losses"]))
+
+    def interval(self, d, digits):
+        low, high = scipy_stats.t.interval(0.95, len(d) - 1, np.mean(d), scipy_stats.sem(d))
+        return f"{np.mean(d):+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
+
+    def test_difference_interval_and_holm_by_hand(self):
+        found = values("tuned")
+        mixers = ("attnres", "block", "highway", "hyper")
+        tests = {m: np.array([found[m][s] - found["standard"][s] for s in range(1, 6)]) for m in mixers}
+        p = {m: scipy_stats.ttest_1samp(d, 0).pvalue for m, d in tests.items()}
+        running = 0.0
+        for rank, m in enumerate(sorted(p, key=p.get)):
+            running = max(running, min(1.0, (4 - rank) * p[m]))
+            row = next(s for s in text("tuned").splitlines() if f"(`{m}`)" in s)
+            self.assertIn(f"| {self.interval(tests[m], 4)} |", row)
+            self.assertEqual(row.split(" | ")[-1].strip(" |"), "<0.0001" if running < 1e-4 else f"{running:.2g}")
+
+    def test_the_chosen_rate_has_the_lowest_mean_of_the_first_stage(self):
+        for m in ("standard", "attnres", "block", "highway", "hyper"):
+            means = {at[1:]: np.mean(list(of.values())) for at, of in self.tried.items() if at[0] == m}
+            rate, scale = min(means, key=means.get)
+            row = next(s for s in text("tuned").splitlines() if s.startswith("|") and f"`{m}`" in s)
+            said = f"{1000 * rate:g}e-3" + (f", {scale:g}" if m != "standard" else "")
+            self.assertEqual(row.split(" | ")[1], said)
+
+    def test_differences_at_one_rate_by_hand(self):
+        rows = text("tuned").split("| rate of both |")[1].splitlines()
+        rates = [s.strip() for s in rows[0].split("|") if s.strip()]
+        cells = next(s for s in rows if s.startswith("| `attnres` |")).split("|")[2:]
+        for rate, cell in zip(rates, cells):
+            mine = self.tried.get(("attnres", float(rate), 1))
+            if mine:
+                d = [mine[s] - x for s, x in self.tried["standard", float(rate), 1].items()]
+                self.assertEqual(cell.strip(), self.interval(d, 3))
+
+    def test_lr_scale_by_hand(self):
+        best = {}
+        for (m, _, scale), losses in self.tried.items():
+            if m == "hyper" and (scale not in best or np.mean(list(losses.values())) < np.mean(list(best[scale].values()))):
+                best[scale] = losses
+        d = [x - best[1][s] for s, x in best[10].items()]
+        third = next(s for s in text("tuned").splitlines() if s.startswith("3. "))
+        self.assertIn(self.interval(d, 4), third)
+
+
 if __name__ == "__main__":
     unittest.main()
