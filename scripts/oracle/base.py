@@ -32,11 +32,28 @@ def site(cfg, l):
     """Name of sublayer l = 1..L, `output` for L + 1."""
     if l == n_sublayers(cfg) + 1:
         return "output"
-    return f"layer.{(l - 1) // 2}." + ("attn" if l % 2 == 1 else "mlp")
+    return f"layer.{block(l)}.{kind(l)}"
+
+
+KINDS = ("attn", "mlp")  # the sublayers of a transformer block
 
 
 def n_sublayers(cfg):
-    return 2 * cfg["model.layers"]
+    return len(KINDS) * cfg["model.layers"]
+
+
+def kind(l):
+    """Of sublayer l."""
+    return KINDS[(l - 1) % len(KINDS)]
+
+
+def block(l):
+    """Transformer blocks, 0, 1, .., that are written in full before sublayer l."""
+    return (l - 1) // len(KINDS)
+
+
+def ends_block(l):
+    return l % len(KINDS) == 0
 
 
 class Mixer:

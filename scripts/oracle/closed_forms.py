@@ -3,7 +3,7 @@ and wrote: a second way to the same numbers."""
 
 import numpy as np
 
-from base import n_sublayers, site
+from base import block, kind, n_sublayers, site
 
 
 def closed_form(cfg, p, h, v):
@@ -107,7 +107,7 @@ def block_averages(cfg, p, h, v):
     mixes after block k, A_r the same of the residual (denseformer: the only way). Inside a block
     the MLP reads the residual and the attention's output, once."""
     L, N = n_sublayers(cfg), len(v[0])
-    B, ways = L // 2, 3 if cfg["mixer.name"] == "mudd" else 1
+    B, ways = block(L + 1), 3 if cfg["mixer.name"] == "mudd" else 1
     A = np.tile(np.eye(B + 1), (N, ways + 1, 1, 1))  # of each way, and of the residual
     for k in range(1, B + 1):
         at = f"layer.{k - 1}.mixer."
@@ -125,8 +125,9 @@ def block_averages(cfg, p, h, v):
     M = np.zeros((ways, L + 1, N, L + 1, 1))
     for way in range(ways):
         for l in range(1, L + 2):
-            rows = blocks[:, way if l % 2 == 1 else ways, (l - 1) // 2]
+            apart = l <= L and kind(l) == "attn"
+            rows = blocks[:, way if apart else ways, block(l)]
             for i in range(l):
-                within = (i + 1) // 2 > (l - 1) // 2
-                M[way, l - 1, :, i, 0] = 1 if within else rows[:, (i + 1) // 2]
+                k = block(i) + 1  # the block that v_i is in; of v_0, 0
+                M[way, l - 1, :, i, 0] = 1 if k > block(l) else rows[:, k]
     return M

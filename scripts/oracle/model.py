@@ -5,7 +5,7 @@ import math
 
 import torch
 
-from base import gelu, n_sublayers, rms_norm, site
+from base import gelu, kind, n_sublayers, rms_norm, site
 from mixers import MIXERS
 
 DEFAULTS = {
@@ -109,6 +109,9 @@ def mlp(cfg, p, at, ways):
     return y @ p[at + ".down.weight"].T
 
 
+SUBLAYERS = {"attn": attention, "mlp": mlp}
+
+
 def forward(cfg, p, tokens, gain={}, order={}, mask={}):
     """tokens -> logits (B, T, V), reads [h_1..h_{L+1}], outputs [v_0..v_L], each (B, T, C); a read
     is a tuple of its ways. At a site of three ways an MLP reads the first; at a site of one way an
@@ -130,7 +133,7 @@ def forward(cfg, p, tokens, gain={}, order={}, mask={}):
     for l in range(1, L + 1):
         h.append(read(l))
         n = order.get(l, l)
-        v.append((attention if n % 2 == 1 else mlp)(cfg, p, site(cfg, n), h[-1]) * gain.get(l, 1))
+        v.append(SUBLAYERS[kind(n)](cfg, p, site(cfg, n), h[-1]) * gain.get(l, 1))
         mixer.write(l, v[-1])
     h.append(read(L + 1))
     head = p["embed.weight"] if cfg["model.tied_head"] else p["head.weight"]

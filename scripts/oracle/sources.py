@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from base import Mixer, Normal, gelu, n_sublayers, rms_norm, site
+from base import Mixer, Normal, block, ends_block, gelu, kind, n_sublayers, rms_norm, site
 
 
 class DenseFormer(Mixer):
@@ -26,9 +26,9 @@ class DenseFormer(Mixer):
 
     def write(self, l, v):
         self.h = self.h + v
-        if l % 2 == 1:
+        if not ends_block(l):
             return
-        k, dilation = l // 2, self.cfg["mixer.dilation"]
+        k, dilation = block(l) + 1, self.cfg["mixer.dilation"]
         self.X.append(self.h)
         if k % self.cfg["mixer.period"] == 0:
             bucket = [self.X[j] for j in range(k + 1) if j % dilation == k % dilation]
@@ -195,15 +195,15 @@ class Mudd(Mixer):
         self.X, self.R, self.attention = [v0], v0, (v0, v0, v0)
 
     def read(self, l):
-        return self.attention if l % 2 == 1 and l <= n_sublayers(self.cfg) else self.R
+        return self.attention if l <= n_sublayers(self.cfg) and kind(l) == "attn" else self.R
 
     def write(self, l, v):
         self.R = self.R + v
-        if l % 2 == 1:
+        if not ends_block(l):
             return
         self.X.append(self.R)
         mixed = [sum(w[..., j, None] * x for j, x in enumerate(self.X))
-                 for w in self.weights(l // 2).unbind(-2)]
+                 for w in self.weights(block(l) + 1).unbind(-2)]
         *self.attention, self.R = mixed
         self.attention = tuple(self.attention)
 

@@ -7,6 +7,8 @@ torch_mixers: "stack" or "loop"."""
 import jax
 import jax.numpy as jnp
 
+import spec
+
 
 def rms_norm(x, eps, gain=None):
     """In float32 at least, stored as x is."""
@@ -45,7 +47,7 @@ class DenseFormer(Standard):
 
     def write(self, p, l, state, carry, v):
         h, outputs = state[0] + v, state[1]
-        if l % 2 == 1:
+        if not spec.ends_block(l):
             return h, outputs
         outputs = outputs + [h]
         alpha = p("alpha").astype(h.dtype)

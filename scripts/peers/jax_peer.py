@@ -52,7 +52,7 @@ def loss_of(cfg, form, p, tokens, targets):
     for l, site in enumerate(names[:-1], start=1):
         h, carry = mixer.read(at_site(l), l, state)
         x = rms_norm(h, cfg.norm_eps, p[site + ".norm.gain"])
-        v = (attention if l % 2 == 1 else mlp)(cfg, p, site, x, tables)
+        v = (attention if site.endswith(".attn") else mlp)(cfg, p, site, x, tables)
         state = mixer.write(at_site(l), l, state, carry, v)
     h, _ = mixer.read(at_site(len(names)), len(names), state)
     logits = rms_norm(h, cfg.norm_eps, p["output.norm.gain"]) @ p["embed.weight"].T

@@ -74,9 +74,21 @@ def config_of_overrides(overrides, vocab, batch):
     return Config(**values).resolved()
 
 
+KINDS = ("attn", "mlp")  # the sublayers of a transformer block
+
+
+def block(l):
+    """Transformer blocks written in full before sublayer l = 1..L+1."""
+    return (l - 1) // len(KINDS)
+
+
+def ends_block(l):
+    return l % len(KINDS) == 0
+
+
 def sites(cfg):
     """Names of the places that read: layer.0.attn, layer.0.mlp, ..., output."""
-    return [f"layer.{b}.{kind}" for b in range(cfg.layers) for kind in ("attn", "mlp")] + ["output"]
+    return [f"layer.{b}.{kind}" for b in range(cfg.layers) for kind in KINDS] + ["output"]
 
 
 def initial_parameters(cfg, seed=1):
@@ -109,10 +121,10 @@ def mixer_parameters(cfg, l, rng):
         return {}
     if cfg.mixer == "highway":
         return {"gate.weight": np.zeros(C), "gate.bias": np.full(1, -math.log(L - 1))}
-    if cfg.mixer == "denseformer" and l % 2 == 0:
-        return {"alpha": np.eye(1, l // 2 + 1, l // 2)[0]}
+    if cfg.mixer == "denseformer" and ends_block(l):
+        return {"alpha": np.eye(1, block(l) + 2, block(l) + 1)[0]}
     if cfg.mixer == "hyper":
-        first = np.eye(1, K, (l - 1) // 2 % K).T
+        first = np.eye(1, K, block(l) % K).T
         return {
             "alpha": np.hstack([first, np.eye(K)]), "beta": np.ones(K),
             "alpha_proj": np.zeros((K + 1, C)), "beta_proj": np.zeros(C),

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import spec
+
 
 class Standard(nn.Module):
     def __init__(self, cfg, site, form):
@@ -41,9 +43,9 @@ class DenseFormer(Standard):
 
     def __init__(self, cfg, site, form):
         super().__init__(cfg, site, form)
-        self.mixes = site % 2 == 0 and not self.is_output
+        self.mixes = spec.ends_block(site) and not self.is_output
         if self.mixes:
-            self.alpha = nn.Parameter(torch.empty(site // 2 + 1))
+            self.alpha = nn.Parameter(torch.empty(spec.block(site) + 2))
 
     def start(self, v):
         return v, [v]

@@ -225,8 +225,9 @@ void Ops<T>::optimizer_ops(Index n_params) {
 
 template <class T>
 void Ops<T>::mixer_ops(const BenchMixer& mixer, const MixerConfig& config) {
-    const auto sublayers = static_cast<int>(model_.sublayers());
-    MixerWalk<T> walk(make_mixer<T>(config, {sublayers, n_, model_.width, model_.norm_eps}), ctx_);
+    const Layout layout = model_.layout();
+    const int sublayers = layout.sublayers();
+    MixerWalk<T> walk(make_mixer<T>(config, {layout, n_, model_.width, model_.norm_eps}), ctx_);
     constexpr int kWalks = 6;
     std::vector<double> seconds[2];
     double bytes[2]{};

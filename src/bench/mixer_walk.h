@@ -23,7 +23,7 @@ public:
         Plan plan;
         mixer_->declare(plan, params_);
         std::vector<Norm> norms;  // of site l, way by way
-        for (int l = 1; l <= s.sublayers + 1; ++l)
+        for (int l = 1; l <= s.sublayers() + 1; ++l)
             for (int way = 0; way < mixer_->ways(l); ++way)
                 norms.push_back(
                     {l, way, plan.saved<T>(fmt::format("xhat.{}.{}", l, way), rows),
@@ -40,7 +40,7 @@ public:
         frame_ = std::make_unique<Frame>(std::move(plan), params_);
         ctx_ = ctx.in(*frame_);
         gain_.assign(static_cast<std::size_t>(s.channels), Real(1));
-        norms_.resize(static_cast<std::size_t>(s.sublayers + 1));
+        norms_.resize(static_cast<std::size_t>(s.sublayers() + 1));
         for (const Norm& n : norms)
             norms_[static_cast<std::size_t>(n.l - 1)].push_back(
                 {ctx_(n.xhat),

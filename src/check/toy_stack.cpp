@@ -42,7 +42,7 @@ void perturb(ParamStore<Real>& params, double size, std::uint64_t seed,
 template <class Real>
 ToyStack<Real>::ToyStack(MixerPtr<Real> mixer, std::uint64_t seed)
     : mixer_(std::move(mixer)),
-      sublayers_(mixer_->shape().sublayers),
+      sublayers_(mixer_->shape().sublayers()),
       n_(mixer_->shape().tokens),
       c_(mixer_->shape().channels) {
     Plan plan;
@@ -143,7 +143,7 @@ void ToyStack<Real>::backward(const Context& context, Real scale) {
 template <class Real>
 std::vector<Real> depth_matrix(const Context& ctx, const DepthMatrix<Real>& mixer, Index token,
                                int way) {
-    const Index rows = mixer.shape().sublayers + 1, g = mixer.matrix_channels();
+    const Index rows = mixer.shape().sublayers() + 1, g = mixer.matrix_channels();
     std::vector<Real> m(static_cast<std::size_t>(rows * rows * g));
     mixer.depth_matrix(ctx, token, {m.data(), {{'L', rows}, {'S', rows}, {'G', g}}, Device::cpu},
                        way);
@@ -159,7 +159,7 @@ template <class Real>
 double matrix_error(ToyStack<Real>& stack) {
     const DepthMixer<Real>& mixer = stack.mixer();
     const MixerShape& shape = mixer.shape();
-    const Index rows = shape.sublayers + 1, g = mixer.matrix_channels();
+    const Index rows = shape.sublayers() + 1, g = mixer.matrix_channels();
     double error = 0;
     for (Index nw = 0; nw < shape.tokens * mixer.most_ways(); ++nw) {
         const Index n = nw / mixer.most_ways();

@@ -51,7 +51,7 @@ RunScore score(const Options& o, const std::string& text, const Context& ctx,
     const auto model = make_model(
         {run.config.model, run.config.mixer, run.vocab(), run.config.train.batch, ctx.threads},
         run.config.train.precision);
-    const std::vector<Intervention> changes = interventions(o.change, model->sublayers());
+    const std::vector<Intervention> changes = interventions(o.change, model->layout());
     model->allocate(1);
     restore_weights(run, model->params());
     RunScore out{text, run.step(), run.config, {}, {}, {}};

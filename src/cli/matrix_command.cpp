@@ -3,7 +3,7 @@
 #include "cli/matrix_text.h"
 #include "cli/run_folder.h"
 #include "core/check.h"
-#include "mixers/site.h"
+#include "mixers/layout.h"
 #include "model/interventions.h"
 #include "train/checkpoint.h"
 
@@ -55,8 +55,8 @@ void show(const Arguments& args) {
     } else if (args.row.empty()) {
         fmt::print("{}", matrix_text(file, view, Terminal::of(stdout)));
     } else {
-        const auto sublayers = static_cast<int>(file.mean.rows()) - 1;
-        for (const int l : parse_reads(args.row, sublayers, "--row"))
+        const Layout layout(static_cast<int>(file.mean.rows()) - 1);
+        for (const int l : parse_reads(args.row, layout, "--row"))
             fmt::print("{}", matrix_row_text(file, l, std::max(args.top, 0)));
     }
 }

@@ -3,7 +3,7 @@
 #include "core/check.h"
 #include "core/text.h"
 #include "formats/safetensors.h"
-#include "mixers/site.h"
+#include "mixers/layout.h"
 #include "record/measures.h"
 
 #include <algorithm>

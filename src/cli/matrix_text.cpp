@@ -1,7 +1,7 @@
 #include "cli/matrix_text.h"
 
 #include "core/text.h"
-#include "mixers/site.h"
+#include "mixers/layout.h"
 
 #include <nlohmann/json.hpp>
 
@@ -179,7 +179,7 @@ std::string matrix_text(const MatrixFile& file, const MatrixView& view, const Te
 }
 
 std::string matrix_row_text(const MatrixFile& file, Index l, int top) {
-    const auto sublayers = static_cast<int>(file.mean.rows()) - 1;
+    const Layout layout(static_cast<int>(file.mean.rows()) - 1);
     const Index row = l - 1;
     std::vector<Index> order = by_size(file.share ? *file.share : file.mean, row);
     if (top > 0 && std::ssize(order) > top) order.resize(static_cast<std::size_t>(top));
@@ -188,8 +188,7 @@ std::string matrix_row_text(const MatrixFile& file, Index l, int top) {
     titles.insert(titles.end(), {">M", ">sd"});
     Table table(titles);
     for (const Index i : order) {
-        std::vector<std::string> cells{std::to_string(i),
-                                       site_name(static_cast<int>(i), sublayers)};
+        std::vector<std::string> cells{std::to_string(i), layout.name(static_cast<int>(i))};
         if (file.share)
             cells.insert(cells.end(), {fmt::format("{:.1f}%", 100 * (*file.share)(row, i)),
                                        fmt::format("{:.1f}%", 100 * (*file.share_std)(row, i))});
@@ -198,10 +197,12 @@ std::string matrix_row_text(const MatrixFile& file, Index l, int top) {
         table.add(cells);
     }
     const std::string reader =
-        l > sublayers
+        l > layout.sublayers()
             ? std::string("the output")
-            : fmt::format("sublayer {} ({}{})", l, site_name(static_cast<int>(l), sublayers),
-                          file.way.empty() || l % 2 == 0 ? "" : ", " + file.way);
+            : fmt::format("sublayer {} ({}{})", l, layout.name(static_cast<int>(l)),
+                          file.way.empty() || layout.kind(static_cast<int>(l)) != "attn"
+                              ? ""
+                              : ", " + file.way);
     return fmt::format("What {} reads (step {}); sd over tokens; M is of this mixer only\n{}",
                        reader, file.step, table.text());
 }

@@ -124,8 +124,7 @@ void check_placed(const LoadedConfig& loaded) {
 
 // What a mixer says of its own options, for this model.
 void check_mixer(const Config& config) {
-    const auto sublayers = static_cast<int>(config.model.sublayers());
-    make_rule(config.mixer, {sublayers, 1, config.model.width, config.model.norm_eps});
+    make_rule(config.mixer, {config.model.layout(), 1, config.model.width, config.model.norm_eps});
 }
 
 // Tokens are counted in 64 bits.

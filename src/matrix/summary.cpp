@@ -30,7 +30,7 @@ template <class Real>
 MatrixSums<Real>::MatrixSums(const DepthMatrix<Real>& mixer, Index n_sample, int way)
     : mixer_(mixer),
       way_(way),
-      rows_(mixer.shape().sublayers + 1),
+      rows_(mixer.shape().sublayers() + 1),
       n_sample_(n_sample),
       sum_(static_cast<std::size_t>(rows_ * rows_)),
       squares_(sum_.size()),

@@ -38,7 +38,7 @@ AttnResOptions resolve_options(const MixerConfig& config, const MixerShape& shap
         throw UsageError(
             "mixer.query=none has no keys: mixer.heads and mixer.key_norm say nothing");
     const std::string &weights = config.text("weights"), &query = config.text("query");
-    return {.block_size = resolve_block_size(config, shape.sublayers),
+    return {.block_size = resolve_block_size(config, shape.sublayers()),
             .window = static_cast<int>(config.integer("window")),
             .query = no_query             ? Query::none
                      : query == "learned" ? Query::learned

@@ -14,7 +14,7 @@ class DeepNormRule final : public RuleOf<DeepNormRule> {
 public:
     DeepNormRule(const MixerConfig& config, const MixerShape& shape)
         : RuleOf(shape), alpha_(config.number("alpha")) {
-        if (alpha_ <= 0) alpha_ = std::pow(2.0 * ((shape.sublayers + 1) / 2), 0.25);
+        if (alpha_ <= 0) alpha_ = std::pow(2.0 * shape.layout.blocks(), 0.25);
     }
 
     Dots write_dots(int) const override {

@@ -14,10 +14,10 @@ public:
     DenseFormerRule(const MixerConfig& config, const MixerShape& shape)
         : RuleOf(shape), dilation_(option(config, "dilation")), period_(option(config, "period")) {}
 
-    int rows(int l) const override { return done(l) + 2; }
+    int rows(int l) const override { return layout().block(l) + 2; }
     std::vector<RuleParam> params(int l) const override {
         const int k = ending(l);
-        if (l > sublayers() || k == 0 || k % period_ != 0) return {};
+        if (k == 0 || k % period_ != 0) return {};
         const int n = k / dilation_ + 1;
         std::vector<double> one_hot(static_cast<std::size_t>(n), 0.0);
         one_hot.back() = 1.0;
@@ -25,7 +25,7 @@ public:
                  "alpha",
                  {{'S', n}},
                  Init::values(one_hot),
-                 fmt::format("layer.{}", k - 1)}};
+                 Layout::block_name(k - 1)}};
     }
     template <class N>
     void c(int l, const N*, const N*, N* c) const {
@@ -47,13 +47,11 @@ public:
     }
 
 private:
-    // Transformer blocks whose outputs are all written when l reads.
-    int done(int l) const { return l > sublayers() ? (sublayers() + 1) / 2 : (l - 1) / 2; }
     // The block (1, 2, ..) that the output of l completes, or 0.
-    int ending(int l) const { return done(l + 1) > done(l) ? done(l + 1) : 0; }
+    int ending(int l) const { return layout().ends_block(l) ? layout().block(l + 1) : 0; }
 
     int option(const MixerConfig& config, const char* key) const {
-        const long value = config.integer(key), blocks = (sublayers() + 1) / 2;
+        const long value = config.integer(key), blocks = layout().blocks();
         if (value < 1 || value > blocks)
             throw UsageError(fmt::format("mixer.{}={}: must lie in 1..{} (transformer blocks)", key,
                                          value, blocks));

@@ -7,13 +7,13 @@ namespace plumb {
 template <class Real>
 int DepthMatrix<Real>::most_ways() const {
     int most = 1;
-    for (int l = 1; l <= shape_.sublayers + 1; ++l) most = std::max(most, ways(l));
+    for (int l = 1; l <= shape_.sublayers() + 1; ++l) most = std::max(most, ways(l));
     return most;
 }
 
 template <class Real>
 void DepthMatrix<Real>::depth_matrix(const Context& ctx, Index token, View<Real> m, int way) const {
-    const Index rows = shape_.sublayers + 1;
+    const Index rows = shape_.sublayers() + 1;
     require(m.count() == rows * rows * matrix_channels() && token >= 0 && token < shape_.tokens &&
                 way >= 0 && way < kMostWays,
             "depth_matrix: m is (L+1, L+1, channels), token < N, way < 3");

@@ -34,8 +34,8 @@
 
 #include "core/context.h"
 #include "core/params.h"
+#include "mixers/layout.h"
 #include "mixers/mixer_shape.h"
-#include "mixers/site.h"
 #include "ops/pre_norm.h"
 
 #include <span>
@@ -134,9 +134,10 @@ protected:
 
     // Index l - 1.
     const LeftNorm* left_norms(const Context& ctx) const { return ctx(walk_).norms.data(); }
-    int sublayers() const { return shape().sublayers; }
+    const Layout& layout() const { return shape().layout; }
+    int sublayers() const { return shape().sublayers(); }
     Shape token_shape() const { return {{'N', shape().tokens}, {'C', shape().channels}}; }
-    std::string site(int l) const { return site_name(l, sublayers()) + ".mixer."; }
+    std::string site(int l) const { return layout().name(l) + ".mixer."; }
     // The mixer's pass moved this many numbers of type X per token.
     template <class X>
     void moved(const Context& ctx, Index numbers_per_token) const {

@@ -31,7 +31,7 @@ HighwayRule::HighwayRule(const MixerConfig& config, const MixerShape& shape)
       vector_(config.text("gate") == "vector"),
       fixed_(config.text("gate") == "static"),
       norm_input_(config.text("gate_input") == "norm"),
-      bias_(initial_biases(config.text("gate_bias"), shape.sublayers)) {}
+      bias_(initial_biases(config.text("gate_bias"), shape.sublayers())) {}
 
 std::vector<RuleParam> HighwayRule::params(int l) const {
     if (l > sublayers()) return {};

@@ -64,8 +64,8 @@ void HighwayVector<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
     this->declare_rows(plan, true, false);
     for (int l = 1; l <= this->sublayers(); ++l) {
         const std::vector<RuleParam> all = rule_.params(l);
-        w_.push_back(params.declare(param_spec(all[0], l, this->sublayers())));
-        b_.push_back(params.declare(param_spec(all[1], l, this->sublayers())));
+        w_.push_back(params.declare(param_spec(all[0], l, this->layout())));
+        b_.push_back(params.declare(param_spec(all[1], l, this->layout())));
         t_.push_back(plan.saved<T>(fmt::format("mixer.gates.{}", l), this->token_shape()));
     }
     scale_ = plan.saved<Real>("mixer.scale", {{'L', this->sublayers()}, {'N', tokens()}});

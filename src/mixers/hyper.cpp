@@ -27,7 +27,7 @@ public:
         if (l > sublayers()) return {};
         std::vector<double> alpha(static_cast<std::size_t>(k_ * (k_ + 1)), 0.0);
         for (int j = 0; j < k_; ++j) {
-            alpha[static_cast<std::size_t>(j * (k_ + 1))] = j == (l - 1) / 2 % k_ ? 1.0 : 0.0;
+            alpha[static_cast<std::size_t>(j * (k_ + 1))] = j == layout().block(l) % k_ ? 1.0 : 0.0;
             alpha[static_cast<std::size_t>(j * (k_ + 1) + 1 + j)] = 1.0;
         }
         const Index c = shape().channels;

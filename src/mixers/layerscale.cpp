@@ -11,7 +11,7 @@ namespace {
 class LayerScaleRule final : public RuleOf<LayerScaleRule> {
 public:
     LayerScaleRule(const MixerConfig& config, const MixerShape& shape) : RuleOf(shape) {
-        const int blocks = (shape.sublayers + 1) / 2;
+        const int blocks = shape.layout.blocks();
         const double paper = blocks <= 18 ? 0.1 : blocks <= 24 ? 1e-5 : 1e-6;
         start_ = gain_start(config.text("gain_init"), paper);
     }

@@ -91,7 +91,7 @@ private:
             if (part(i) == 2)
                 x = self().is_identity(i - 2 * k_) ? 0.0 : kOffDiagonal;
             else if (bias_init_ == "one_hot")
-                x = i % k_ == (l - 1) / 2 % k_ ? 1.0 : -1.0;
+                x = i % k_ == this->layout().block(l) % k_ ? 1.0 : -1.0;
             else if (part(i) == 0)
                 x = even;
         }

@@ -2,14 +2,16 @@
 #pragma once
 
 #include "core/view.h"
+#include "mixers/layout.h"
 
 namespace plumb {
 
 struct MixerShape {
-    int sublayers;    // L
-    Index tokens;     // N
-    Index channels;   // C
-    double norm_eps;  // epsilon of the norms inside the mixer
+    Layout layout;
+    Index tokens;                                         // N
+    Index channels;                                       // C
+    double norm_eps;                                      // epsilon of the norms inside the mixer
+    int sublayers() const { return layout.sublayers(); }  // L
 };
 
 }  // namespace plumb

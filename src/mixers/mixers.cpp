@@ -224,13 +224,15 @@ const MixerInfo& find_mixer(const std::string& name) {
 }
 
 RulePtr make_rule(const MixerConfig& config, const MixerShape& shape) {
-    require(shape.sublayers >= 1 && shape.tokens >= 1 && shape.channels >= 1, "empty mixer shape");
+    require(shape.sublayers() >= 1 && shape.tokens >= 1 && shape.channels >= 1,
+            "empty mixer shape");
     return find_mixer(config.name).make.rule(config, shape);
 }
 
 template <class T>
 MixerPtr<T> make_mixer(const MixerConfig& config, const MixerShape& shape) {
-    require(shape.sublayers >= 1 && shape.tokens >= 1 && shape.channels >= 1, "empty mixer shape");
+    require(shape.sublayers() >= 1 && shape.tokens >= 1 && shape.channels >= 1,
+            "empty mixer shape");
     const MixerInfo& info = find_mixer(config.name);
     if constexpr (std::is_same_v<T, float>)
         return info.make.in_float(config, shape);

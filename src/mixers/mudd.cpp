@@ -43,7 +43,7 @@ public:
         if (k == 0 || !averages(l)) return {};
         std::vector<double> newest;  // one-hot on block k, way by way
         for (int i = 0; i < all_ways * n; ++i) newest.push_back(i % n == k ? 1 : 0);
-        const std::string block = fmt::format("layer.{}", k - 1);
+        const std::string block = Layout::block_name(k - 1);
         std::vector<RuleParam> all{
             {Is::numbers, "bias", {{'W', all_ways}, {'S', n}}, Init::values(newest), block}};
         if (!dynamic_) return all;
@@ -88,9 +88,9 @@ public:
 
 private:
     bool at_output(int l) const { return l > sublayers(); }
-    bool averages(int l) const { return at_output(l) || l % 2 == 1; }  // an MLP's read is a row
-    // Blocks before site l.
-    int done(int l) const { return at_output(l) ? (sublayers() + 1) / 2 : (l - 1) / 2; }
+    // Inside a block a read is a row.
+    bool averages(int l) const { return at_output(l) || layout().begins_block(l); }
+    int done(int l) const { return layout().block(l); }
     int n_averages(int l) const { return at_output(l) ? 1 : kMostWays + 1; }
     // The next multiple of 64 above the number of weights, of four ways for the output too.
     int hidden(int l) const { return hidden_ > 0 ? hidden_ : (4 * (done(l) + 1) / 64 + 1) * 64; }

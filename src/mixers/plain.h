@@ -120,7 +120,7 @@ private:
         const Row& row(int i) const { return rows[static_cast<std::size_t>(i)]; }
     };
 
-    int sublayers() const { return this->shape().sublayers; }
+    int sublayers() const { return this->shape().sublayers(); }
     Index tokens() const { return this->shape().tokens; }
     Index channels() const { return this->shape().channels; }
     Site& site(int l) { return sites_[static_cast<std::size_t>(l - 1)]; }

@@ -72,7 +72,7 @@ template <class T>
 void Plain<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
     for (int l = 1; l <= sublayers() + 1; ++l) {
         Site& s = site(l);
-        s.params.declare(params, l, sublayers());
+        s.params.declare(params, l, this->layout());
         const auto lanes = [&](const char* what, Index n) {
             return plan.saved<Lane>(fmt::format("mixer.{}.{}", what, l),
                                     {{'N', n_tiles(tokens())}, {'M', n}});

@@ -66,7 +66,7 @@ Reference::Reference(RulePtr rule) : DepthMixer<double>(rule->shape()), rule_(st
 
 void Reference::do_declare(Plan& plan, ParamStore<double>& params) {
     for (int l = 1; l <= sublayers() + 1; ++l)
-        sites_[static_cast<std::size_t>(l - 1)].params.declare(params, l, sublayers());
+        sites_[static_cast<std::size_t>(l - 1)].params.declare(params, l, shape().layout);
     for (int l = 0; l <= sublayers(); ++l)
         v_.push_back(plan.saved<double>(fmt::format("mixer.v.{}", l), token_shape()));
     dv_ = plan.scratch<double>("mixer.dv", token_shape());

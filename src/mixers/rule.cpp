@@ -1,15 +1,13 @@
 #include "mixers/rule.h"
 
-#include "mixers/site.h"
-
 namespace plumb {
 
 std::vector<RuleParam> Rule::params(int) const { return {}; }
 Dots Rule::read_dots(int) const { return {}; }
 Dots Rule::write_dots(int) const { return {}; }
 
-ParamSpec param_spec(const RuleParam& p, int l, int sublayers) {
-    return {.name = (p.owner.empty() ? site_name(l, sublayers) : p.owner) + ".mixer." + p.name,
+ParamSpec param_spec(const RuleParam& p, int l, const Layout& layout) {
+    return {.name = (p.owner.empty() ? layout.name(l) : p.owner) + ".mixer." + p.name,
             .shape = p.shape,
             .init = p.init,
             .group = Group::mixer};

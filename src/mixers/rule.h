@@ -46,7 +46,7 @@ struct RuleParam {
 };
 
 // As site l declares it.
-ParamSpec param_spec(const RuleParam& p, int l, int sublayers);
+ParamSpec param_spec(const RuleParam& p, int l, const Layout& layout);
 // How many numbers those of a kind have.
 Index count(const std::vector<RuleParam>& params, RuleParam::Is is);
 
@@ -119,7 +119,8 @@ public:
     virtual ~Rule() = default;
 
     const MixerShape& shape() const { return shape_; }
-    int sublayers() const { return shape_.sublayers; }
+    const Layout& layout() const { return shape_.layout; }
+    int sublayers() const { return shape_.sublayers(); }
 
     virtual int groups() const { return 1; }             // G, a divisor of C
     virtual int rows(int /*l*/) const { return 1; }      // of X_l, l = 1..L+1

@@ -15,9 +15,8 @@ public:
     SiteParams() = default;
     SiteParams(const Rule& rule, int l) : specs_(rule.params(l)) {}
 
-    void declare(ParamStore<Real>& params, int l, int sublayers) {
-        for (const RuleParam& p : specs_)
-            ids_.push_back(params.declare(param_spec(p, l, sublayers)));
+    void declare(ParamStore<Real>& params, int l, const Layout& layout) {
+        for (const RuleParam& p : specs_) ids_.push_back(params.declare(param_spec(p, l, layout)));
     }
     Index count(RuleParam::Is is) const { return plumb::count(specs_, is); }
 

@@ -58,8 +58,9 @@ private:
         MlpParams<Real> mlp;
     };
     const Site& site(int l) const { return sites_[static_cast<std::size_t>(l - 1)]; }
-    static bool is_attention(int l) { return l % 2 == 1; }
-    int sublayers() const { return static_cast<int>(model_.sublayers()); }
+    const Layout& layout() const { return mixer_->shape().layout; }
+    bool is_attention(int l) const { return layout().kind(l) == "attn"; }
+    int sublayers() const { return layout().sublayers(); }
     PreNorm<T> pre_norm(const Context& ctx, int l, std::size_t way) const;
     void read(const Context& ctx, int l);
     void project(const Context& ctx, int l, View<T> qkv) const;
@@ -156,14 +157,15 @@ Decoder<T>::Walk::Walk(const TransformerShape& shape, const ModelConfig& resolve
       rows_(shape.batch * width),
       attention_(attention_shape(resolved, shape.batch)),
       kind_(activation_of(resolved)),
-      mixer_(make_mixer<T>(shape.mixer, {sublayers(), rows_, resolved.width, resolved.norm_eps})) {
+      mixer_(make_mixer<T>(shape.mixer,
+                           {resolved.layout(), rows_, resolved.width, resolved.norm_eps})) {
     const ModelConfig& m = model_;
     const auto scratch = [&](const std::string& name, Index columns) {
         return plan.scratch<T>(name, {{'N', rows_}, {'C', columns}});
     };
     embed_ = declare_table(params, "embed.weight", shape.vocab, m);
     for (int l = 1; l <= sublayers() + 1; ++l) {
-        const std::string name = site_name(l, sublayers());
+        const std::string& name = layout().name(l);
         Site& s = sites_.emplace_back();
         for (int way = 0; way < mixer_->ways(l); ++way) {
             const std::string of = way == 0 ? name : fmt::format("{}.{}", name, way_name(way));

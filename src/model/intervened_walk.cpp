@@ -15,17 +15,17 @@ constexpr double kAverageTolerance = 1e-4;
 template <class T>
 IntervenedWalk<T>::IntervenedWalk(Interventions what, const MixerShape& shape)
     : what_(std::move(what)), shape_(shape) {
-    require(what_.sublayers() == shape.sublayers, "interventions of another depth");
+    require(what_.sublayers() == shape.sublayers(), "interventions of another depth");
     if (!what_.masks()) return;
     const auto numbers = static_cast<std::size_t>(shape.tokens * shape.channels);
-    v_.assign(static_cast<std::size_t>(shape.sublayers + 1), std::vector<T>(numbers));
+    v_.assign(static_cast<std::size_t>(shape.sublayers() + 1), std::vector<T>(numbers));
     xhat_.resize(numbers);
     rstd_.resize(static_cast<std::size_t>(shape.tokens));
 }
 
 template <class T>
 int IntervenedWalk<T>::sublayer_at(int l) const {
-    return l > shape_.sublayers ? l : what_.order[static_cast<std::size_t>(l - 1)];
+    return l > shape_.sublayers() ? l : what_.order[static_cast<std::size_t>(l - 1)];
 }
 
 template <class T>
@@ -72,7 +72,7 @@ void IntervenedWalk<T>::read(const Context& ctx, int l, const DepthMatrix<Real>&
                              PreNorm<T> norm) {
     if (!what_.masks(l)) return;
     const std::vector<bool>& masked = what_.masked[static_cast<std::size_t>(l - 1)];
-    const Index rows = shape_.sublayers + 1, c = shape_.channels, g = mixer.matrix_channels();
+    const Index rows = shape_.sublayers() + 1, c = shape_.channels, g = mixer.matrix_channels();
     norm.xhat.data = xhat_.data();
     norm.rstd.data = rstd_.data();
     for_chunks(ctx, shape_.tokens, [&](Index begin, Index end, Index) {

@@ -2,7 +2,6 @@
 
 #include "core/check.h"
 #include "core/rng.h"
-#include "mixers/site.h"
 
 #include <algorithm>
 #include <charconv>
@@ -37,7 +36,7 @@ struct Range {
 };
 
 // `low` and `high`: depths that exist; high = L+1 where the output is one.
-Range parse_item(const std::string& item, int sublayers, const std::string& option, int low,
+Range parse_item(const std::string& item, const Layout& layout, const std::string& option, int low,
                  int high) {
     const auto refuse = [&] {
         throw UsageError(fmt::format(
@@ -47,7 +46,7 @@ Range parse_item(const std::string& item, int sublayers, const std::string& opti
             high));
     };
     Range range{-1, -1};
-    if (item == "all") range = {1, std::min(high, sublayers)};
+    if (item == "all") range = {1, std::min(high, layout.sublayers())};
     if (const auto dash = item.find('-'); dash != item.npos) {
         if (!read_number(item.substr(0, dash), range.first) ||
             !read_number(item.substr(dash + 1), range.last))
@@ -56,19 +55,20 @@ Range parse_item(const std::string& item, int sublayers, const std::string& opti
         range = {n, n};
     }
     for (int l = low; l <= high; ++l) {
-        const std::string name = site_name(l, sublayers);
-        if (item == name) range = {l, l};
-        if (l % 2 == 1 && l < sublayers && item + ".attn" == name) range = {l, l + 1};
+        if (item == layout.name(l)) range = {l, l};
+        if (l < 1 || l > layout.sublayers() || item != Layout::block_name(layout.block(l)))
+            continue;
+        range = {layout.begins_block(l) ? l : range.first, l};
     }
     if (range.first < low || range.last > high || range.first > range.last) refuse();
     return range;
 }
 
-std::vector<int> parse_list(const std::string& text, int sublayers, const std::string& option,
-                            int low, int high) {
+std::vector<int> parse_list(const std::string& text, const Layout& layout,
+                            const std::string& option, int low, int high) {
     std::vector<int> out;
     for (const std::string& item : split(text, ',')) {
-        const Range range = parse_item(item, sublayers, option, low, high);
+        const Range range = parse_item(item, layout, option, low, high);
         for (int l = range.first; l <= range.last; ++l)
             if (std::find(out.begin(), out.end(), l) == out.end()) out.push_back(l);
     }
@@ -85,9 +85,10 @@ void draw_first(std::vector<Item>& items, std::size_t k, const CounterRng& rng,
 
 }  // namespace
 
-Interventions::Interventions(int sublayers) : gain(at(sublayers + 1), 1.0), order(at(sublayers)) {
+Interventions::Interventions(const Layout& of)
+    : layout(of), gain(at(of.sublayers() + 1), 1.0), order(at(of.sublayers())) {
     std::iota(order.begin(), order.end(), 1);
-    for (int l = 1; l <= sublayers + 1; ++l) masked.emplace_back(at(l), false);
+    for (int l = 1; l <= sublayers() + 1; ++l) masked.emplace_back(at(l), false);
 }
 
 bool Interventions::masks(int l) const {
@@ -101,17 +102,18 @@ bool Interventions::masks() const {
     return false;
 }
 
-std::vector<int> parse_depths(const std::string& text, int sublayers, const std::string& option,
-                              bool with_embedding) {
-    return parse_list(text, sublayers, option, with_embedding ? 0 : 1, sublayers);
+std::vector<int> parse_depths(const std::string& text, const Layout& layout,
+                              const std::string& option, bool with_embedding) {
+    return parse_list(text, layout, option, with_embedding ? 0 : 1, layout.sublayers());
 }
 
-std::vector<int> parse_reads(const std::string& text, int sublayers, const std::string& option) {
-    return parse_list(text, sublayers, option, 1, sublayers + 1);
+std::vector<int> parse_reads(const std::string& text, const Layout& layout,
+                             const std::string& option) {
+    return parse_list(text, layout, option, 1, layout.sublayers() + 1);
 }
 
 void add_drop(Interventions& what, const std::string& text) {
-    for (const int l : parse_depths(text, what.sublayers(), "--drop", true)) what.gain[at(l)] = 0;
+    for (const int l : parse_depths(text, what.layout, "--drop", true)) what.gain[at(l)] = 0;
 }
 
 void add_gain(Interventions& what, const std::string& text) {
@@ -122,7 +124,7 @@ void add_gain(Interventions& what, const std::string& text) {
         if (equals == item.npos) continue;
         double gain = 0;
         if (!read_number(item.substr(equals + 1), gain) || !std::isfinite(gain)) break;
-        for (const int l : parse_depths(sublayers, what.sublayers(), "--gain", true))
+        for (const int l : parse_depths(sublayers, what.layout, "--gain", true))
             what.gain[at(l)] *= gain;
         sublayers.clear();
     }
@@ -136,8 +138,8 @@ void add_swap(Interventions& what, const std::string& text) {
     if (pair.size() != 2)
         throw UsageError(fmt::format(
             "--swap {}: use two sublayers or blocks, for example --swap layer.1,layer.2", text));
-    const std::vector<int> a = parse_depths(pair[0], what.sublayers(), "--swap", false);
-    const std::vector<int> b = parse_depths(pair[1], what.sublayers(), "--swap", false);
+    const std::vector<int> a = parse_depths(pair[0], what.layout, "--swap", false);
+    const std::vector<int> b = parse_depths(pair[1], what.layout, "--swap", false);
     if (a.size() != b.size())
         throw UsageError(fmt::format("--swap {}: {} sublayers cannot take the place of {}", text,
                                      a.size(), b.size()));
@@ -151,9 +153,10 @@ void add_mask(Interventions& what, const std::string& text) {
         const auto colon = item.find(':');
         const bool plain = colon == item.npos;
         const Range sources =
-            parse_item(plain ? item : item.substr(colon + 1), last, "--mask", 0, last);
-        const Range reads = plain ? Range{1, last + 1}
-                                  : parse_item(item.substr(0, colon), last, "--mask", 1, last + 1);
+            parse_item(plain ? item : item.substr(colon + 1), what.layout, "--mask", 0, last);
+        const Range reads =
+            plain ? Range{1, last + 1}
+                  : parse_item(item.substr(0, colon), what.layout, "--mask", 1, last + 1);
         if (!plain && sources.last >= reads.first)
             throw UsageError(fmt::format("--mask {}: read {} is before source {} is written", item,
                                          reads.first, sources.last));
@@ -165,7 +168,7 @@ void add_mask(Interventions& what, const std::string& text) {
         const std::vector<bool>& row = what.masked[at(l - 1)];
         if (std::find(row.begin(), row.end(), false) == row.end())
             throw UsageError(fmt::format("--mask {}: leaves nothing for read {} ({})", text, l,
-                                         site_name(l, last)));
+                                         what.layout.name(l)));
     }
 }
 

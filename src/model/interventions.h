@@ -18,6 +18,8 @@
 // then mask, token by token with that token's M.
 #pragma once
 
+#include "mixers/layout.h"
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -26,26 +28,28 @@ namespace plumb {
 
 struct Interventions {
     // None yet.
-    explicit Interventions(int sublayers);
+    explicit Interventions(const Layout& layout);
 
-    int sublayers() const { return static_cast<int>(order.size()); }
+    int sublayers() const { return layout.sublayers(); }
     bool masks(int l) const;  // read l = 1..L+1 has a masked source
     bool masks() const;       // any has
 
+    Layout layout;
     std::vector<double> gain;               // (L+1), by source i = 0..L
     std::vector<int> order;                 // (L), order[l-1] for l = 1..L
     std::vector<std::vector<bool>> masked;  // masked[l-1][i], l = 1..L+1, i < l
 };
 
 // What people type, sublayers and sources as numbers 1..L (0: the embedding), ranges "3-6", or
-// names: "embed", "layer.2.attn", "layer.2" (both sublayers of the block), "all" (1..L). Lists are
+// names: "embed", "layer.2.attn", "layer.2" (all sublayers of the block), "all" (1..L). Lists are
 // divided by commas. These throw UsageError naming `option` and what exists.
 
 // Sublayers in the order typed, each once. 0 and "embed" are allowed where `with_embedding`.
-std::vector<int> parse_depths(const std::string& text, int sublayers, const std::string& option,
-                              bool with_embedding);
+std::vector<int> parse_depths(const std::string& text, const Layout& layout,
+                              const std::string& option, bool with_embedding);
 // Reads 1..L+1, also "output".
-std::vector<int> parse_reads(const std::string& text, int sublayers, const std::string& option);
+std::vector<int> parse_reads(const std::string& text, const Layout& layout,
+                             const std::string& option);
 // "5,layer.3": v := 0.
 void add_drop(Interventions& what, const std::string& text);
 // "5=0.5", "layer.3=0" or "1,2=0.5,3=2": v := G v. Gains of one sublayer multiply.

@@ -65,11 +65,13 @@ public:
     virtual const ModelConfig& config() const = 0;  // resolved
     virtual Index vocab() const = 0;
     virtual DepthMatrix<Real>& mixer() = 0;
+    virtual const DepthMatrix<Real>& mixer() const = 0;
     virtual ParamStore<Real>& params() = 0;
     virtual const ParamStore<Real>& params() const = 0;
     virtual const Plan& plan() const = 0;
 
-    int sublayers() const { return static_cast<int>(config().sublayers()); }
+    const Layout& layout() const { return mixer().shape().layout; }
+    int sublayers() const { return layout().sublayers(); }
 };
 
 // A Transformer that computes in float and stores activations as `precision` says: fp32 or bf16.

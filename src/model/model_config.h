@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/field.h"
+#include "mixers/layout.h"
 
 namespace plumb {
 
@@ -63,7 +64,9 @@ struct ModelConfig {
 
     // The zeros above resolved, and every extent checked. Throws UsageError naming the key.
     ModelConfig resolved() const;
-    long sublayers() const { return 2 * layers; }
+    // What is where: an attention and an MLP in each of `layers` blocks.
+    Layout layout() const { return {{"attn", "mlp"}, static_cast<int>(layers)}; }
+    long sublayers() const { return layout().sublayers(); }
 };
 
 }  // namespace plumb

@@ -199,12 +199,12 @@ Transformer<T>::Transformer(const TransformerShape& shape)
     const Index n = shape_.tokens(), c = m.width;
     require(vocab_ >= 1 && shape.batch >= 1 && shape.threads >= 1, "vocab, batch, threads >= 1");
     const Shape token_shape{{'N', n}, {'C', c}}, logits_shape{{'N', n}, {'V', vocab_}};
-    mixer_ = make_mixer<T>(shape.mixer, {this->sublayers(), n, c, m.norm_eps});
+    mixer_ = make_mixer<T>(shape.mixer, {m.layout(), n, c, m.norm_eps});
     embed_ = declare_table(params_, "embed.weight", vocab_, m);
     shape_.ways = mixer_->most_ways();
     work_ = std::make_unique<Workspace<T>>(shape_, plan_);
     for (int l = 1; l <= this->sublayers() + 1; ++l) {
-        const std::string site = site_name(l, this->sublayers());
+        const std::string& site = this->layout().name(l);
         shape_.ways = mixer_->ways(l);
         norms_.emplace_back();
         for (int way = 0; way < shape_.ways; ++way) {
@@ -214,8 +214,8 @@ Transformer<T>::Transformer(const TransformerShape& shape)
                                      plan_.saved<Real>(name + ".rstd", {{'N', n}})});
         }
         if (l > this->sublayers()) break;
-        const char* kind = l % 2 == 1 ? "attn" : "mlp";
-        sublayers_.push_back(make_sublayer<T>(kind, site, shape_, *work_, plan_, params_));
+        sublayers_.push_back(
+            make_sublayer<T>(this->layout().kind(l), site, shape_, *work_, plan_, params_));
     }
     head_weight_ = m.tied_head ? embed_ : declare_table(params_, "head.weight", vocab_, m);
     mixer_->declare(plan_, params_);

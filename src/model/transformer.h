@@ -51,6 +51,7 @@ public:
     const ModelConfig& config() const override { return shape_.model; }
     Index vocab() const override { return vocab_; }
     DepthMatrix<Real>& mixer() override { return *mixer_; }
+    const DepthMatrix<Real>& mixer() const override { return *mixer_; }
     ParamStore<Real>& params() override { return params_; }
     const ParamStore<Real>& params() const override { return params_; }
     const Plan& plan() const override { return plan_; }

@@ -1,6 +1,6 @@
 #include "model/weights.h"
 
-#include "mixers/site.h"
+#include "mixers/layout.h"
 
 #include <cmath>
 

@@ -1,7 +1,7 @@
 #include "record/measures.h"
 
 #include "core/check.h"
-#include "mixers/site.h"
+#include "mixers/layout.h"
 
 #include <cmath>
 #include <limits>

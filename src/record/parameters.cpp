@@ -77,26 +77,27 @@ GradientSummary summarise_gradients(const std::vector<View<const Real>>& grads) 
     return s;
 }
 
-std::vector<ParamId> mixer_params_at(const std::vector<ParamSpec>& specs, const std::string& site) {
-    // What a mixer does once a block stands with the block's last sublayer.
-    const std::size_t last = site.find(".mlp");
-    const std::string block = last == std::string::npos ? "" : site.substr(0, last) + ".mixer.";
+std::vector<ParamId> mixer_params_at(const std::vector<ParamSpec>& specs, const Layout& layout,
+                                     int l) {
+    const std::string site = layout.name(l) + ".mixer.";
+    const std::string block =
+        layout.ends_block(l) ? Layout::block_name(layout.block(l)) + ".mixer." : site;
     std::vector<ParamId> out;
     for (std::size_t i = 0; i < specs.size(); ++i) {
         const std::string& name = specs[i].name;
-        const bool here =
-            name.starts_with(site + ".mixer.") || (!block.empty() && name.starts_with(block));
+        const bool here = name.starts_with(site) || name.starts_with(block);
         if (specs[i].group == Group::mixer && here) out.push_back({static_cast<Index>(i)});
     }
     return out;
 }
 
 template <class Real>
-void add_parameter_figures(ParamStore<Real>& params, const std::vector<ParamId>& weights,
-                           std::span<const Real> before, DepthRecord& out) {
+void add_parameter_figures(ParamStore<Real>& params, const Layout& layout,
+                           const std::vector<ParamId>& weights, std::span<const Real> before,
+                           DepthRecord& out) {
     require(before.empty() || std::ssize(before) == params.flat_size(),
             "update ratio: other parameters before");
-    const std::vector<ParamId> mixer = mixer_params_at(params.specs(), out.site);
+    const std::vector<ParamId> mixer = mixer_params_at(params.specs(), layout, out.depth);
     out.gradients = summarise_gradients(gradients_of(params, weights));
     out.pgrad_norm = out.gradients.norm;
     out.pgrad_rms = out.gradients.rms;
@@ -109,9 +110,9 @@ void add_parameter_figures(ParamStore<Real>& params, const std::vector<ParamId>&
 
 template GradientSummary summarise_gradients(const std::vector<View<const float>>&);
 template GradientSummary summarise_gradients(const std::vector<View<const double>>&);
-template void add_parameter_figures(ParamStore<float>&, const std::vector<ParamId>&,
+template void add_parameter_figures(ParamStore<float>&, const Layout&, const std::vector<ParamId>&,
                                     std::span<const float>, DepthRecord&);
-template void add_parameter_figures(ParamStore<double>&, const std::vector<ParamId>&,
+template void add_parameter_figures(ParamStore<double>&, const Layout&, const std::vector<ParamId>&,
                                     std::span<const double>, DepthRecord&);
 
 }  // namespace plumb

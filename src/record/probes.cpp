@@ -1,7 +1,7 @@
 #include "record/probes.h"
 
 #include "core/parallel.h"
-#include "mixers/site.h"
+#include "mixers/layout.h"
 #include "ops/reduce.h"
 
 #include <algorithm>
@@ -41,7 +41,8 @@ double probe_bytes(Index sublayers, Index tokens, Index channels) {
 template <class Real>
 DepthProbe<Real>::DepthProbe(const DepthMatrix<Real>& mixer, Index n_sample)
     : mixer_(mixer),
-      sublayers_(mixer.shape().sublayers),
+      layout_(mixer.shape().layout),
+      sublayers_(layout_.sublayers()),
       n_(mixer.shape().tokens),
       sums_(static_cast<std::size_t>(sublayers_ + 2)),
       outputs_(static_cast<std::size_t>(sublayers_ + 1)),
@@ -168,11 +169,8 @@ std::vector<DepthRecord> DepthProbe<Real>::records() const {
         const Sums& s = sums_[static_cast<std::size_t>(depth)];
         DepthRecord& r = out.emplace_back();
         r.depth = depth;
-        r.site = site_name(depth, sublayers_);
-        r.kind = depth == 0           ? "embed"
-                 : depth > sublayers_ ? "output"
-                 : depth % 2 == 1     ? "attn"
-                                      : "mlp";
+        r.site = layout_.name(depth);
+        r.kind = layout_.kind(depth);
         const auto largest = [&](Quantity q) { return s.largest[static_cast<std::size_t>(q)]; };
         if (s.seen(Quantity::output)) {
             r.out_rms = s.rms(Quantity::output);

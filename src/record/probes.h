@@ -54,6 +54,7 @@ private:
     Index row(Index n) const { return n * mixer_.shape().channels; }
 
     const DepthMatrix<Real>& mixer_;
+    Layout layout_;
     int sublayers_;
     Index n_;                                 // tokens of this pass that count
     double tokens_ = 0;                       // of all passes

@@ -11,10 +11,13 @@
 namespace plumb {
 namespace {
 
-// Depths that stand for all: the first and the last of attention and of MLP.
+// Depths that stand for all: the first and the last of each kind of sublayer.
 std::set<int> chosen_depths(const std::vector<DepthRecord>& records) {
     std::set<int> out;
-    for (const char* kind : {"attn", "mlp"}) {
+    std::set<std::string> kinds;
+    for (const DepthRecord& r : records) kinds.insert(r.kind);
+    for (const std::string& kind : kinds) {
+        if (kind == "embed" || kind == "output") continue;
         const auto same = [&](const DepthRecord& r) { return r.kind == kind; };
         const auto first = std::find_if(records.begin(), records.end(), same);
         const auto last = std::find_if(records.rbegin(), records.rend(), same);

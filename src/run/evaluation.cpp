@@ -1,6 +1,6 @@
 #include "run/evaluation.h"
 
-#include "mixers/site.h"
+#include "mixers/layout.h"
 #include "run/run_directory.h"
 
 #include <algorithm>
@@ -10,30 +10,30 @@
 namespace plumb {
 namespace {
 
-std::string site_or_sites(const std::string& typed, int sublayers) {
+std::string site_or_sites(const std::string& typed, const Layout& layout) {
     if (typed.find_first_not_of("0123456789") != typed.npos) return typed;
-    return site_name(std::stoi(typed), sublayers);
+    return layout.name(std::stoi(typed));
 }
 
-std::vector<Intervention> one_at_a_time(const std::string& kind, int sublayers) {
+std::vector<Intervention> one_at_a_time(const std::string& kind, const Layout& layout) {
     std::vector<Intervention> out;
     const auto add = [&](const std::string& typed, auto&& apply) {
-        const std::string name = kind == "swap" ? typed : site_or_sites(typed, sublayers);
-        out.push_back({fmt::format("{} {}", kind, name), Interventions(sublayers), {}});
+        const std::string name = kind == "swap" ? typed : site_or_sites(typed, layout);
+        out.push_back({fmt::format("{} {}", kind, name), Interventions(layout), {}});
         apply(out.back().what, typed);
     };
     if (kind == "swap") {
-        for (int b = 0; b + 1 < sublayers / 2; ++b)
-            add(fmt::format("layer.{},layer.{}", b, b + 1), add_swap);
+        for (int b = 0; b + 1 < layout.blocks(); ++b)
+            add(Layout::block_name(b) + "," + Layout::block_name(b + 1), add_swap);
         return out;
     }
-    for (int l = kind == "drop" ? 1 : 0; l <= sublayers; ++l)
+    for (int l = kind == "drop" ? 1 : 0; l <= layout.sublayers(); ++l)
         add(std::to_string(l), kind == "drop" ? add_drop : add_mask);
     return out;
 }
 
-Intervention combined(const InterventionOptions& o, int sublayers) {
-    Intervention all{"", Interventions(sublayers), {}};
+Intervention combined(const InterventionOptions& o, const Layout& layout) {
+    Intervention all{"", Interventions(layout), {}};
     const auto add = [&](const char* kind, const std::vector<std::string>& list, auto&& apply) {
         for (const std::string& typed : list) {
             apply(all.what, typed);
@@ -93,7 +93,7 @@ nlohmann::ordered_json to_json(const Change& change, double loss) {
 
 }  // namespace
 
-std::vector<Intervention> interventions(const InterventionOptions& o, int sublayers) {
+std::vector<Intervention> interventions(const InterventionOptions& o, const Layout& layout) {
     std::vector<std::string> all;
     for (const auto& [kind, list] :
          {std::pair{"drop", &o.drop}, {"mask", &o.mask}, {"swap", &o.swap}})
@@ -105,9 +105,9 @@ std::vector<Intervention> interventions(const InterventionOptions& o, int sublay
             all.front()));
     std::vector<Intervention> out;
     if (!all.empty())
-        out = one_at_a_time(all.front(), sublayers);
+        out = one_at_a_time(all.front(), layout);
     else if (asked > 0)
-        out.push_back(combined(o, sublayers));
+        out.push_back(combined(o, layout));
     if (o.controls < 0) throw UsageError("--controls: must not be negative");
     for (Intervention& i : out) {
         const bool drops =

@@ -30,9 +30,9 @@ struct Intervention {
 };
 
 // One intervention of everything that is asked for, or the list that "all" means. Throws UsageError
-// for what does not exist in a model of this depth, for "all" beside another one, and for controls
+// for what does not exist in a model of this layout, for "all" beside another one, and for controls
 // without a drop or mask.
-std::vector<Intervention> interventions(const InterventionOptions& options, int sublayers);
+std::vector<Intervention> interventions(const InterventionOptions& options, const Layout& layout);
 
 // ---- what comes of it --------------------------------------------------------------------------
 

@@ -148,7 +148,8 @@ void Session::probe() {
                    [&](Index tokens) { probe.begin_pass(tokens); });
     std::vector<DepthRecord> records = probe.records();
     for (DepthRecord& r : records)
-        add_parameter_figures<float>(model.params(), model.weights_at(r.depth), before_, r);
+        add_parameter_figures<float>(model.params(), model.layout(), model.weights_at(r.depth),
+                                     before_, r);
     log_->depth(step_, records);
     log_->matrix(step_, config_.mixer.name, probe.matrices());
 }

@@ -1,7 +1,5 @@
 #include "train/divergence.h"
 
-#include "mixers/site.h"
-
 #include <cmath>
 
 namespace plumb {
@@ -17,11 +15,11 @@ namespace {
 // Remembers the first tensor of a pass that holds a NaN or an infinity.
 class FiniteCheck final : public Recorder<float> {
 public:
-    explicit FiniteCheck(int sublayers) : sublayers_(sublayers) {}
+    explicit FiniteCheck(const Layout& layout) : layout_(layout) {}
 
     void tensor(const Context&, Quantity what, int l, View<const float> x) override {
         if (!found.empty() || all_finite(x)) return;
-        const std::string site = site_name(l, sublayers_);
+        const std::string& site = layout_.name(l);
         switch (what) {
             case Quantity::output:
                 found = "the output of " + site;
@@ -43,7 +41,7 @@ public:
     std::string found;
 
 private:
-    int sublayers_;
+    const Layout& layout_;
 };
 
 }  // namespace
@@ -55,8 +53,8 @@ std::string first_bad_tensor(const Context& ctx, Model<float>& model) {
     model.forward(ctx);
     if (const int l = model.overflowed_read(); l > 0)
         return fmt::format("the mean square of what {} reads, which overflows in its norm",
-                           site_name(l, model.sublayers()));
-    FiniteCheck check(model.sublayers());
+                           model.layout().name(l));
+    FiniteCheck check(model.layout());
     model.forward(ctx, &check);
     if (check.found.empty() && !all_finite(model.logits())) return "logits";
     params.zero_grad();

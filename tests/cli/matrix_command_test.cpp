@@ -6,7 +6,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "formats/safetensors.h"
-#include "mixers/site.h"
+#include "mixers/layout.h"
 #include "run/run_log.h"
 #include "support/temp_folder.h"
 

@@ -16,7 +16,7 @@ using Numbers = std::vector<double>;
 
 const Numbers* of_site(const std::map<std::string, Numbers>& all, int l, int L,
                        const std::string& name) {
-    const auto found = all.find(site_name(l, L) + ".mixer." + name);
+    const auto found = all.find(Layout(L).name(l) + ".mixer." + name);
     return found == all.end() ? nullptr : &found->second;
 }
 

@@ -41,7 +41,7 @@ MatrixSummary summarise(const DepthMatrix<Real>& mixer, Index n_sample, const Co
 // Shares from what the mixer read: <M v, h> / <h, h> and |M v| / |h|, mean over tokens.
 void check_shares(ToyStack<double>& stack, int way) {
     const MixerShape& shape = stack.mixer().shape();
-    const Index rows = shape.sublayers + 1, gates = stack.mixer().matrix_channels();
+    const Index rows = shape.sublayers() + 1, gates = stack.mixer().matrix_channels();
     std::vector<View<const double>> outputs;
     for (int l = 0; l < rows; ++l) outputs.push_back(stack.output(l));
     MatrixSums<double> sums(stack.mixer(), 2, way);

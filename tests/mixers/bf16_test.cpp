@@ -13,8 +13,8 @@ using namespace plumb::test;
 
 namespace {
 
-constexpr MixerShape kFewTokens{5, 3, 7, 1e-6};
-constexpr MixerShape kManyTokens{4, 2 * kTokenChunk + 3, 9, 1e-6};
+const MixerShape kFewTokens{5, 3, 7, 1e-6};
+const MixerShape kManyTokens{4, 2 * kTokenChunk + 3, 9, 1e-6};
 
 // With as many channels for each head.
 MixerShape shape_for(const MixerConfig& config, MixerShape shape) {
@@ -46,7 +46,7 @@ std::vector<Compared> pass(Bf16Stack<T>& stack, const Context& ctx = {}) {
     stack.params().zero_grad();
     stack.forward(ctx);
     std::vector<Compared> all{{Compared::Kind::forward, "loss", stack.loss_terms()}};
-    for (int l = 1; l <= stack.mixer().shape().sublayers + 1; ++l)
+    for (int l = 1; l <= stack.mixer().shape().sublayers() + 1; ++l)
         for (int way = 0; way < stack.mixer().ways(l); ++way)
             all.push_back({Compared::Kind::forward, fmt::format("x_{}", l),
                            doubles(stack.read(l, static_cast<std::size_t>(way)))});
@@ -147,7 +147,7 @@ TEST_CASE("bf16 follows double to its rounding", "[mixers]") {
                 differences[{want[k].kind, want[k].role()}].add(got[k].values, want[k].values);
             for (const auto& [key, difference] : differences) {
                 INFO(key.second << ", " << shape.tokens << " tokens");
-                CHECK(difference.relative() <= limit(key.first, shape.sublayers));
+                CHECK(difference.relative() <= limit(key.first, shape.sublayers()));
             }
         }
     });

@@ -9,8 +9,8 @@ using namespace plumb::test;
 
 namespace {
 
-constexpr MixerShape kShape{5, 3, 6, 1e-6};
-constexpr int kL = kShape.sublayers;
+constexpr int kL = 5;
+const MixerShape kShape{kL, 3, 6, 1e-6};
 
 // Everything a pass produces, for comparisons of bits.
 template <class Real>
@@ -19,7 +19,7 @@ std::vector<Real> pass(ToyStack<Real>& stack, const Context& ctx = {}, Real scal
     std::vector<Real> all{static_cast<Real>(stack.forward(ctx))};
     stack.backward(ctx, scale);
     const auto append = [&](std::span<Real> x) { all.insert(all.end(), x.begin(), x.end()); };
-    for (int l = 1; l <= stack.mixer().shape().sublayers + 1; ++l)
+    for (int l = 1; l <= stack.mixer().shape().sublayers() + 1; ++l)
         for (int way = 0; way < stack.mixer().ways(l); ++way) append(numbers(stack.read(l, way)));
     append(numbers(stack.dinput()));
     append(stack.params().grads());

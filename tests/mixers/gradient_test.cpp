@@ -16,7 +16,7 @@ TEST_CASE("gradients of every mixer match central differences", "[mixers]") {
             if (!stack) continue;  // e.g. block_size=2 with one sublayer
             ++n_made;
             const GradientError error = check_gradients(*stack);
-            INFO("L=" << shape.sublayers << " N=" << shape.tokens << " C=" << shape.channels
+            INFO("L=" << shape.sublayers() << " N=" << shape.tokens << " C=" << shape.channels
                       << ", worst: " << error.where);
             CHECK(error.worst <= 1e-7);
         }

@@ -11,7 +11,7 @@ TEST_CASE("hyper: static coefficients give M in closed form", "[mixers]") {
     const std::vector<double> m = stack->matrix(1);
     const auto param = [&](int l, const char* name, Index i) {
         return stack->params()
-            .value(stack->params().find(site_name(l, 4) + ".mixer." + name))
+            .value(stack->params().find(Layout(4).name(l) + ".mixer." + name))
             .data[i];
     };
     for (int l = 1; l <= 5; ++l)

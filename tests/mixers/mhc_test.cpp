@@ -21,7 +21,7 @@ std::unique_ptr<ToyStack<double>> static_mhc(const std::vector<std::string>& set
 }
 
 const double* bias(ToyStack<double>& stack, int l) {
-    const std::string name = site_name(l, stack.mixer().shape().sublayers) + ".mixer.bias";
+    const std::string name = stack.mixer().shape().layout.name(l) + ".mixer.bias";
     return stack.params().value(stack.params().find(name)).data;
 }
 

@@ -16,10 +16,3 @@ TEST_CASE("the mixer table", "[mixers]") {
     CHECK_THROWS_WITH(find_mixer("atnres"), contains_text("'attnres'"));
     CHECK_THROWS_AS(find_mixer("atnres"), UsageError);
 }
-
-TEST_CASE("names of sites", "[mixers]") {
-    CHECK(site_name(1, 4) == "layer.0.attn");
-    CHECK(site_name(2, 4) == "layer.0.mlp");
-    CHECK(site_name(4, 4) == "layer.1.mlp");
-    CHECK(site_name(5, 4) == "output");
-}

@@ -7,12 +7,12 @@ using namespace plumb::test;
 
 namespace {
 
-constexpr MixerShape kShape{6, 3, 7, 1e-6};
+const MixerShape kShape{6, 3, 7, 1e-6};
 
 // Row l of M of a token, in one way.
 std::vector<double> row(const ToyStack<double>& stack, Index token, int l, int way) {
     const std::vector<double> m = stack.matrix(token, way);
-    const auto n = static_cast<std::ptrdiff_t>(kShape.sublayers + 1);
+    const auto n = static_cast<std::ptrdiff_t>(kShape.sublayers() + 1);
     return {m.begin() + (l - 1) * n, m.begin() + l * n};
 }
 

@@ -36,7 +36,7 @@ double difference(ToyStack<double>& a, ToyStack<double>& b) {
         s->backward({});
     }
     const MixerShape shape = a.mixer().shape();
-    for (int l = 1; l <= shape.sublayers + 1; ++l)
+    for (int l = 1; l <= shape.sublayers() + 1; ++l)
         for (int way = 0; way < a.mixer().ways(l); ++way)
             compare(numbers(a.read(l, way)), numbers(b.read(l, way)));
     compare(numbers(a.dinput()), numbers(b.dinput()));
@@ -79,7 +79,7 @@ TEST_CASE("every mixer is its rule, at random shapes, and so is the plain memory
             if (!stack) continue;
             ++n_made;
             const auto reference = reference_stack(make_rule(config, shape), seed);
-            INFO("L=" << shape.sublayers << " N=" << shape.tokens << " C=" << shape.channels);
+            INFO("L=" << shape.sublayers() << " N=" << shape.tokens << " C=" << shape.channels);
             CHECK(difference(*stack, *reference) <= 1e-12);
             const auto plain =
                 stack_on(std::make_unique<Plain<double>>(make_rule(config, shape)), seed);
@@ -95,7 +95,7 @@ TEST_CASE("the gradients of every rule match central differences", "[mixers]") {
             if (!toy_stack<double>(config, shape)) continue;
             const auto plain = reference_stack(make_rule(config, shape), 3);
             const GradientError error = check_gradients(*plain);
-            INFO("L=" << shape.sublayers << ", worst: " << error.where);
+            INFO("L=" << shape.sublayers() << ", worst: " << error.where);
             CHECK(error.worst <= 1e-7);
         }
     });
@@ -177,11 +177,11 @@ private:
 }  // namespace
 
 TEST_CASE("a rule that is wrong by 1 % in any scalar is rejected", "[mixers]") {
-    constexpr MixerShape kShape{4, 1, 6, 1e-6};
+    const MixerShape kShape{4, 1, 6, 1e-6};
     for_every_setting([&](const MixerConfig& config, const MixerInfo&) {
         const auto stack = toy_stack<double>(config, kShape);
         int n_broken = 0;
-        for (int l = 1; l <= kShape.sublayers + 1; ++l) {
+        for (int l = 1; l <= kShape.sublayers() + 1; ++l) {
             const std::size_t n = BrokenRule(make_rule(config, kShape), l, 0).n_scalars(l);
             for (std::size_t i = 0; i < n; ++i) {
                 auto rule = std::make_unique<BrokenRule>(make_rule(config, kShape), l, i);
@@ -196,6 +196,6 @@ TEST_CASE("a rule that is wrong by 1 % in any scalar is rejected", "[mixers]") {
                 CHECK(error > 1e-8);
             }
         }
-        CHECK(n_broken >= 2 * kShape.sublayers);
+        CHECK(n_broken >= 2 * kShape.sublayers());
     });
 }

@@ -89,9 +89,9 @@ TEST_CASE("a program of every rule gives its numbers and the duals' gradients", 
     for_every_setting([&](const MixerConfig& config, const MixerInfo&) {
         const MixerShape shape{4, 1, 6, 1e-3};
         const RulePtr rule = make_rule(config, shape);
-        for (int l = 1; l <= shape.sublayers + 1; ++l) {
+        for (int l = 1; l <= shape.sublayers() + 1; ++l) {
             std::size_t n_p = 0, n_u = rule->read_dots(l).size();
-            if (l <= shape.sublayers) n_u += rule->write_dots(l).size();
+            if (l <= shape.sublayers()) n_u += rule->write_dots(l).size();
             for (const RuleParam& p : rule->params(l))
                 if (p.is == RuleParam::Is::numbers)
                     n_p += static_cast<std::size_t>(p.shape.count());

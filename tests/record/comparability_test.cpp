@@ -74,7 +74,8 @@ Figures figures_at_start(const MixerConfig& config) {
     const std::vector<Real> before = descend(model->params());
     Figures out;
     for (DepthRecord& r : records) {
-        add_parameter_figures<Real>(model->params(), model->weights_at(r.depth), before, r);
+        add_parameter_figures<Real>(model->params(), model->layout(), model->weights_at(r.depth),
+                                    before, r);
         const auto line = to_json(0, r);
         for (const Measure* m : measures_of(MeasurePlace::depth))
             if (line.contains(m->key)) add_numbers(line[m->key], out[m->key]);

@@ -1,7 +1,7 @@
 #include "record/parameters.h"
 
 #include "catch.h"
-#include "mixers/site.h"
+#include "mixers/layout.h"
 #include "support/every_mixer.h"
 #include "support/tiny_trainer.h"
 
@@ -71,8 +71,7 @@ TEST_CASE("every parameter of a mixer belongs to one depth", "[record]") {
         const auto model = make_model(shape, "fp32");
         std::vector<int> uses(model->params().specs().size());
         for (int l = 0; l <= model->sublayers() + 1; ++l)
-            for (const ParamId id :
-                 mixer_params_at(model->params().specs(), site_name(l, model->sublayers())))
+            for (const ParamId id : mixer_params_at(model->params().specs(), model->layout(), l))
                 ++uses[static_cast<std::size_t>(id.index)];
         for (std::size_t i = 0; i < uses.size(); ++i) {
             const ParamSpec& spec = model->params().specs()[i];
@@ -90,24 +89,26 @@ TEST_CASE("gradient norms and update ratios of a depth", "[record]") {
     params.allocate(1);
     const ParamId q = params.find("layer.0.attn.mixer.q");
     DepthRecord r;
-    r.site = "layer.0.attn";
+    const Layout layout(2);
+    r.depth = 1;
     const auto set = [](View<double> x, double a, double b) { x.data[0] = a, x.data[1] = b; };
     set(params.grad(w), 3, -4);
     set(params.grad(q), 5, 12);
     const std::vector<double> before = params.values();
     set(params.value(w), 0.3, 0.4);
-    add_parameter_figures<double>(params, {w}, {}, r);
+    add_parameter_figures<double>(params, layout, {w}, {}, r);
     CHECK(*r.pgrad_norm == close(5.0));
     CHECK(*r.pgrad_rms == close(5 / std::sqrt(2.0)));
     CHECK(*r.mixer_pgrad_norm == close(13.0));
     CHECK_FALSE(r.update_ratio);
-    add_parameter_figures<double>(params, {w}, before, r);
+    add_parameter_figures<double>(params, layout, {w}, before, r);
     CHECK(*r.update_ratio == close(1.0));
     CHECK_FALSE(r.mixer_update_ratio);  // of zeros
     set(params.value(q), 0, 2);
-    add_parameter_figures<double>(params, {w}, params.values(), r);
+    add_parameter_figures<double>(params, layout, {w}, params.values(), r);
     CHECK(*r.update_ratio == 0);
     CHECK(*r.mixer_update_ratio == 0);
-    CHECK_THROWS_AS(add_parameter_figures<double>(params, {w}, std::span(before).subspan(1), r),
-                    InternalError);
+    CHECK_THROWS_AS(
+        add_parameter_figures<double>(params, layout, {w}, std::span(before).subspan(1), r),
+        InternalError);
 }

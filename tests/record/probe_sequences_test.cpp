@@ -28,7 +28,8 @@ Probed probe_six(const std::string& mixer, long batch) {
     t.trainer->probe(t.ctx, 6, probe, [&](Index tokens) { probe.begin_pass(tokens); });
     Probed out{probe.records(), probe.matrix()};
     for (DepthRecord& r : out.records)
-        add_parameter_figures<float>(model.params(), model.weights_at(r.depth), {}, r);
+        add_parameter_figures<float>(model.params(), model.layout(), model.weights_at(r.depth), {},
+                                     r);
     return out;
 }
 

@@ -1,7 +1,7 @@
 #include "record/tensorboard.h"
 
 #include "catch.h"
-#include "mixers/site.h"
+#include "mixers/layout.h"
 #include "record/measures.h"
 #include "support/run_program.h"
 
@@ -45,7 +45,7 @@ std::vector<DepthRecord> records_of(int sublayers) {
     std::vector<DepthRecord> out;
     for (int l = 0; l <= sublayers + 1; ++l) {
         DepthRecord& r = out.emplace_back();
-        r.depth = l, r.site = site_name(l, sublayers);
+        r.depth = l, r.site = Layout(sublayers).name(l);
         r.kind = l == 0 ? "embed" : l > sublayers ? "output" : l % 2 == 1 ? "attn" : "mlp";
         for (const Measure* m : measures_of(MeasurePlace::depth))
             if (m->field) r.*m->field = 0.5 + l;

@@ -30,7 +30,7 @@ public:
         Plan plan;
         mixer_->declare(plan, params_);
         const Index c = shape_.channels, n = shape_.tokens;
-        for (int l = 1; l <= shape_.sublayers + 1; ++l) {
+        for (int l = 1; l <= shape_.sublayers() + 1; ++l) {
             sites_.emplace_back();
             for (int way = 0; way < mixer_->ways(l); ++way) {
                 Way& w = sites_.back().emplace_back();
@@ -65,13 +65,13 @@ public:
         const std::size_t nc = input_.size();
         std::copy_n(input_.data(), nc, mixer_->slot(ctx, 0).data);
         mixer_->begin(ctx);
-        for (int l = 1; l <= shape_.sublayers; ++l) {
+        for (int l = 1; l <= shape_.sublayers(); ++l) {
             read_from_mixer(ctx, l);
             T* v = mixer_->slot(ctx, l).data;
             for (Index i = 0; i < std::ssize(input_); ++i) v[i] = output(l, i);
             mixer_->write(ctx, l);
         }
-        read_from_mixer(ctx, shape_.sublayers + 1);
+        read_from_mixer(ctx, shape_.sublayers() + 1);
         double loss = 0;
         for (const double term : loss_terms()) loss += term;
         return loss;
@@ -93,9 +93,9 @@ public:
         const Context ctx = context.in(*frame_);
         Way& last = sites_.back().front();
         for (std::size_t i = 0; i < last.x.size(); ++i) last.dx[i] = target_[i] + last.x[i];
-        read_backward(ctx, shape_.sublayers + 1);
+        read_backward(ctx, shape_.sublayers() + 1);
         const Index c = shape_.channels;
-        for (int l = shape_.sublayers; l >= 1; --l) {
+        for (int l = shape_.sublayers(); l >= 1; --l) {
             const T* dv = mixer_->write_backward(ctx, l).data;
             const auto dz = [&](Index i) {
                 const Real v = output(l, i);

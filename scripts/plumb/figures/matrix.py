@@ -4,13 +4,14 @@ output row apart (cf. Fig. 8), shares instead of raw weights, one colour scale f
 
 import numpy as np
 
+from ..reading import places
 from ..reading.files import Skip
 from ..reading.run import WAYS
 from . import caption, layout, shares, style
 
 NAME = "matrix"
 HEIGHT = 1.45  # inches of a variant
-KINDS = ("pre-attention rows", "pre-MLP rows")
+ROWS = [f"pre-{word} rows" for word in places.WORDS.values()]
 
 
 def share_of(run):
@@ -49,7 +50,7 @@ def panels(m):
     """
     seen = np.where(np.tril(np.ones_like(m, dtype=bool)), m, np.nan)
     last = len(m) - 1
-    return seen[0:last:2], seen[1:last:2], seen[last:]
+    return *(seen[places.depths_of(k, last + 2) - 1] for k in places.KINDS), seen[last:]
 
 
 def source_ticks(n, most):
@@ -99,8 +100,7 @@ def rows(found):
         for run, share in runs:
             weight = run.matrix("mean" + way)
             for r in range(len(share)):
-                last = r == len(share) - 1
-                site = "output" if last else f"layer.{r // 2}.{'mlp' if r % 2 else 'attn'}"
+                site = places.site(r + 1, len(share) - 1)
                 for i in range(r + 1):
                     numbers = f"{share[r, i]:.5g}", f"{weight[r, i]:.5g}"
                     yield label, run.seed, r + 1, site, i, *numbers
@@ -108,8 +108,8 @@ def rows(found):
 
 def draw_variant(axes, label, color, share):
     attention, mlp, output = panels(share)
-    image = draw_rows(axes[0], attention, KINDS[0])
-    draw_rows(axes[1], mlp, KINDS[1])
+    image = draw_rows(axes[0], attention, ROWS[0])
+    draw_rows(axes[1], mlp, ROWS[1])
     draw_output(axes[2], output)
     layout.title(axes[0], label, 2.9, color=color, size=8)
     axes[0].set_ylabel("block")
@@ -145,7 +145,7 @@ def make(experiment, out):
         image = draw_variant(row, label, look[found[label][0]].color, share)
     axes[0, 2].set_title("output", loc="center", fontsize=8)
     for ax in axes[-1, :2]:
-        ax.set_xlabel("source (e embedding, odd: attention, even: MLP)")
+        ax.set_xlabel(f"source (e embedding, {places.ODD_EVEN})")
     shares.color_bar(page, image, axes, "share of the read", bool(beyond))
     header = ("label", "seed", "sublayer", "site", "source", "share", "weight")
     return page.save(out, NAME) + [style.write_csv(out / f"{NAME}.csv", header, rows(found))]

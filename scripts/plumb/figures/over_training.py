@@ -7,7 +7,7 @@ import math
 import numpy as np
 from matplotlib import pyplot as plt
 
-from ..reading import measures
+from ..reading import measures, places
 from ..reading.files import Skip
 from . import caption, layout, shares, style
 
@@ -48,20 +48,21 @@ def rows(groups):
 
 
 def by_kind(values):
-    """(n steps, L) -> (2 L/2 + 1, n steps): attention blocks from below, a blank row, MLP blocks."""
+    """(n steps, L) -> (L + 1, n steps): attention blocks from below, a blank row, MLP blocks."""
     gap = np.full((1, len(values)), np.nan)
-    return np.concatenate([values[:, 0::2].T, gap, values[:, 1::2].T])
+    first, second = (values[:, places.depths_of(k, values.shape[1] + 2) - 1].T for k in places.KINDS)
+    return np.concatenate([first, gap, second])
 
 
 def draw(ax, steps, values, labelled):
     grid = by_kind(values)
     image = shares.mesh(ax, edges(steps), np.arange(len(grid) + 1) + 0.5, grid)
-    n_blocks = values.shape[1] // 2
+    n_blocks = places.n_blocks(values.shape[1])
     stride = max(1, math.ceil(n_blocks / 3))
     blocks = range(stride, n_blocks + 1, stride)
     ax.set_yticks(
         [*blocks, *(n_blocks + 1 + b for b in blocks)],
-        [f"{kind} {b}" for kind in ("attention", "MLP") for b in blocks],
+        [f"{kind} {b}" for kind in places.WORDS.values() for b in blocks],
         fontsize=7,
     )
     ax.tick_params(axis="y", labelleft=labelled)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..reading import measures
+from ..reading import measures, places
 from ..reading.files import Skip
 from . import caption, curves, layout, style
 from .curves import ANY, RANGES, Curves
@@ -26,7 +26,6 @@ FIGURES = {
         (("dout_rms",), ("pgrad_norm", "pgrad_rms"), ("update_ratio",)),
     ),
 }  # figure -> (heading, rows; of a row the first measure that the runs have)
-KINDS = ("attention sublayers", "MLP sublayers")
 HEIGHT = 1.62  # inches of a row
 
 
@@ -56,15 +55,10 @@ def measured(groups, row):
     return None
 
 
-def depths_of(kind, n_depths):
-    """Attention (0) or MLP (1) sublayers among depths 0..L+1."""
-    return np.arange(1 + kind, n_depths - 1, 2)
-
-
 def draw(ax, curves, kind, look):
     """One panel."""
     for label, (middle, *_) in curves.of.items():
-        d = depths_of(kind, len(middle))
+        d = places.depths_of(kind, len(middle))
         d = d[np.isfinite(middle[d])]
         curves.fill(ax, d, label, d, color=look[label].color, alpha=style.band_alpha(curves.of))
         ax.plot(
@@ -80,7 +74,7 @@ def draw(ax, curves, kind, look):
 
 def draw_row(axes, row, look, last):
     deepest = max(len(b[0]) - 2 for b in row.curves.of.values())
-    for kind, ax in enumerate(axes):
+    for kind, ax in zip(places.KINDS, axes):
         draw(ax, row.curves, kind, look)
         style.depth_axis(ax, deepest, label=last, ends=False)
         row.curves.set_axis(ax)
@@ -124,7 +118,7 @@ def make(name, experiment, out):
     axes = page.panels(len(rows), 2)
     for i, (row, pair) in enumerate(zip(rows, axes)):
         draw_row(pair, row, look, i == len(rows) - 1)
-    for ax, kind in zip(axes[0], KINDS):
+    for ax, kind in zip(axes[0], places.WORDS.values()):
         ax.set_title(kind)
     keys = list(dict.fromkeys(k for row in wanted for k in row))
     header = ("label", "seed", "step", "depth", "site", "kind", *keys)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ..figures import profiles
-from ..reading import measures
+from ..reading import measures, places
 from ..reading.files import Skip
 from ..reading.measures import describe
 from .charts import Chart, Series, finite, key_of, lines
@@ -16,7 +16,6 @@ from .material import seeds_and_tokens, span
 from .svg import Scale
 from .training import by_family
 
-KINDS = ("attention sublayers", "MLP sublayers")
 SECTIONS = {  # of the page: rows of figures/profiles.py
     "shares": ("shares", "reads"),
     "gradients": ("gradients",),
@@ -24,9 +23,9 @@ SECTIONS = {  # of the page: rows of figures/profiles.py
 
 
 def at_kind(values, kind):
-    """Of an array over depths 0..L+1 those of attention (0) or MLP (1) sublayers, None for NaN."""
+    """Of an array over depths 0..L+1 those of a kind of sublayer, None for NaN."""
     return [
-        None if math.isnan(v) else float(v) for v in values[profiles.depths_of(kind, len(values))]
+        None if math.isnan(v) else float(v) for v in values[places.depths_of(kind, len(values))]
     ]
 
 
@@ -49,11 +48,12 @@ def range_of(row, pair):
 
 def draw_pair(m, row, name):
     """Two charts beside each other, attention and MLP, on one y axis; "" without points."""
-    pair = [series_at(m, row, kind) for kind in (0, 1)]
+    pair = [series_at(m, row, kind) for kind in places.KINDS]
     limits, kind, knee = range_of(row, pair)
     told = describe(row.key)
     o = []
-    for words, css, series in zip(KINDS, ("attention", "mlp"), pair):
+    for word, series in zip(places.WORDS.values(), pair):
+        words, css = f"{word} sublayers", word.lower()
         chart = Chart(
             f"{name}-{css}",
             "transformer block",
@@ -143,7 +143,7 @@ def draw_quantiles(m, label, table, limits, name):
     series.append(Series("largest", "q1", x, table[:, LARGEST].tolist()))
     chart = Chart(
         name,
-        "sublayer (odd: attention, even: MLP)",
+        f"sublayer ({places.ODD_EVEN})",
         "|gradient| of weights (nats)",
         f"Quantiles of the weight gradients of {m.names[label]} by sublayer",
         kind="log",

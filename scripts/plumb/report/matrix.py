@@ -5,6 +5,7 @@ seed and probe beside its baseline.
 import numpy as np
 
 from ..figures import matrix as figure
+from ..reading import places
 from ..reading.files import Skip
 from ..reading.run import WAYS
 from . import heat
@@ -173,6 +174,7 @@ def viewer(m, family, maps):
         "names": quantities(family.groups),
         "scales": {q: SCALES[q.split(".")[0]] for q in maps},
         "colors": heat.colors(),
+        "kinds": list(places.WORDS.values()),
         "maps": maps,
         "base": {name: base if base != name and base in shown else "" for name in names},
         "first": next((n for r in rows if (n := m.names[r.label]) in shown and n != base), ""),
@@ -192,7 +194,7 @@ def matrix(m):
     at = f" At {family.title}." if family.title else ""
     caption = (
         "Rows: reads, from the first sublayer's at the top to the output's; columns: sources, "
-        "from the embedding at the left; odd sublayers are attention, even ones MLP. A cell is the "
+        f"from the embedding at the left ({places.ODD_EVEN}). A cell is the "
         "share of the source in the read, <M v, h> / <h, h>, comparable between mixers. Last "
         f"probe, mean over {seeds_and_tokens(groups)}.{at}{words} Numbers: figures/matrix.csv."
     )

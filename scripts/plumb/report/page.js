@@ -135,7 +135,7 @@
       }
   };
   const sublayer = (i, last) => i === 0 ? 'embedding' : i === last ? 'output' :
-    (i % 2 ? 'attention ' : 'MLP ') + Math.ceil(i / 2);
+    heat.kinds[(i - 1) % heat.kinds.length] + ' ' + Math.ceil(i / heat.kinds.length);
   let chosen = null, base = null, cell = null;
   const words = (label, seed, step) =>
     `${label}, ${seed === 'mean' ? 'mean over seeds' : 'seed ' + seed}, step ${step}`;

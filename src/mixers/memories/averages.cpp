@@ -8,12 +8,10 @@
 namespace plumb {
 namespace {
 
-int ending_site(int k, int sublayers) { return std::min(2 * k, sublayers); }
-
 // Entries of A at the end of block k that are a[k,j], j <= k; -1: none. Empty where Y_k is X_k.
 std::vector<Index> entries_of(const PlainPlan& plan, const Rule& rule, int k) {
     if (k == 0) return {};
-    const int l = ending_site(k, rule.sublayers()), ins = rule.rows(l) + 1;
+    const int l = rule.layout().end_of(k), ins = rule.rows(l) + 1;
     const int first = (rule.rows(l + 1) - 1) * ins;
     std::vector<Index> entries(static_cast<std::size_t>(k + 1), -1);
     if (rule.params(l).empty()) return {};
@@ -27,15 +25,14 @@ template <class Real>
 auto averages_of(const Rule& rule) {
     const PlainPlan plan(rule);
     std::vector<typename ConstantWeights<Real>::From> reads;
-    for (int k = 0; k <= (rule.sublayers() + 1) / 2; ++k)
-        reads.push_back(
-            {std::max(1, ending_site(k, rule.sublayers())), true, entries_of(plan, rule, k)});
+    for (int k = 0; k <= rule.layout().blocks(); ++k)
+        reads.push_back({std::max(1, rule.layout().end_of(k)), true, entries_of(plan, rule, k)});
     return reads;
 }
 
 DepthSchedule schedule_of(const Rule& rule, DepthSchedule::Sizes groups) {
     const auto reads = averages_of<double>(rule);
-    return {(rule.sublayers() + 1) / 2, 1, groups, [&](int l, int j) {
+    return {rule.layout().blocks(), 1, groups, [&](int l, int j) {
                 const std::vector<Index>& entries = reads[static_cast<std::size_t>(l - 1)].entries;
                 return j < l - 1 && !entries.empty() && entries[static_cast<std::size_t>(j)] >= 0;
             }};
@@ -57,7 +54,7 @@ void Averages<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
     for (int l = 1; l <= this->sublayers() + 1; ++l) {
         all.emplace_back();
         for (const RuleParam& p : rule_->params(l))
-            all.back().push_back(params.declare(param_spec(p, l, this->sublayers())));
+            all.back().push_back(params.declare(param_spec(p, l, this->layout())));
     }
     constants_.declare(plan, std::move(all));
     h_ = plan.scratch<Real>("mixer.h", this->token_shape());

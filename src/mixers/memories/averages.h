@@ -90,12 +90,12 @@ private:
         const typename DepthMixer<T>::LeftNorm* norms;
     };
 
-    int n_blocks() const { return (this->sublayers() + 1) / 2; }
+    int n_blocks() const { return this->layout().blocks(); }
     Index channels() const { return this->shape().channels; }
     Index width() const { return n_blocks() + 1 + kStep; }
     // The block that ends with sublayer l, 0 for the embedding; -1 inside a block.
     int block_ending(int l) const {
-        return l % 2 == 0 || l == this->sublayers() ? (l + 1) / 2 : -1;
+        return l == 0 || this->layout().ends_block(l) ? this->layout().block(l + 1) : -1;
     }
     const DepthSchedule& schedule() const { return sources_.schedule(); }
     // Whether Y_k has others than X_k in it.
@@ -104,8 +104,8 @@ private:
     Index n_sums() const { return kMaxGroup * width() + 1; }
     Here here(const Context& ctx, int l) const;
     Bench bench(const Context& ctx, Index chunk) const;
-    // dY_k of a pass; the site that reads Y_k is min(2 k, L) + 1.
-    T* dy(const Here& at, int k) const { return at.norms[std::min(2 * k, this->sublayers())].xhat; }
+    // dY_k of a pass; the site that reads Y_k follows the end of block k.
+    T* dy(const Here& at, int k) const { return at.norms[this->layout().end_of(k)].xhat; }
     // Of a tile: `count` numbers from number `begin` of (N, C) on.
     void average(const Here& at, Index begin, Index count, const Bench& bench) const;
     void fetch_read(const Here& at, Index begin, Index count) const;

@@ -122,7 +122,7 @@ void RunningRow<T, R>::do_declare(Plan& plan, ParamStore<Real>& params) {
     this->declare_rows(plan, learns(), uses_.unit);
     for (int l = 1; l <= this->sublayers(); ++l) {
         sites_.emplace_back(rule_, l);
-        sites_.back().declare(params, l, this->sublayers());
+        sites_.back().declare(params, l, this->layout());
     }
     p_ = plan.scratch<Real>("mixer.p", {{'P', std::max<Index>(uses_.n_numbers, 1)}});
     a_ = plan.scratch<Real>("mixer.a", {{'A', 4}, {'G', uses_.groups}});

@@ -119,7 +119,7 @@ void Sources<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
     for (int l = 1; l <= rows(); ++l) {
         params_.emplace_back();
         for (const RuleParam& p : rule_->params(l))
-            params_.back().push_back(params.declare(param_spec(p, l, this->sublayers())));
+            params_.back().push_back(params.declare(param_spec(p, l, this->layout())));
     }
     const Tensor<T> spare = plan.scratch<T>("mixer.spare", this->token_shape());
     sources_.declare(plan, "mixer.source", this->token_shape(), spare);

@@ -39,7 +39,7 @@ void Streams<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
         v_.push_back(plan.saved<T>(fmt::format("mixer.v.{}", l), this->token_shape()));
     for (int l = 1; l <= this->sublayers() + 1; ++l) {
         Site& s = site(l);
-        s.params.declare(params, l, this->sublayers());
+        s.params.declare(params, l, this->layout());
         const auto name = [l](const char* what) { return fmt::format("mixer.{}.{}", what, l); };
         const auto lanes = [&](const char* what, int n) {
             return plan.saved<Lane>(name(what), {{'N', n_tiles(this->shape().tokens)}, {'M', n}});

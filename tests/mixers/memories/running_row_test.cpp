@@ -70,7 +70,7 @@ public:
 template <class R>
 void is_its_rule() {
     for (const MixerShape& shape : {MixerShape{1, 2, 4, 1e-3}, MixerShape{4, 3, 17, 0.05}}) {
-        INFO("L=" << shape.sublayers << " C=" << shape.channels);
+        INFO("L=" << shape.sublayers() << " C=" << shape.channels);
         ToyStack<double> fast(std::make_unique<RunningRow<double, R>>(R(shape)), 3),
             plain(std::make_unique<Reference>(std::make_unique<R>(shape)), 3);
         for (ToyStack<double>* s : {&fast, &plain}) perturb(s->params(), 0.1, 4);

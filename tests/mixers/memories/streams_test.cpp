@@ -12,7 +12,7 @@ using namespace plumb::test;
 namespace {
 
 // More tokens than a tile, the last group of four not full; channels of one Vec of float.
-constexpr MixerShape kWide{3, 22, 16, 1e-6};
+const MixerShape kWide{3, 22, 16, 1e-6};
 
 template <class F>
 void for_four_streams(F&& f) {
