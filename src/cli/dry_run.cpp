@@ -3,6 +3,7 @@
 #include "cli/terminal.h"
 #include "core/size.h"
 #include "core/text.h"
+#include "model/sublayers.h"
 #include "record/probes.h"
 #include "run/run.h"
 #include "run/warnings.h"
@@ -36,7 +37,9 @@ std::string group_of(const ParamSpec& spec) {
     if (!spec.name.starts_with("layer.")) return spec.name.substr(0, spec.name.find('.'));
     for (const char* norm : {".norm.", ".norm_k.", ".norm_v."})
         if (spec.name.find(norm) != std::string::npos) return "norms";
-    return spec.name.find(".attn.") != std::string::npos ? "attention" : "MLP";
+    for (const SublayerInfo& s : sublayers())
+        if (spec.name.find("." + s.name + ".") != std::string::npos) return s.title;
+    throw InternalError("a parameter of no sublayer: " + spec.name);
 }
 
 void print_counts(const std::vector<std::pair<std::string, Index>>& counts, Index total) {

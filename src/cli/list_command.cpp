@@ -6,6 +6,7 @@
 #include "data/corpora.h"
 #include "data/tasks.h"
 #include "mixers/mixers.h"
+#include "model/sublayers.h"
 #include "record/measures.h"
 
 #include <algorithm>
@@ -43,6 +44,32 @@ std::vector<ListItem> mixer_items() {
                         {"definition", m.definition},
                         {"paper", m.paper},
                         {"options", keys}}});
+    }
+    return out;
+}
+
+// What decoding keeps of a token, with the default [model].
+std::string state_text(const SublayerInfo& s) {
+    const ModelConfig defaults = ModelConfig{}.resolved();
+    const double n = s.costs(defaults).state;
+    return n == 0
+               ? "decoding keeps nothing"
+               : fmt::format("decoding keeps {} numbers a position at width {}", n, defaults.width);
+}
+
+std::vector<ListItem> sublayer_items() {
+    std::vector<ListItem> out;
+    for (const SublayerInfo& s : sublayers()) {
+        const auto keys = option_keys("model", s.settings);
+        out.push_back({s.name,
+                       s.title + ": " + s.definition,
+                       {s.paper, listed("settings", keys), state_text(s)},
+                       {},
+                       {{"name", s.name},
+                        {"title", s.title},
+                        {"definition", s.definition},
+                        {"paper", s.paper},
+                        {"settings", keys}}});
     }
     return out;
 }
@@ -143,6 +170,7 @@ std::string entry_text(const ListItem& item, std::size_t column, const Terminal&
 const std::vector<ListKind>& list_kinds() {
     static const std::vector<ListKind> kinds{
         {"mixers", "depth mixers: what stands in for the residual connection"},
+        {"sublayers", "what stands in a transformer block, between two reads of the mixer"},
         {"tasks", "built-in data with a known best loss (data.task=NAME)"},
         {"corpora", "texts that `plumb data prepare NAME` fetches"},
         {"settings", "every key=value of `plumb train`: what it means, and what it may be"},
@@ -152,6 +180,7 @@ const std::vector<ListKind>& list_kinds() {
 
 std::vector<ListItem> list_items(const std::string& kind) {
     if (kind == "mixers") return mixer_items();
+    if (kind == "sublayers") return sublayer_items();
     if (kind == "tasks") return task_items();
     if (kind == "corpora") return corpus_items();
     if (kind == "settings") return setting_items();
@@ -196,7 +225,7 @@ void add_list_command(CLI::App& app) {
     };
     auto args = std::make_shared<Arguments>();
     CLI::App* command = app.add_subcommand(
-        "list", "mixers, tasks, corpora, settings and measures, with what they mean");
+        "list", "mixers, sublayers, tasks, corpora, settings and measures, with what they mean");
     std::string kinds;
     for (const ListKind& k : list_kinds()) kinds += (kinds.empty() ? "" : ", ") + k.name;
     command->add_option("KIND", args->kind, kinds + "; without one, what each kind is");

@@ -1,6 +1,6 @@
 // Decoder: the transformer as a text grows, one position of B sequences at a time. A mixer mixes
 // along depth, token by token, so that a new position is one walk of the same mixer with N = B; of
-// the positions before it only keys and values are kept, in a cache for each attention sublayer.
+// the positions before it only what a sublayer keeps is left: keys and values (sublayer.h).
 //
 // The parameters are the Transformer's, by name, shape and initial value: its checkpoints fit.
 // Logits are those of the Transformer's forward over the tokens the decoder holds, up to rounding;
@@ -14,6 +14,7 @@
 #pragma once
 
 #include "model/model.h"
+#include "model/sublayers.h"
 
 #include <memory>
 
@@ -45,7 +46,6 @@ public:
     ParamStore<Real>& params() { return params_; }
 
 private:
-    struct Cache;
     class Walk;
 
     void append(const Context& ctx, View<const std::int32_t> tokens);
@@ -56,11 +56,12 @@ private:
     Plan plan_;
     ParamStore<Real> params_;
     std::unique_ptr<Frame> frame_;
-    Tensor<std::int32_t> text_;             // (B, T), the first held_ columns
-    Tensor<Real> logits_;                   // (B, V)
-    std::unique_ptr<Cache> cache_;          // keys and values of each attention sublayer
-    std::unique_ptr<Walk> step_, prefill_;  // of one position, of many
-    Index held_ = 0, cached_ = 0;           // tokens in text_; of these in the caches
+    Tensor<std::int32_t> text_;  // (B, T), the first held_ columns
+    Tensor<Real> logits_;        // (B, V)
+    std::unique_ptr<DecodeScratch<T>> work_;
+    std::vector<SublayerDecoderPtr<T>> sublayers_;  // of both walks
+    std::unique_ptr<Walk> step_, prefill_;          // of one position, of many
+    Index held_ = 0, cached_ = 0;  // tokens in text_; of these seen by the sublayers
 };
 
 }  // namespace plumb

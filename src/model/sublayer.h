@@ -1,15 +1,14 @@
-// Sublayers: the F_l of v_l = F_l(norm(h_l)). Kinds are open: a new one is a class here, a row in
-// make_sublayer and a place in the pattern of transformer.cpp. Constructors declare.
+// Sublayers: the F_l of v_l = F_l(norm(h_l)), over a batch of sequences with its backward, and as a
+// text grows. Which there are: sublayers.h. Constructors declare.
 #pragma once
 
 #include "core/context.h"
 #include "mixers/depth_mixer.h"
 #include "model/model_config.h"
-#include "ops/attention.h"
+#include "ops/attention_decode.h"
 #include "ops/dropout.h"
 
 #include <array>
-#include <memory>
 #include <optional>
 #include <string>
 
@@ -42,6 +41,8 @@ struct Workspace {
     }
     // Nothing is dropped in a pass without a key.
     Dropout dropout(const Context& ctx, std::string_view site) const;
+    // dv (N, C) in front of the mask that v got at this site; valid until the next call.
+    View<const T> before_mask(const Context& ctx, std::string_view site, View<const T> dv) const;
 
     Tensor<Real> heads, dgain, cos, sin;  // AttentionWorkspace
     Tensor<T> dqkv, dattention;           // (N, (H+2Hkv)D), (N, H D)
@@ -52,6 +53,31 @@ struct Workspace {
 
 private:
     SublayerShape shape_;
+};
+
+// Scratch all sublayers of a decoder share, for up to `rows` rows.
+template <class T>
+struct DecodeScratch {
+    using Real = RealOf<T>;
+
+    DecodeScratch(const SublayerShape& shape, Index rows, Plan& plan);
+    // Fills the tables of a new frame.
+    void prepare(const Frame& frame) const;
+    DecodeWorkspace<Real> attention(const Context& ctx) const {
+        return {ctx(cos), ctx(sin), ctx(scores)};
+    }
+    // The first `rows` rows of one of these tensors.
+    static View<T> first(const Context& ctx, const Tensor<T>& of, Index rows) {
+        View<T> x = ctx(of);
+        x.shape = {{'N', rows}, {'C', x.extent(1)}};
+        return x;
+    }
+
+    Tensor<Real> cos, sin, scores;        // DecodeWorkspace
+    Tensor<T> qkv, heads, part, up, act;  // (rows, ..) as in training
+
+private:
+    double rope_base_;
 };
 
 // Normed inputs (N, C) of a sublayer: the first alone, or those that queries, keys and values are
@@ -76,10 +102,16 @@ public:
     virtual std::vector<ParamId> weights() const = 0;
 };
 
-// kind: "attn" or "mlp"; prefix: "layer.3.mlp".
+// The same F_l with the same parameters as a text grows, for any number of rows up to those of its
+// scratch.
 template <class T>
-std::unique_ptr<Sublayer<T>> make_sublayer(const std::string& kind, const std::string& prefix,
-                                           const SublayerShape& shape, const Workspace<T>& work,
-                                           Plan& plan, ParamStore<RealOf<T>>& params);
+class SublayerDecoder {
+public:
+    virtual ~SublayerDecoder() = default;
+    // x -> v (B stride, C), overwritten, of the positions that `rows` says, which follow those of
+    // the calls before; what later positions need of them is kept.
+    virtual void decode(const Context& ctx, const DecodeRows& rows, const Inputs<const T>& x,
+                        View<T> v) = 0;
+};
 
 }  // namespace plumb

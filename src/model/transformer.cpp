@@ -256,15 +256,12 @@ std::vector<ParamId> Transformer<T>::weights_at(int l) const {
 }
 
 double train_flops_per_token(const ModelConfig& m, Index vocab, Index mixer_params) {
-    const double c = static_cast<double>(m.width), d = static_cast<double>(m.head_dim);
-    const double h = static_cast<double>(m.heads), kv = static_cast<double>(m.kv_heads);
-    const double f = static_cast<double>(m.mlp_hidden), t = static_cast<double>(m.context);
-    const double attention = c * d * (h + 2 * kv) + h * d * c;
-    const double mlp = (m.mlp == "swiglu" ? 3 : 2) * c * f;
-    const double weights = static_cast<double>(m.layers) * (attention + mlp) +
-                           static_cast<double>(vocab) * c + static_cast<double>(mixer_params);
-    // scores and values: 2 products of 2 H D flops per pair, three times (forward, two gradients)
-    const double pairs = static_cast<double>(m.layers) * 12 * h * d * (t + 1) / 2;
+    const Layout layout = m.layout();
+    double weights = static_cast<double>(vocab * m.width + mixer_params), pairs = 0;
+    for (int l = 1; l <= layout.sublayers(); ++l) {
+        const SublayerCosts costs = find_sublayer(layout.kind(l)).costs(m);
+        weights += costs.weights, pairs += costs.pairs;
+    }
     return 6 * weights + pairs;
 }
 

@@ -6,7 +6,7 @@
 #include "mixers/mixers.h"
 #include "model/intervened_walk.h"
 #include "model/model.h"
-#include "model/sublayer.h"
+#include "model/sublayers.h"
 #include "ops/linear.h"
 
 #include <memory>
@@ -101,7 +101,7 @@ private:
     std::unique_ptr<Frame> frame_;
     std::unique_ptr<DepthMixer<T>> mixer_;
     std::unique_ptr<Workspace<T>> work_;
-    std::vector<std::unique_ptr<Sublayer<T>>> sublayers_;
+    std::vector<SublayerPtr<T>> sublayers_;
     std::vector<std::vector<Norm>> norms_;   // of site l and way
     Param<Real> embed_, head_weight_;        // (V, C)
     Tensor<std::int32_t> tokens_, targets_;  // (N)

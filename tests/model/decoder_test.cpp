@@ -5,6 +5,7 @@
 #include "core/rng.h"
 #include "support/allocations.h"
 #include "support/every_mixer.h"
+#include "support/every_sublayer.h"
 
 using namespace plumb;
 using namespace plumb::test;
@@ -105,6 +106,13 @@ TEST_CASE("a decoder's logits are the transformer's at every position", "[decode
             // What "float follows double in the whole model" allows either of the two.
             CHECK(logit_error<float>(mixer, model) <= 2e3 * std::numeric_limits<float>::epsilon());
         }
+    });
+}
+
+TEST_CASE("every sublayer decodes what it computes in training", "[decoder]") {
+    for_every_sublayer_setting([](const ModelConfig& model, const SublayerInfo&) {
+        for (const char* mixer : {"standard", "mudd"})  // of one way, of several
+            CHECK(logit_error<double>(mixer_config(mixer), model) <= 1e-12);
     });
 }
 

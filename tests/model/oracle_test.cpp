@@ -3,8 +3,11 @@
 #include "catch.h"
 #include "check/oracle_fixture.h"
 #include "config/config.h"
+#include "core/json.h"
+#include "model/sublayers.h"
 #include "support/every_mixer.h"
 
+#include <algorithm>
 #include <limits>
 #include <set>
 
@@ -49,4 +52,21 @@ TEST_CASE("every setting that mixers are tested with has a PyTorch fixture", "[o
     for_every_setting([&](const MixerConfig& config, const MixerInfo&) {
         CHECK(fixtures.contains(text_of(config)));
     });
+}
+
+TEST_CASE("every setting that sublayers are tested with is in a PyTorch fixture", "[oracle]") {
+    std::vector<std::vector<std::string>> fixtures;  // overrides
+    for (const auto& path : fixture_paths("tests/fixtures"))
+        fixtures.push_back(
+            parse_json(SafetensorsFile::open(path).metadata().at("config"), path.string()));
+    for (const SublayerInfo& info : sublayers())
+        for (const std::vector<std::string>& settings : info.test_settings) {
+            INFO(info.name << " " << fmt::format("{}", fmt::join(settings, " ")));
+            const auto has = [&](const std::vector<std::string>& fixture) {
+                return std::all_of(settings.begin(), settings.end(), [&](const std::string& s) {
+                    return std::find(fixture.begin(), fixture.end(), s) != fixture.end();
+                });
+            };
+            CHECK(std::any_of(fixtures.begin(), fixtures.end(), has));
+        }
 }

@@ -1,9 +1,8 @@
 // The model with every mixer: causality, paired initial values, no parameter left behind.
-#include "check/compare.h"
-#include "check/gradient_check.h"
 #include "check/tiny_model.h"
 #include "core/rng.h"
 #include "support/every_mixer.h"
+#include "support/param_gradients.h"
 
 using namespace plumb;
 using namespace plumb::test;
@@ -106,23 +105,6 @@ TEST_CASE("one and two threads give the same bits in the whole model", "[model]"
     });
 }
 
-// Gradients as they are in `params` against differences of loss(), seven numbers of each parameter.
-template <class F>
-void check_gradients(ParamStore<double>& params, F&& loss) {
-    for (const ParamSpec& spec : params.specs()) {
-        const ParamId id = params.find(spec.name);
-        const auto grad = numbers(params.grad(id)), value = numbers(params.value(id));
-        const std::size_t step = std::max<std::size_t>(1, grad.size() / 7);
-        std::vector<double> got, want;
-        for (std::size_t i = 0; i < grad.size(); i += step) {
-            got.push_back(grad[i]);
-            want.push_back(central_difference(loss, value[i]));
-        }
-        INFO(spec.name);
-        CHECK(relative_error(std::span(got), std::span(want), 1e-4) <= 1e-7);
-    }
-}
-
 TEST_CASE("dropout draws by its key, and its gradients match central differences", "[model]") {
     ModelConfig config = tiny_config(1e-6);
     const auto plain = tiny_model<double>(mixer_config("attnres"), 1, config);
@@ -139,7 +121,7 @@ TEST_CASE("dropout draws by its key, and its gradients match central differences
     CHECK(model->forward({}, nullptr, DropoutKey{2, 7}) != loss);
     CHECK(model->forward({}, nullptr, key) == loss);
     model->backward({});
-    check_gradients(params, [&] { return model->forward({}, nullptr, key); });
+    check_param_gradients(params, [&] { return model->forward({}, nullptr, key); });
 }
 
 TEST_CASE("model gradients match central differences", "[model]") {
@@ -155,7 +137,7 @@ TEST_CASE("model gradients match central differences", "[model]") {
         perturb(params, 0.2, 2);
         model->forward({});
         model->backward({}, 3.0);
-        check_gradients(params, [&] { return 3 * model->forward({}); });
+        check_param_gradients(params, [&] { return 3 * model->forward({}); });
     }
 }
 

@@ -1,0 +1,148 @@
+// Causal multi-head attention (Vaswani et al. 2017, arXiv:1706.03762; ops/attention.h says which)
+// as a sublayer: v = attention(x W_qkv^T) W_out^T.
+#include "model/qkv_projection.h"
+#include "model/sublayers.h"
+#include "model/weights.h"
+#include "ops/linear_decode.h"
+
+namespace plumb {
+namespace {
+
+template <class T>
+class Attention final : public Sublayer<T> {
+public:
+    using Real = RealOf<T>;
+
+    Attention(const std::string& prefix, const SublayerShape& shape, const Workspace<T>& work,
+              Plan& plan, ParamStore<Real>& params)
+        : site_(prefix),
+          weights_site_(prefix + ".weights"),
+          attn_(attention_shape(shape.model, shape.batch)),
+          eps_(static_cast<Real>(shape.model.norm_eps)),
+          work_(work),
+          params_(declare_attention(params, prefix, shape.model)),
+          qkv_proj_(plan, prefix + ".qkv.weight", params_.qkv, attn_, shape, work) {
+        const Index n = shape.tokens();
+        out_proj_ = Linear<T>(plan, prefix + ".out.weight", params_.out, n);
+        qkv_ = plan.saved<T>(prefix + ".qkv", {{'N', n}, {'Q', attn_.qkv_width()}});
+        heads_ = plan.saved<T>(prefix + ".heads", {{'N', n}, {'Q', attn_.out_width()}});
+        lse_ = plan.saved<Real>(prefix + ".lse",
+                                {{'B', attn_.batch}, {'H', attn_.heads}, {'T', attn_.context}});
+    }
+
+    void prepare(const Context& ctx) override {
+        qkv_proj_.prepare(ctx);
+        out_proj_.prepare(ctx);
+    }
+
+    void forward(const Context& ctx, const Inputs<const T>& x, View<T> v) override {
+        const View<T> qkv = ctx(qkv_), heads = ctx(heads_);
+        qkv_proj_.forward(ctx, x, qkv);
+        attention<T>(ctx, attn_, qkv, ctx.value(params_.gain_q), ctx.value(params_.gain_k), eps_,
+                     heads, ctx(lse_), work_.attention(ctx), work_.dropout(ctx, weights_site_));
+        out_proj_.forward(ctx, heads, v);
+        dropout<T>(ctx, work_.dropout(ctx, site_), v);
+    }
+
+    void backward(const Context& ctx, View<const T> dv, const Inputs<const T>& x,
+                  const Inputs<T>& dx) override {
+        const View<const T> dy = work_.before_mask(ctx, site_, dv);
+        const View<T> heads = ctx(heads_), dheads = ctx(work_.dattention), dqkv = ctx(work_.dqkv);
+        out_proj_.backward(ctx, dy, heads, dheads);
+        attention_backward<T>(ctx, attn_, dheads, ctx(qkv_), ctx.value(params_.gain_q),
+                              ctx.value(params_.gain_k), eps_, heads, ctx(lse_), dqkv,
+                              ctx.grad(params_.gain_q), ctx.grad(params_.gain_k),
+                              work_.attention(ctx), work_.dropout(ctx, weights_site_));
+        qkv_proj_.backward(ctx, dqkv, x, dx);
+    }
+
+    std::vector<ParamId> weights() const override { return {params_.qkv, params_.out}; }
+
+private:
+    std::string site_, weights_site_;
+    AttentionShape attn_;
+    Real eps_;
+    const Workspace<T>& work_;
+    AttentionParams<Real> params_;
+    QkvProjection<T> qkv_proj_;
+    Linear<T> out_proj_;
+    Tensor<T> qkv_, heads_;  // (N, (H+2Hkv)D), (N, H D)
+    Tensor<Real> lse_;       // (B, H, T)
+};
+
+template <class T>
+class AttentionDecoder final : public SublayerDecoder<T> {
+public:
+    using Real = RealOf<T>;
+
+    AttentionDecoder(const std::string& prefix, const SublayerShape& shape,
+                     const DecodeScratch<T>& work, Plan& plan, ParamStore<Real>& params)
+        : attn_(attention_shape(shape.model, shape.batch)),
+          ways_(shape.ways),
+          eps_(static_cast<Real>(shape.model.norm_eps)),
+          work_(work),
+          params_(declare_attention(params, prefix, shape.model)) {
+        const Index b = attn_.batch, h = attn_.kv_heads, t = attn_.context, d = attn_.head_dim;
+        keys_ = plan.saved<T>(prefix + ".keys",
+                              {{'B', b}, {'H', h}, {'D', d}, {'T', cache_positions(t)}});
+        values_ = plan.saved<T>(prefix + ".values", {{'B', b}, {'H', h}, {'T', t}, {'D', d}});
+    }
+
+    void decode(const Context& ctx, const DecodeRows& rows, const Inputs<const T>& x,
+                View<T> v) override {
+        const View<T> qkv = work_.first(ctx, work_.qkv, v.extent(0)),
+                      heads = work_.first(ctx, work_.heads, v.extent(0));
+        project(ctx, x, qkv);
+        attention_decode<T>(ctx, attn_, rows, qkv, ctx.value(params_.gain_q),
+                            ctx.value(params_.gain_k), eps_, {ctx(keys_), ctx(values_)},
+                            work_.attention(ctx), heads);
+        linear_decode<T>(ctx, heads, ctx.value(params_.out), v);
+    }
+
+private:
+    // Queries, keys and values of x, each from its own if there are several.
+    void project(const Context& ctx, const Inputs<const T>& x, View<T> qkv) const {
+        const View<Real> w = ctx.value(params_.qkv);
+        if (ways_ == 1) return linear_decode<T>(ctx, x.front(), w, qkv);
+        for (int i = 0; i < kMostWays; ++i) {
+            const Index first = attn_.part_begin(i), width = attn_.part_width(i);
+            const View<T> part{
+                ctx(work_.part).data, {{'N', qkv.extent(0)}, {'Q', width}}, Device::cpu};
+            const View<const Real> of{
+                w.row(first), {{'O', width}, {'I', w.extent(1)}}, Device::cpu};
+            linear_decode<T>(ctx, x[static_cast<std::size_t>(i)], of, part);
+            put_columns<T>(ctx, part, first, qkv);
+        }
+    }
+
+    AttentionShape attn_;
+    int ways_;
+    Real eps_;
+    const DecodeScratch<T>& work_;
+    AttentionParams<Real> params_;
+    Tensor<T> keys_, values_;  // KeyValueCache
+};
+
+// Four products; scores and values are two of 2 H D flops per pair of tokens, three times (forward,
+// two gradients), (T + 1) / 2 pairs a token.
+SublayerCosts costs(const ModelConfig& m) {
+    const double c = static_cast<double>(m.width), d = static_cast<double>(m.head_dim);
+    const double h = static_cast<double>(m.heads), kv = static_cast<double>(m.kv_heads);
+    const double t = static_cast<double>(m.context);
+    return {c * d * (h + 2 * kv) + h * d * c, 12 * h * d * (t + 1) / 2, 2 * kv * d};
+}
+
+}  // namespace
+
+SublayerInfo attention_sublayer() {
+    return {"attn",
+            "attention",
+            "Vaswani et al. 2017 (arXiv:1706.03762); RoPE, Su et al. 2021 (arXiv:2104.09864)",
+            "v = softmax(q k^T / sqrt(D)) values, causal; q, k and values from the norm of h",
+            {"heads", "kv_heads", "head_dim", "qk_norm", "rope_base"},
+            {{}, {"model.kv_heads=1"}, {"model.qk_norm=true", "model.rope_base=100"}},
+            costs,
+            sublayer_makers<Attention, AttentionDecoder>()};
+}
+
+}  // namespace plumb

@@ -1,0 +1,106 @@
+// Two matrices with an activation between them, gated or not (ops/activation.h), as a sublayer.
+#include "model/sublayers.h"
+#include "model/weights.h"
+#include "ops/linear.h"
+#include "ops/linear_decode.h"
+
+namespace plumb {
+namespace {
+
+template <class T>
+class Mlp final : public Sublayer<T> {
+public:
+    using Real = RealOf<T>;
+
+    Mlp(const std::string& prefix, const SublayerShape& shape, const Workspace<T>& work, Plan& plan,
+        ParamStore<Real>& params)
+        : site_(prefix),
+          work_(work),
+          kind_(activation_of(shape.model)),
+          params_(declare_mlp(params, prefix, shape.model)) {
+        const Index n = shape.tokens();
+        up_proj_ = Linear<T>(plan, prefix + ".up.weight", params_.up, n);
+        down_proj_ = Linear<T>(plan, prefix + ".down.weight", params_.down, n);
+        up_ = plan.saved<T>(prefix + ".up", {{'N', n}, {'F', up_width(shape.model)}});
+    }
+
+    void prepare(const Context& ctx) override {
+        up_proj_.prepare(ctx);
+        down_proj_.prepare(ctx);
+    }
+
+    void forward(const Context& ctx, const Inputs<const T>& x, View<T> v) override {
+        const View<T> up = ctx(up_), act = ctx(work_.act);
+        up_proj_.forward(ctx, x.front(), up);
+        activation<T>(ctx, kind_, up, act);
+        down_proj_.forward(ctx, act, v);
+        dropout<T>(ctx, work_.dropout(ctx, site_), v);
+    }
+
+    // The activation's output is made again from what went into it.
+    void backward(const Context& ctx, View<const T> dv, const Inputs<const T>& x,
+                  const Inputs<T>& dx) override {
+        const View<const T> dy = work_.before_mask(ctx, site_, dv);
+        const View<T> act = ctx(work_.act), dact = ctx(work_.dact), dup = ctx(work_.dup);
+        down_proj_.backward_input(ctx, dy, dact);
+        activation_backward<T>(ctx, kind_, ctx(up_), dact, dup, act);
+        down_proj_.backward_weight(ctx, dy, act);
+        up_proj_.backward(ctx, dup, x.front(), dx.front());
+    }
+
+    std::vector<ParamId> weights() const override { return {params_.up, params_.down}; }
+
+private:
+    std::string site_;
+    const Workspace<T>& work_;
+    Activation kind_;
+    MlpParams<Real> params_;
+    Linear<T> up_proj_, down_proj_;
+    Tensor<T> up_;  // (N, 2F or F)
+};
+
+template <class T>
+class MlpDecoder final : public SublayerDecoder<T> {
+public:
+    using Real = RealOf<T>;
+
+    MlpDecoder(const std::string& prefix, const SublayerShape& shape, const DecodeScratch<T>& work,
+               Plan&, ParamStore<Real>& params)
+        : work_(work),
+          kind_(activation_of(shape.model)),
+          params_(declare_mlp(params, prefix, shape.model)) {}
+
+    void decode(const Context& ctx, const DecodeRows&, const Inputs<const T>& x,
+                View<T> v) override {
+        const View<T> up = work_.first(ctx, work_.up, v.extent(0)),
+                      act = work_.first(ctx, work_.act, v.extent(0));
+        linear_decode<T>(ctx, x.front(), ctx.value(params_.up), up);
+        activation<T>(ctx, kind_, up, act);
+        linear_decode<T>(ctx, act, ctx.value(params_.down), v);
+    }
+
+private:
+    const DecodeScratch<T>& work_;
+    Activation kind_;
+    MlpParams<Real> params_;
+};
+
+SublayerCosts costs(const ModelConfig& m) {
+    return {static_cast<double>((up_width(m) + m.mlp_hidden) * m.width), 0, 0};
+}
+
+}  // namespace
+
+SublayerInfo mlp_sublayer() {
+    return {"mlp",
+            "MLP",
+            "SwiGLU, Shazeer 2020 (arXiv:2002.05202); GELU, Hendrycks and Gimpel 2016 "
+            "(arXiv:1606.08415)",
+            "v = W_down act(W_up x), x the norm of h; act: swiglu (gated) or gelu",
+            {"mlp", "mlp_hidden"},
+            {{}, {"model.mlp=gelu"}},
+            costs,
+            sublayer_makers<Mlp, MlpDecoder>()};
+}
+
+}  // namespace plumb

@@ -1,0 +1,80 @@
+// What the table of sublayers promises of every row with each of its settings. Against the oracle:
+// oracle_test; decoding: decoder_test.
+#include "model/sublayers.h"
+
+#include "check/compare.h"
+#include "support/check_message.h"
+#include "support/every_sublayer.h"
+#include "support/param_gradients.h"
+
+#include <set>
+
+using namespace plumb;
+using namespace plumb::test;
+
+TEST_CASE("the table of sublayers", "[model]") {
+    std::set<std::string> settings;
+    for (const FieldInfo& f : fields()) settings.insert(f.key);
+    for (const SublayerInfo& info : sublayers()) {
+        INFO(info.name);
+        CHECK(find_sublayer(info.name).title == info.title);
+        CHECK((!info.paper.empty() && !info.definition.empty()));
+        REQUIRE(!info.test_settings.empty());
+        CHECK(info.test_settings.front().empty());  // the defaults
+        for (const std::string& key : info.settings) CHECK(settings.contains("model." + key));
+    }
+    CHECK_THROWS_WITH(find_sublayer("atn"), contains_text("did you mean 'attn'"));
+    // Every kind that a layout gives is a row.
+    const Layout layout = tiny_config().layout();
+    for (int l = 1; l <= layout.sublayers(); ++l) CHECK_NOTHROW(find_sublayer(layout.kind(l)));
+}
+
+TEST_CASE("a sublayer's weights are those its costs count", "[model]") {
+    for_every_sublayer_setting([](const ModelConfig& model, const SublayerInfo&) {
+        const auto whole = tiny_model<float>(mixer_config("standard"), 1, model);
+        const Layout& layout = whole->layout();
+        for (int l = 1; l <= layout.sublayers(); ++l) {
+            INFO(layout.name(l));
+            Index n = 0;
+            for (const ParamSpec& spec : whole->params().specs())
+                if (spec.name.starts_with(layout.name(l) + ".") && spec.shape.rank() == 2)
+                    n += spec.shape.count();
+            const double costs = find_sublayer(layout.kind(l)).costs(whole->config()).weights;
+            CHECK(static_cast<double>(n) == costs);
+        }
+    });
+}
+
+TEST_CASE("gradients of every sublayer match central differences", "[model]") {
+    for_every_sublayer_setting([](const ModelConfig& config, const SublayerInfo&) {
+        const auto model = tiny_model<double>(mixer_config("attnres"), 1, config);
+        auto& params = model->params();
+        perturb(params, 0.2, 2);
+        model->forward({});
+        params.zero_grad();
+        model->backward({});
+        check_param_gradients(params, [&] { return model->forward({}); });
+    });
+}
+
+TEST_CASE("no sublayer sees a later token", "[model]") {
+    for_every_sublayer_setting([](const ModelConfig& config, const SublayerInfo&) {
+        const auto model = tiny_model<double>(mixer_config("standard"), 1, config);
+        perturb(model->params(), 0.2, 2);
+        model->forward({});
+        const auto logits = numbers(model->logits());
+        const std::vector<double> before(logits.begin(), logits.end());
+        const Index last = config.context - 1;  // of the first sequence
+        model->tokens().data[last] = (model->tokens().data[last] + 1) % kTinyVocab;
+        model->forward({});
+        bool changed = false;
+        for (std::size_t i = 0; i < before.size(); ++i) {
+            const bool same = logits[i] == before[i];
+            if (static_cast<Index>(i) / kTinyVocab == last)
+                changed = changed || !same;
+            else
+                CHECK(same);
+        }
+        CHECK(changed);
+    });
+}
