@@ -20,6 +20,8 @@ FIXTURES = {
     "standard_gelu_untied_qknorm_gqa": ["model.mlp=gelu", "model.tied_head=false",
                                         "model.qk_norm=true", "model.kv_heads=1",
                                         "model.rope_base=100", EPS],
+    "standard_nope": ["attn.rope=none", EPS],
+    "standard_value_residual": ["attn.value_residual=true", "model.kv_heads=1"],
     "highway_scalar": ["mixer=highway", "mixer.gate=scalar", EPS],
     "highway_scalar_raw": ["mixer=highway", "mixer.gate=scalar", "mixer.gate_input=raw"],
     "highway_vector": ["model.width=4", "mixer=highway", "mixer.gate=vector"],

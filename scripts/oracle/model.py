@@ -13,6 +13,7 @@ DEFAULTS = {
     "model.head_dim": 0, "model.mlp": "swiglu", "model.mlp_hidden": 0, "model.context": 128,
     "model.tied_head": True, "model.qk_norm": False, "model.rope_base": 10000.0,
     "model.norm_eps": 1e-10,
+    "attn.rope": "half", "attn.value_residual": False,
     "mixer.name": "standard", "mixer.gate": "scalar", "mixer.gate_bias": "uniform",
     "mixer.gate_input": "norm", "mixer.gain_init": "paper", "mixer.alpha": 0.0,
     "mixer.dilation": 1, "mixer.period": 1, "mixer.streams": 4, "mixer.dynamic": True,
@@ -52,6 +53,8 @@ def shapes(cfg, vocab):
             out[at + "attn.norm_k.gain"] = out[at + "attn.norm_v.gain"] = (C,)
         out[at + "attn.qkv.weight"] = (rows, C)
         out[at + "attn.out.weight"] = (C, H * D)
+        if cfg["attn.value_residual"] and b > 0:
+            out[at + "attn.first_values"] = (1,)
         if cfg["model.qk_norm"]:
             out[at + "attn.q_norm.gain"] = out[at + "attn.k_norm.gain"] = (D,)
         out[at + "mlp.up.weight"] = (2 * F if cfg["model.mlp"] == "swiglu" else F, C)
@@ -74,8 +77,9 @@ def rope(x, base):
     return torch.cat([a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()], -1)
 
 
-def attention(cfg, p, at, ways):
-    """ways: what queries, keys and values are made from, or one read for all three."""
+def attention(cfg, p, at, ways, kept):
+    """ways: what queries, keys and values are made from, or one read for all three. kept: the
+    values of the first attention that runs, left by it for the others (value residual)."""
     H, G, D = cfg["model.heads"], cfg["model.kv_heads"], cfg["model.head_dim"]
     B, T, _ = ways[0].shape
     norms = ["norm", "norm_k", "norm_v"] if at + ".norm_k.gain" in p else ["norm"]
@@ -88,7 +92,11 @@ def attention(cfg, p, at, ways):
     if cfg["model.qk_norm"]:
         q = rms_norm(q, cfg["model.norm_eps"], p[at + ".q_norm.gain"])
         k = rms_norm(k, cfg["model.norm_eps"], p[at + ".k_norm.gain"])
-    q, k = rope(q, cfg["model.rope_base"]), rope(k, cfg["model.rope_base"])
+    if cfg["attn.rope"] == "half":
+        q, k = rope(q, cfg["model.rope_base"]), rope(k, cfg["model.rope_base"])
+    first = kept.setdefault("values", v)
+    if first is not v and at + ".first_values" in p:
+        v = v + p[at + ".first_values"] * first
     future = torch.ones(T, T).triu(1).bool()
     heads = []
     for j in range(H):
@@ -98,7 +106,7 @@ def attention(cfg, p, at, ways):
     return torch.cat(heads, -1) @ p[at + ".out.weight"].T
 
 
-def mlp(cfg, p, at, ways):
+def mlp(cfg, p, at, ways, kept):
     y = rms_norm(ways[0], cfg["model.norm_eps"], p[at + ".norm.gain"])
     y = y @ p[at + ".up.weight"].T
     if cfg["model.mlp"] == "swiglu":
@@ -129,11 +137,11 @@ def forward(cfg, p, tokens, gain={}, order={}, mask={}):
         ways = as_ways(mixer.read(l))
         return masked_read(cfg, p, v, l, mask[l]) if mask.get(l) else ways
 
-    h = []
+    h, kept = [], {}
     for l in range(1, L + 1):
         h.append(read(l))
         n = order.get(l, l)
-        v.append(SUBLAYERS[kind(n)](cfg, p, site(cfg, n), h[-1]) * gain.get(l, 1))
+        v.append(SUBLAYERS[kind(n)](cfg, p, site(cfg, n), h[-1], kept) * gain.get(l, 1))
         mixer.write(l, v[-1])
     h.append(read(L + 1))
     head = p["embed.weight"] if cfg["model.tied_head"] else p["head.weight"]

@@ -87,12 +87,12 @@ std::vector<BenchMixer> parse_bench_mixers(const std::vector<std::string>& words
 void check_bench_overrides(const std::vector<BenchMixer>& mixers,
                            const std::vector<std::string>& overrides) {
     for (const std::string& setting : overrides) {
-        if (setting.starts_with("model.") || setting.starts_with("train.")) continue;
+        if (is_model_key(setting) || setting.starts_with("train.")) continue;
         if (!setting.starts_with("mixer."))
-            throw UsageError(fmt::format(
-                "'{}': bench takes key=value of model, mixer and train; mixers are named with "
-                "--mixers NAME[:key=value]",
-                setting));
+            throw UsageError(
+                fmt::format("'{}': bench takes key=value of model, its sublayers, mixer and train; "
+                            "mixers are named with --mixers NAME[:key=value]",
+                            setting));
         if (std::none_of(mixers.begin(), mixers.end(), [&](auto& m) { return knows(m, setting); }))
             throw UsageError(
                 fmt::format("{} is an option of none of the mixers here", key_of(setting)));

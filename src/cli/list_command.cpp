@@ -60,7 +60,8 @@ std::string state_text(const SublayerInfo& s) {
 std::vector<ListItem> sublayer_items() {
     std::vector<ListItem> out;
     for (const SublayerInfo& s : sublayers()) {
-        const auto keys = option_keys("model", s.settings);
+        auto keys = option_keys("model", s.settings);
+        for (const Option& o : s.options) keys.push_back(s.name + "." + o.name);
         out.push_back({s.name,
                        s.title + ": " + s.definition,
                        {s.paper, listed("settings", keys), state_text(s)},

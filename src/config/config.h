@@ -20,6 +20,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -88,6 +89,9 @@ struct FieldInfo {
     bool changes_numbers;             // false: any value gives the same losses, to the bit
 };
 std::vector<FieldInfo> fields();
+
+// A key of [model] or of the table of a sublayer, which say what the model is beside its mixer.
+bool is_model_key(std::string_view key);
 
 // For `key` that is none: "; did you mean 'train.lr'?", or, where no key is near, where to look.
 std::string suggest_key(const std::string& key);

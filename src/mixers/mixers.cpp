@@ -171,26 +171,6 @@ const std::vector<MixerOption>& mixer_options() {
     return all;
 }
 
-std::vector<OptionValue> MixerConfig::defaults() {
-    std::vector<OptionValue> values;
-    for (const MixerOption& option : mixer_options()) values.push_back(option.start);
-    return values;
-}
-
-std::size_t MixerConfig::index_of(const std::string& option) {
-    const std::vector<MixerOption>& all = mixer_options();
-    const auto at = std::find_if(all.begin(), all.end(),
-                                 [&](const MixerOption& o) { return o.name == option; });
-    require(at != all.end(), [&] { return "no mixer has the option " + option; });
-    return static_cast<std::size_t>(at - all.begin());
-}
-
-void MixerConfig::set(const std::string& option, OptionValue value) {
-    OptionValue& to = options[index_of(option)];
-    require(to.index() == value.index(), [&] { return "another type than mixer." + option; });
-    to = std::move(value);
-}
-
 bool MixerInfo::reads(const std::string& option) const {
     return std::any_of(options.begin(), options.end(),
                        [&](const MixerOption& o) { return o.name == option; });

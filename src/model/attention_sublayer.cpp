@@ -38,6 +38,7 @@ public:
     void forward(const Context& ctx, const Inputs<const T>& x, View<T> v) override {
         const View<T> qkv = ctx(qkv_), heads = ctx(heads_);
         qkv_proj_.forward(ctx, x, qkv);
+        add_first_values(ctx, qkv);
         attention<T>(ctx, attn_, qkv, ctx.value(params_.gain_q), ctx.value(params_.gain_k), eps_,
                      heads, ctx(lse_), work_.attention(ctx), work_.dropout(ctx, weights_site_));
         out_proj_.forward(ctx, heads, v);
@@ -53,12 +54,36 @@ public:
                               ctx.value(params_.gain_k), eps_, heads, ctx(lse_), dqkv,
                               ctx.grad(params_.gain_q), ctx.grad(params_.gain_k),
                               work_.attention(ctx), work_.dropout(ctx, weights_site_));
+        add_first_values_backward(ctx, dqkv);
         qkv_proj_.backward(ctx, dqkv, x, dx);
     }
 
     std::vector<ParamId> weights() const override { return {params_.qkv, params_.out}; }
 
 private:
+    // attn.value_residual: values v -> v + lambda v_1, v_1 those of the first attention that runs.
+    void add_first_values(const Context& ctx, View<T> qkv) {
+        FirstValues<T>& first = ctx(work_.first);
+        if (!first.qkv)
+            first.qkv = &qkv_;
+        else if (params_.first_values)
+            add_last_columns<T>(ctx, ctx(*first.qkv), attn_.part_width(2),
+                                ctx.value(params_.first_values), qkv);
+    }
+    // dqkv of the last product; the first attention's is complete only when all others have added
+    // theirs.
+    void add_first_values_backward(const Context& ctx, View<T> dqkv) {
+        FirstValues<T>& first = ctx(work_.first);
+        if (params_.first_values) {
+            add_last_columns_backward<T>(ctx, ctx(*first.qkv), ctx.value(params_.first_values),
+                                         dqkv, first.has_gradient, ctx(work_.sums),
+                                         ctx.grad(params_.first_values), ctx(work_.dfirst));
+            first.has_gradient = true;
+        } else if (first.has_gradient) {
+            add_to_last_columns<T>(ctx, ctx(work_.dfirst), dqkv);
+        }
+    }
+
     std::string site_, weights_site_;
     AttentionShape attn_;
     Real eps_;
@@ -93,6 +118,12 @@ public:
         const View<T> qkv = work_.first(ctx, work_.qkv, v.extent(0)),
                       heads = work_.first(ctx, work_.heads, v.extent(0));
         project(ctx, x, qkv);
+        if (params_.first_values)
+            add_last_columns<T>(ctx, work_.first(ctx, work_.values, v.extent(0)),
+                                attn_.part_width(2), ctx.value(params_.first_values), qkv);
+        else if (work_.values)
+            take_columns<T>(ctx, qkv, attn_.part_begin(2),
+                            work_.first(ctx, work_.values, v.extent(0)));
         attention_decode<T>(ctx, attn_, rows, qkv, ctx.value(params_.gain_q),
                             ctx.value(params_.gain_k), eps_, {ctx(keys_), ctx(values_)},
                             work_.attention(ctx), heads);
@@ -132,6 +163,17 @@ SublayerCosts costs(const ModelConfig& m) {
     return {c * d * (h + 2 * kv) + h * d * c, 12 * h * d * (t + 1) / 2, 2 * kv * d};
 }
 
+std::vector<Option> options() {
+    return {
+        {"rope", std::string("half"),
+         "what tells positions apart: half (RoPE, which turns channels i and i + D/2 of queries "
+         "and keys) or none (NoPE, Kazemnejad et al. 2023: the causal mask alone does)",
+         Choices{"half", "none"}},
+        {"value_residual", false,
+         "whether every later attention adds the first one's values to its own, times a learned "
+         "number that starts at 0 (Zhou et al. 2024, arXiv:2410.17897)"}};
+}
+
 }  // namespace
 
 SublayerInfo attention_sublayer() {
@@ -140,7 +182,12 @@ SublayerInfo attention_sublayer() {
             "Vaswani et al. 2017 (arXiv:1706.03762); RoPE, Su et al. 2021 (arXiv:2104.09864)",
             "v = softmax(q k^T / sqrt(D)) values, causal; q, k and values from the norm of h",
             {"heads", "kv_heads", "head_dim", "qk_norm", "rope_base"},
-            {{}, {"model.kv_heads=1"}, {"model.qk_norm=true", "model.rope_base=100"}},
+            options(),
+            {{},
+             {"model.kv_heads=1"},
+             {"model.qk_norm=true", "model.rope_base=100"},
+             {"attn.rope=none"},
+             {"attn.value_residual=true"}},
             costs,
             sublayer_makers<Attention, AttentionDecoder>()};
 }

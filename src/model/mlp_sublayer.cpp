@@ -98,6 +98,7 @@ SublayerInfo mlp_sublayer() {
             "(arXiv:1606.08415)",
             "v = W_down act(W_up x), x the norm of h; act: swiglu (gated) or gelu",
             {"mlp", "mlp_hidden"},
+            {},
             {{}, {"model.mlp=gelu"}},
             costs,
             sublayer_makers<Mlp, MlpDecoder>()};

@@ -1,8 +1,19 @@
 #include "model/model_config.h"
 
 #include "core/check.h"
+#include "model/sublayers.h"
 
 namespace plumb {
+
+std::vector<OptionValues> ModelConfig::sublayer_tables() {
+    std::vector<OptionValues> all;
+    for (const SublayerInfo& info : plumb::sublayers()) all.emplace_back(info.options);
+    return all;
+}
+
+const OptionValues& ModelConfig::of(const std::string& kind) const {
+    return tables[static_cast<std::size_t>(&find_sublayer(kind) - plumb::sublayers().data())];
+}
 
 ModelConfig ModelConfig::resolved() const {
     ModelConfig m = *this;

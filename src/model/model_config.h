@@ -1,7 +1,8 @@
-// The [model] table of a config.
+// The [model] table of a config, and those of the sublayers, [attn], ..: options that stand beside
+// them in their rows (sublayers.h).
 #pragma once
 
-#include "core/field.h"
+#include "core/options.h"
 #include "mixers/layout.h"
 
 namespace plumb {
@@ -26,6 +27,7 @@ struct ModelConfig {
     double init_std = 0.02;
     bool scale_output_init = true;
     double dropout = 0.0;
+    std::vector<OptionValues> tables = sublayer_tables();  // of sublayers(), in their order
 
     template <class V>
     void visit(V& v) {
@@ -62,11 +64,15 @@ struct ModelConfig {
           within(0, 0.99));
     }
 
+    const OptionValues& of(const std::string& kind) const;  // of a sublayer
     // The zeros above resolved, and every extent checked. Throws UsageError naming the key.
     ModelConfig resolved() const;
     // What is where: an attention and an MLP in each of `layers` blocks.
     Layout layout() const { return {{"attn", "mlp"}, static_cast<int>(layers)}; }
     long sublayers() const { return layout().sublayers(); }
+
+private:
+    static std::vector<OptionValues> sublayer_tables();
 };
 
 }  // namespace plumb

@@ -3,11 +3,26 @@
 #include "model/weights.h"
 #include "ops/reduce.h"
 
+#include <algorithm>
+
 namespace plumb {
+namespace {
+
+// cos and sin (T, D/2) of what turns queries and keys; without positions nothing does.
+template <class Real>
+void position_table(const ModelConfig& m, View<Real> cos, View<Real> sin) {
+    if (m.of("attn").text("rope") == "half") return rope_table(m.rope_base, cos, sin);
+    std::fill_n(cos.data, cos.count(), Real(1));
+    std::fill_n(sin.data, sin.count(), Real(0));
+}
+
+}  // namespace
 
 template <class T>
 Workspace<T>::Workspace(const SublayerShape& shape, Plan& plan)
-    : key(plan.state(std::optional<DropoutKey>())), shape_(shape) {
+    : key(plan.state(std::optional<DropoutKey>())),
+      first(plan.state(FirstValues<T>())),
+      shape_(shape) {
     const ModelConfig& m = shape_.model;
     const AttentionShape a = attention_shape(m, shape_.batch);
     const Index n = shape_.tokens(), t = m.context;
@@ -26,11 +41,14 @@ Workspace<T>::Workspace(const SublayerShape& shape, Plan& plan)
     dact = scratch("dact", m.mlp_hidden);
     dup = scratch("dup", up_width(m));
     if (m.dropout > 0) dv = scratch("dv", m.width);
+    if (!m.of("attn").flag("value_residual")) return;
+    dfirst = plan.scratch<Real>("work.dfirst", {{'N', n}, {'Q', a.part_width(2)}});
+    sums = plan.scratch<Real>("work.sums", {{'P', n_chunks(n)}});
 }
 
 template <class T>
 void Workspace<T>::prepare(const Frame& frame) const {
-    rope_table(shape_.model.rope_base, frame.view(cos), frame.view(sin));
+    position_table<Real>(shape_.model, frame.view(cos), frame.view(sin));
 }
 
 template <class T>
@@ -53,7 +71,7 @@ View<const T> Workspace<T>::before_mask(const Context& ctx, std::string_view sit
 
 template <class T>
 DecodeScratch<T>::DecodeScratch(const SublayerShape& shape, Index rows, Plan& plan)
-    : rope_base_(shape.model.rope_base) {
+    : model_(shape.model) {
     const ModelConfig& m = shape.model;
     const AttentionShape a = attention_shape(m, shape.batch);
     const Index t = m.context;
@@ -68,11 +86,12 @@ DecodeScratch<T>::DecodeScratch(const SublayerShape& shape, Index rows, Plan& pl
     if (shape.ways > 1) part = scratch("part", a.out_width());
     up = scratch("up", up_width(m));
     act = scratch("act", m.mlp_hidden);
+    if (m.of("attn").flag("value_residual")) values = scratch("values", a.part_width(2));
 }
 
 template <class T>
 void DecodeScratch<T>::prepare(const Frame& frame) const {
-    rope_table(rope_base_, frame.view(cos), frame.view(sin));
+    position_table<Real>(model_, frame.view(cos), frame.view(sin));
 }
 
 template struct Workspace<float>;

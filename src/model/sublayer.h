@@ -28,7 +28,15 @@ struct DropoutKey {
     std::uint64_t seed, pass;
 };
 
-// Scratch all sublayers share, and the dropout of the pass.
+// Of attn.value_residual, in a pass: the projection whose values are the first, and whether a
+// gradient of them was left. The first attention that runs has them, wherever it stands.
+template <class T>
+struct FirstValues {
+    const Tensor<T>* qkv = nullptr;
+    bool has_gradient = false;
+};
+
+// Scratch all sublayers share, and what of a pass they do.
 template <class T>
 struct Workspace {
     using Real = RealOf<T>;
@@ -36,6 +44,11 @@ struct Workspace {
     Workspace(const SublayerShape& shape, Plan& plan);
     // Fills the tables of a new frame.
     void prepare(const Frame& frame) const;
+    // Before the first sublayer of a forward.
+    void begin_pass(const Context& ctx, const std::optional<DropoutKey>& of_pass) const {
+        ctx(key) = of_pass;
+        ctx(first) = {};
+    }
     AttentionWorkspace<Real> attention(const Context& ctx) const {
         return {ctx(cos), ctx(sin), ctx(heads), ctx(dgain)};
     }
@@ -49,7 +62,9 @@ struct Workspace {
     Tensor<T> part;                       // (N, H D): q, k or v alone, if inputs are apart
     Tensor<T> act, dact, dup;             // (N, F), (N, F), (N, 2F or F)
     Tensor<T> dv;                         // (N, C): dv behind a mask; none without dropout
+    Tensor<Real> dfirst, sums;            // (N, Hkv D), (chunks): of attn.value_residual
     FrameState<std::optional<DropoutKey>> key;
+    FrameState<FirstValues<T>> first;
 
 private:
     SublayerShape shape_;
@@ -75,9 +90,10 @@ struct DecodeScratch {
 
     Tensor<Real> cos, sin, scores;        // DecodeWorkspace
     Tensor<T> qkv, heads, part, up, act;  // (rows, ..) as in training
+    Tensor<T> values;                     // (rows, Hkv D): the first, of attn.value_residual
 
 private:
-    double rope_base_;
+    ModelConfig model_;
 };
 
 // Normed inputs (N, C) of a sublayer: the first alone, or those that queries, keys and values are

@@ -47,6 +47,7 @@ struct SublayerInfo {
     std::string paper;                  // who defined it, and where
     std::string definition;             // one line
     std::vector<std::string> settings;  // keys of [model] that only it reads
+    std::vector<Option> options;        // of the table of its name: attn.rope
     // Overrides that the contract, oracle and decoder tests loop over. The first is the default.
     std::vector<std::vector<std::string>> test_settings;
     SublayerCosts (*costs)(const ModelConfig& resolved);

@@ -25,7 +25,7 @@ double Transformer<T>::forward(const Context& context, Recorder<Real>* recorder,
     Pass& pass = ctx(pass_);
     pass.recorder = recorder;
     pass.changed = changed_ != nullptr;
-    ctx(work_->key) = key;
+    work_->begin_pass(ctx, key);
     const int last = this->sublayers();
     for (const auto& sublayer : sublayers_) sublayer->prepare(ctx);
     head_.prepare(ctx);

@@ -20,6 +20,12 @@ double output_std(const ModelConfig& m) {
     return m.init_std * (m.scale_output_init ? 1.0 / std::sqrt(depth) : 1.0);
 }
 
+std::string first_name(const Layout& layout, const std::string& kind) {
+    int l = 1;
+    while (layout.kind(l) != kind) ++l;
+    return layout.name(l);
+}
+
 }  // namespace
 
 template <class Real>
@@ -37,6 +43,9 @@ AttentionParams<Real> declare_attention(ParamStore<Real>& params, const std::str
     p.gain_q = gain(".q_norm.gain");
     p.gain_k = gain(".k_norm.gain");
     p.out = weight(params, prefix + ".out.weight", m.width, s.out_width(), output_std(m));
+    if (m.of("attn").flag("value_residual") && prefix != first_name(m.layout(), "attn"))
+        p.first_values = params.declare(
+            {.name = prefix + ".first_values", .shape = {{'S', 1}}, .init = Init::constant(0.0)});
     return p;
 }
 

@@ -15,6 +15,7 @@ template <class Real>
 struct AttentionParams {
     Param<Real> qkv, out;        // ((H+2Hkv) D, C), (C, H D)
     Param<Real> gain_q, gain_k;  // (D) with qk_norm, else none
+    Param<Real> first_values;    // (1) with attn.value_residual, but of the first attention
 };
 template <class Real>
 struct MlpParams {

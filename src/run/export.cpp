@@ -124,6 +124,11 @@ void check_hf(const Config& config) {
     };
     if (config.mixer.name != "standard")
         refuse("mixer.name=" + config.mixer.name, "transformers has no model with this residual");
+    const OptionValues& attn = config.model.of("attn");
+    if (attn.text("rope") != "half")
+        refuse("attn.rope=" + attn.text("rope"), "LlamaForCausalLM turns queries and keys");
+    if (attn.flag("value_residual"))
+        refuse("attn.value_residual=true", "LlamaForCausalLM has no values of another layer");
     if (config.model.mlp != "swiglu")
         refuse("model.mlp=" + config.model.mlp, "the MLP of LlamaForCausalLM is gated (swiglu)");
 }

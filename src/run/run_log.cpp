@@ -59,7 +59,8 @@ void RunLog::depth(long step, const std::vector<DepthRecord>& records) {
     if (events_) write_probe(*events_, step, records, tensorboard_all_);
 }
 
-void RunLog::matrix(long step, const std::string& mixer, const std::vector<MatrixSummary>& ways) {
+void RunLog::matrix(long step, const std::string& mixer, long layers,
+                    const std::vector<MatrixSummary>& ways) {
     std::vector<std::vector<float>> numbers;  // of the tensors, in this order
     std::vector<TensorRef> tensors;
     for (std::size_t way = 0; way < ways.size(); ++way)
@@ -73,10 +74,9 @@ void RunLog::matrix(long step, const std::string& mixer, const std::vector<Matri
             tensors.push_back({way_key(measure->key, static_cast<int>(way)), "F32", shape,
                                numbers.back().data()});
         }
-    write_safetensors(run_dir_ / "matrix" / fmt::format("step_{:08}.safetensors", step), tensors,
-                      {{"mixer", mixer},
-                       {"step", std::to_string(step)},
-                       {"layers", std::to_string((ways.front().rows - 1) / 2)}});
+    write_safetensors(
+        run_dir_ / "matrix" / fmt::format("step_{:08}.safetensors", step), tensors,
+        {{"mixer", mixer}, {"step", std::to_string(step)}, {"layers", std::to_string(layers)}});
 }
 
 void RunLog::flush() {

@@ -33,7 +33,8 @@ public:
     void depth(long step, const std::vector<DepthRecord>& records);
     // Of each way in which sublayers read. The first has the tensors by their names (mean), the
     // others with the way's behind (mean.k).
-    void matrix(long step, const std::string& mixer, const std::vector<MatrixSummary>& ways);
+    void matrix(long step, const std::string& mixer, long layers,
+                const std::vector<MatrixSummary>& ways);
     // Returns when everything is on the disk.
     void flush();
 

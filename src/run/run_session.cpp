@@ -151,7 +151,7 @@ void Session::probe() {
         add_parameter_figures<float>(model.params(), model.layout(), model.weights_at(r.depth),
                                      before_, r);
     log_->depth(step_, records);
-    log_->matrix(step_, config_.mixer.name, probe.matrices());
+    log_->matrix(step_, config_.mixer.name, model.config().layers, probe.matrices());
 }
 
 // The next step ends with a probe, or may: a copy of the parameters gives its update.

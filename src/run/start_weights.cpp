@@ -87,7 +87,7 @@ void require_fitting_weights(const Config& config, Model<float>& model) {
     for (const auto& [key, value] : values(load_run_config(name.run))) source[key] = value;
     std::string differing, add;
     for (const auto& [key, value] : values(config)) {
-        if (!key.starts_with("model.") || !source.contains(key) || source[key] == value) continue;
+        if (!is_model_key(key) || !source.contains(key) || source[key] == value) continue;
         if (!shapes_network(name.run, key + "=" + without_quotes(value), there, vocab_of(there)))
             continue;
         differing += fmt::format("{}{} ({} there, {} here)", differing.empty() ? "" : ", ", key,

@@ -12,7 +12,7 @@ std::string shape_key(const Config& config) {
     std::string key = fmt::format("{} {} {}\n", config.train.batch, config.train.accumulate,
                                   config.train.precision);
     for (const auto& [name, text] : values(config))
-        if (name.starts_with("model.") || name.starts_with("mixer.") || name.starts_with("data."))
+        if (is_model_key(name) || name.starts_with("mixer.") || name.starts_with("data."))
             key += name + "=" + text + "\n";
     return key;
 }

@@ -196,8 +196,8 @@ TEST_CASE("a mixer that reads in several ways has a matrix of each") {
         m.mean = m.std = m.sample = m.share = m.share_std = {1, 0, 0, 1, 1, 0, 1, 1, 1};
         m.mean[3] = static_cast<double>(way) + 0.5;
     }
-    log.matrix(7, "mudd", ways);
-    log.matrix(8, "standard", {ways.front()});
+    log.matrix(7, "mudd", 1, ways);
+    log.matrix(8, "standard", 1, {ways.front()});
     const auto path = [&](Index step) { return find_step_file(folder.path(), "matrix", step, ""); };
     for (int way = 0; way < 3; ++way) {
         const MatrixFile file = read_matrix_file(path(7), way);

@@ -22,6 +22,7 @@ TEST_CASE("the table of sublayers", "[model]") {
         REQUIRE(!info.test_settings.empty());
         CHECK(info.test_settings.front().empty());  // the defaults
         for (const std::string& key : info.settings) CHECK(settings.contains("model." + key));
+        for (const Option& o : info.options) CHECK(settings.contains(info.name + "." + o.name));
     }
     CHECK_THROWS_WITH(find_sublayer("atn"), contains_text("did you mean 'attn'"));
     // Every kind that a layout gives is a row.
@@ -77,4 +78,41 @@ TEST_CASE("no sublayer sees a later token", "[model]") {
         }
         CHECK(changed);
     });
+}
+
+namespace {
+
+// Logits of the last position of the first sequence, whose tokens i and j changed places.
+std::vector<double> last_logits(const std::vector<std::string>& overrides, Index i, Index j) {
+    const auto model = tiny_model<double>(mixer_config("standard"), 1, tiny_model_with(overrides));
+    perturb(model->params(), 0.2, 2);
+    std::swap(model->tokens().data[i], model->tokens().data[j]);
+    model->forward({});
+    const double* row = model->logits().row(model->config().context - 1);
+    return {row, row + kTinyVocab};
+}
+
+double distance(const std::vector<double>& a, const std::vector<double>& b) {
+    return relative_error(std::span(a), std::span(b));
+}
+
+}  // namespace
+
+TEST_CASE("without RoPE one attention sees earlier tokens as a set", "[model]") {
+    const std::vector<std::string> one{"model.layers=1"}, none{"model.layers=1", "attn.rope=none"};
+    CHECK(distance(last_logits(none, 0, 1), last_logits(none, 1, 1)) <= 1e-13);
+    CHECK(distance(last_logits(none, 0, 9), last_logits(none, 1, 1)) > 1e-3);  // the last token
+    CHECK(distance(last_logits(one, 0, 1), last_logits(one, 1, 1)) > 1e-3);
+}
+
+TEST_CASE("a value residual starts as none, and the first attention has no number", "[model]") {
+    const auto mixer = mixer_config("standard");
+    const auto with = tiny_model<double>(mixer, 1, tiny_model_with({"attn.value_residual=true"}));
+    const auto without = tiny_model<double>(mixer, 1, tiny_model_with({}));
+    CHECK(with->forward({}) == without->forward({}));
+    CHECK(with->params().n_params() == without->params().n_params() + 1);  // of two attentions
+    View<double> of = with->params().value(with->params().find("layer.1.attn.first_values"));
+    REQUIRE((of.count() == 1 && of.data[0] == 0));
+    of.data[0] = 1;
+    CHECK(with->forward({}) != without->forward({}));
 }

@@ -24,3 +24,35 @@ TEST_CASE("columns go into a matrix and come out of it, and others stay", "[ops]
         CHECK_THROWS_AS(take_columns<float>(ctx, whole, -1, out), InternalError);
     }
 }
+
+TEST_CASE("the last columns take a multiple of others, and gradients go back", "[ops]") {
+    constexpr Index kRows = 70, kFrom = 9, kTo = 7, kWidth = 4;
+    for (const int threads : {1, 2}) {
+        const Context ctx{Device::cpu, threads};
+        const Array<double> from({{'N', kRows}, {'Q', kFrom}}, "from"), scale({{'S', 1}}, "scale"),
+            dto({{'N', kRows}, {'Q', kTo}}, "dto");
+        Array<double> to({{'N', kRows}, {'Q', kTo}}, "to");
+        const Array<double> before = to;
+        add_last_columns<double>(ctx, from, kWidth, scale, to);
+        Array<double> dscale({{'S', 1}}, 1.0), dfrom({{'N', kRows}, {'P', kWidth}}, 9.0),
+            sums({{'P', n_chunks(kRows)}}, 0.0), onto({{'N', kRows}, {'Q', kTo}}, 0.0);
+        add_last_columns_backward<double>(ctx, from, scale, dto, false, sums, dscale, dfrom);
+        double want = 1;
+        for (Index n = 0; n < kRows; ++n)
+            for (Index i = 0; i < kTo; ++i) {
+                const Index k = i - (kTo - kWidth);
+                const double x = k < 0 ? 0 : from[n * kFrom + kFrom - kWidth + k];
+                CHECK(std::abs(to[n * kTo + i] - (before[n * kTo + i] + scale[0] * x)) <= 1e-15);
+                if (k < 0) continue;
+                want += x * dto[n * kTo + i];
+                CHECK(dfrom[n * kWidth + k] == scale[0] * dto[n * kTo + i]);
+            }
+        CHECK(std::abs(dscale[0] - want) <= 1e-12);
+        add_last_columns_backward<double>(ctx, from, scale, dto, true, sums, dscale, dfrom);
+        add_to_last_columns<double>(ctx, dfrom, onto);
+        for (Index n = 0; n < kRows; ++n)
+            for (Index i = 0; i < kTo; ++i)
+                CHECK(onto[n * kTo + i] ==
+                      (i < kTo - kWidth ? 0 : 2 * scale[0] * dto[n * kTo + i]));
+    }
+}

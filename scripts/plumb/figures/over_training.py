@@ -50,7 +50,8 @@ def rows(groups):
 def by_kind(values):
     """(n steps, L) -> (L + 1, n steps): attention blocks from below, a blank row, MLP blocks."""
     gap = np.full((1, len(values)), np.nan)
-    first, second = (values[:, places.depths_of(k, values.shape[1] + 2) - 1].T for k in places.KINDS)
+    depths = [places.depths_of(k, values.shape[1] + 2) for k in places.KINDS]
+    first, second = (values[:, d - 1].T for d in depths)
     return np.concatenate([first, gap, second])
 
 

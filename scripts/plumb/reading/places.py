@@ -1,5 +1,5 @@
-"""Which sublayer is where along depth: 0 is the embedding, 1..L are the sublayers, L+1 is the output.
-All that this package knows of it stands here.
+"""Which sublayer is where along depth: 0 is the embedding, 1..L are the sublayers, L+1 is the
+output. All that this package knows of it stands here.
 """
 
 import numpy as np
