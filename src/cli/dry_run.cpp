@@ -89,7 +89,8 @@ void print_memory(const Trainer& trainer, const Config& config, bool by_tensor) 
     Table table({"memory", ">size"});
     table.add({"parameters", human_bytes(state)});
     table.add({"gradients", human_bytes(state)});
-    table.add({"AdamW moments", human_bytes(2 * state)});
+    table.add(
+        {"optimizer (" + config.train.optimizer + ")", human_bytes(trainer.optimizer().bytes())});
     table.add(
         {"saved for backward", human_bytes(static_cast<double>(plan.bytes(Lifetime::saved)))});
     table.add({"scratch", human_bytes(static_cast<double>(plan.bytes(Lifetime::scratch)))});

@@ -8,6 +8,7 @@
 #include "mixers/mixers.h"
 #include "model/sublayers.h"
 #include "record/measures.h"
+#include "train/optimizer.h"
 
 #include <algorithm>
 #include <memory>
@@ -72,6 +73,17 @@ std::vector<ListItem> sublayer_items() {
                         {"paper", s.paper},
                         {"settings", keys}}});
     }
+    return out;
+}
+
+std::vector<ListItem> optimizer_items() {
+    std::vector<ListItem> out;
+    for (const OptimizerInfo& o : optimizers())
+        out.push_back({o.name,
+                       o.definition,
+                       {o.paper},
+                       {fmt::format("plumb train train.optimizer={} ...", o.name)},
+                       {{"name", o.name}, {"definition", o.definition}, {"paper", o.paper}}});
     return out;
 }
 
@@ -172,6 +184,7 @@ const std::vector<ListKind>& list_kinds() {
     static const std::vector<ListKind> kinds{
         {"mixers", "depth mixers: what stands in for the residual connection"},
         {"sublayers", "what stands in a transformer block, between two reads of the mixer"},
+        {"optimizers", "what makes a step of the gradients (train.optimizer=NAME)"},
         {"tasks", "built-in data with a known best loss (data.task=NAME)"},
         {"corpora", "texts that `plumb data prepare NAME` fetches"},
         {"settings", "every key=value of `plumb train`: what it means, and what it may be"},
@@ -182,6 +195,7 @@ const std::vector<ListKind>& list_kinds() {
 std::vector<ListItem> list_items(const std::string& kind) {
     if (kind == "mixers") return mixer_items();
     if (kind == "sublayers") return sublayer_items();
+    if (kind == "optimizers") return optimizer_items();
     if (kind == "tasks") return task_items();
     if (kind == "corpora") return corpus_items();
     if (kind == "settings") return setting_items();
@@ -225,8 +239,9 @@ void add_list_command(CLI::App& app) {
         bool json = false;
     };
     auto args = std::make_shared<Arguments>();
-    CLI::App* command = app.add_subcommand(
-        "list", "mixers, sublayers, tasks, corpora, settings and measures, with what they mean");
+    CLI::App* command = app.add_subcommand("list",
+                                           "mixers, sublayers, optimizers, tasks, corpora, "
+                                           "settings and measures, with what they mean");
     std::string kinds;
     for (const ListKind& k : list_kinds()) kinds += (kinds.empty() ? "" : ", ") + k.name;
     command->add_option("KIND", args->kind, kinds + "; without one, what each kind is");

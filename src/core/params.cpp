@@ -50,9 +50,8 @@ Param<Real> ParamStore<Real>::declare(ParamSpec spec) {
             [&] { return "parameter declared twice: " + spec.name; });
     check_size(spec.name, spec.shape, sizeof(Real),
                static_cast<double>(flat_size_) * static_cast<double>(sizeof(Real)));
-    constexpr Index kAlign = 64 / static_cast<Index>(sizeof(Real));
     spec.offset = flat_size_;
-    flat_size_ += (spec.shape.count() + kAlign - 1) / kAlign * kAlign;
+    flat_size_ += padded_count<Real>(spec.shape.count());
     specs_.push_back(std::move(spec));
     return {{std::ssize(specs_) - 1}, specs_.back().offset, specs_.back().shape, origin_};
 }

@@ -36,6 +36,13 @@ struct ParamSpec {
     Index offset = 0;  // into the flat arrays, in numbers; set by ParamStore::declare
 };
 
+// Numbers that a slice of n takes in a flat array in which every slice starts on 64 bytes.
+template <class Real>
+constexpr Index padded_count(Index n) {
+    constexpr Index kAlign = 64 / static_cast<Index>(sizeof(Real));
+    return (n + kAlign - 1) / kAlign * kAlign;
+}
+
 template <class Real>
 class ParamStore {
 public:

@@ -16,7 +16,7 @@ enum class Part : std::uint8_t {
     activation,  // of the MLP
     loss,        // cross-entropy
     embedding,
-    optimizer,  // AdamW, gradient norm, casts of weights
+    optimizer,  // its step, gradient norm, casts of weights
     count
 };
 inline constexpr std::size_t kParts = static_cast<std::size_t>(Part::count);

@@ -4,38 +4,28 @@
 #include "core/files.h"
 #include "mixers/parameter_kind.h"
 #include "run/run_settings.h"
+#include "train/divergence.h"
 
-#include <cmath>
+#include <algorithm>
 
 namespace plumb {
 namespace fs = std::filesystem;
 namespace {
 
-enum class Kind : std::uint8_t { weights, first_moments, second_moments };
-
-void append_tensors(Trainer& trainer, Kind kind, std::vector<TensorRef>& tensors) {
-    ParamStore<float>& params = trainer.model().params();
-    for (Index i = 0; i < std::ssize(params.specs()); ++i) {
-        const std::string& name = params.specs()[static_cast<std::size_t>(i)].name;
-        if (kind == Kind::weights)
-            tensors.push_back(TensorRef::of(name, params.value({i})));
-        else if (kind == Kind::first_moments)
-            tensors.push_back(TensorRef::of("m." + name, trainer.moment({i}, 0)));
-        else
-            tensors.push_back(TensorRef::of("v." + name, trainer.moment({i}, 1)));
-    }
-}
-
 std::vector<TensorRef> weights_of(Trainer& trainer) {
+    ParamStore<float>& params = trainer.model().params();
     std::vector<TensorRef> tensors;
-    append_tensors(trainer, Kind::weights, tensors);
+    for (Index i = 0; i < std::ssize(params.specs()); ++i)
+        tensors.push_back(
+            TensorRef::of(params.specs()[static_cast<std::size_t>(i)].name, params.value({i})));
     return tensors;
 }
 
-std::vector<TensorRef> moments_of(Trainer& trainer) {
+std::vector<TensorRef> optimizer_state_of(Trainer& trainer) {
+    OptimizerState& state = trainer.optimizer().state();
     std::vector<TensorRef> tensors;
-    append_tensors(trainer, Kind::first_moments, tensors);
-    append_tensors(trainer, Kind::second_moments, tensors);
+    for (const StateTensor& t : state.tensors())
+        tensors.push_back(TensorRef::of(t.name, state.view(t)));
     return tensors;
 }
 
@@ -46,24 +36,26 @@ std::vector<TensorTarget> as_targets(const std::vector<TensorRef>& refs) {
     return targets;
 }
 
-// "v.head is not finite", "v.head is negative", or "" if nothing is wrong with the numbers.
-std::string wrong_number(const std::vector<TensorRef>& tensors) {
+// "v.head.weight is not finite", or "" if nothing is wrong with the numbers.
+std::string not_finite(const std::vector<TensorRef>& tensors) {
     for (const TensorRef& t : tensors) {
-        const auto* x = static_cast<const float*>(t.data);
         Index n = 1;
         for (const Index extent : t.shape) n *= extent;
-        const bool squares = t.name.starts_with("v.");
-        for (Index i = 0; i < n; ++i) {
-            if (!std::isfinite(x[i])) return t.name + " is not finite";
-            if (squares && x[i] < 0) return t.name + " is negative";
-        }
+        if (!all_finite({static_cast<const float*>(t.data), {{'N', n}}, Device::cpu}))
+            return t.name + " is not finite";
     }
     return "";
 }
 
-void require_finite(const std::vector<TensorRef>& tensors, long step) {
-    if (const std::string wrong = wrong_number(tensors); !wrong.empty())
-        throw Diverged(fmt::format("step {}: {}", step, wrong));
+// The same, or "v.head.weight is negative".
+std::string wrong_state(OptimizerState& state, const std::vector<TensorRef>& tensors) {
+    if (const std::string wrong = not_finite(tensors); !wrong.empty()) return wrong;
+    for (const StateTensor& t : state.tensors()) {
+        const View<float> x = state.view(t);
+        if (t.squares && std::any_of(x.data, x.data + x.count(), [](float a) { return a < 0; }))
+            return t.name + " is negative";
+    }
+    return "";
 }
 
 nlohmann::json to_json(const RunState& s, const Trainer& trainer, const RunIdentity& identity) {
@@ -117,10 +109,11 @@ RunState read_state(const nlohmann::json& state) {
 
 void save_run_state(const fs::path& run, const RunState& state, Trainer& trainer,
                     const RunIdentity& identity) {
-    const auto weights = weights_of(trainer), moments = moments_of(trainer);
+    const auto weights = weights_of(trainer), kept = optimizer_state_of(trainer);
     trainer.check_parameters(state.step);
-    require_finite(moments, state.step);
-    save_checkpoint(run, state.step, weights, moments, to_json(state, trainer, identity),
+    if (const std::string wrong = wrong_state(trainer.optimizer().state(), kept); !wrong.empty())
+        throw Diverged(fmt::format("step {}: {}", state.step, wrong));
+    save_checkpoint(run, state.step, weights, kept, to_json(state, trainer, identity),
                     identity.config.train.keep_checkpoints);
 }
 
@@ -147,14 +140,15 @@ RunState load_run_state(const fs::path& checkpoint, Trainer& trainer, const RunI
             "{}: was trained on other data; give the data.path of its config.toml, or choose "
             "another --out",
             checkpoint.string()));
-    const auto weights = weights_of(trainer), moments = moments_of(trainer);
+    const auto weights = weights_of(trainer), kept = optimizer_state_of(trainer);
     restore_tensors(c.model, as_targets(weights));
-    restore_tensors(c.optimizer, as_targets(moments));
-    for (const auto* part : {&weights, &moments})
-        if (const std::string wrong = wrong_number(*part); !wrong.empty())
-            throw IoError(fmt::format("{} is damaged: {}",
-                                      (part == &weights ? c.model : c.optimizer).path().string(),
-                                      wrong));
+    restore_tensors(c.optimizer, as_targets(kept));
+    const auto refuse = [](const SafetensorsFile& file, const std::string& wrong) {
+        if (!wrong.empty())
+            throw IoError(fmt::format("{} is damaged: {}", file.path().string(), wrong));
+    };
+    refuse(c.model, not_finite(weights));
+    refuse(c.optimizer, wrong_state(trainer.optimizer().state(), kept));
     return state;
 }
 
@@ -162,7 +156,7 @@ LoadedWeights load_weights(const ModelCheckpoint& checkpoint, Trainer& trainer) 
     const auto weights = weights_of(trainer);
     restore_tensors(checkpoint.model, as_targets(weights),
                     [](const std::string& name) { return !parameter_kind(name).empty(); });
-    if (const std::string wrong = wrong_number(weights); !wrong.empty())
+    if (const std::string wrong = not_finite(weights); !wrong.empty())
         throw IoError(fmt::format("{} is damaged: {}", checkpoint.model.path().string(), wrong));
     LoadedWeights loaded{file_sha256(checkpoint.model.path()), {}, checkpoint.model.names()};
     for (const TensorRef& t : weights)

@@ -1,5 +1,5 @@
-// What a checkpoint keeps of a run: weights, moments, and the few numbers below. All of it follows
-// from config, data and step: same run, same bytes.
+// What a checkpoint keeps of a run: weights, the optimizer's state, and the few numbers below. All
+// of it follows from config, data and step: same run, same bytes.
 #pragma once
 
 #include "config/config.h"
@@ -26,7 +26,7 @@ struct RunIdentity {
     std::string data;  // fingerprint
 };
 
-// Both throw Diverged if a weight or a moment is not finite, and write nothing then.
+// Both throw Diverged if a number that they would save is not finite, and write nothing then.
 void save_run_state(const std::filesystem::path& run, const RunState& state, Trainer& trainer,
                     const RunIdentity& identity);
 // The weights alone, as checkpoints/best.
@@ -45,8 +45,8 @@ struct LoadedWeights {
     // left out.
     std::vector<std::string> own, left_out;
 };
-// Weights of another run, whatever its mixer, into a trainer whose moments stay 0. Throws IoError
-// if other names or any shape differ or a weight is not finite.
+// Weights of another run, whatever its mixer, into a trainer whose optimizer has made no step.
+// Throws IoError if other names or any shape differ or a weight is not finite.
 LoadedWeights load_weights(const ModelCheckpoint& checkpoint, Trainer& trainer);
 
 }  // namespace plumb

@@ -9,16 +9,13 @@ namespace {
 
 // All settings of tables that a count can depend on; those of a run's length, rate and seed do not.
 std::string shape_key(const Config& config) {
-    std::string key = fmt::format("{} {} {}\n", config.train.batch, config.train.accumulate,
-                                  config.train.precision);
+    std::string key = fmt::format("{} {} {} {}\n", config.train.batch, config.train.accumulate,
+                                  config.train.precision, config.train.optimizer);
     for (const auto& [name, text] : values(config))
         if (is_model_key(name) || name.starts_with("mixer.") || name.starts_with("data."))
             key += name + "=" + text + "\n";
     return key;
 }
-
-// Floats of a checkpoint: values and two moments.
-double checkpoint_bytes(double params) { return 3 * 4 * params; }
 
 }  // namespace
 
@@ -33,6 +30,7 @@ const ShapeCost& SweepCosts::of(const Config& config) {
                    plan.flops_per_token,
                    plan.trainer->tokens_per_step(),
                    plan.trainer->planned_bytes(),
+                   plan.trainer->optimizer().state().bytes(),
                    plan.trainer->model().mixer().most_ways()};
     return shapes_.emplace(key, cost).first->second;
 }
@@ -67,7 +65,7 @@ void SweepCosts::fill(PlannedRun& run) {
     }
     // Of a probe: M with its spread, eight samples and three kinds of shares, and a line per depth.
     constexpr double kMatrices = 13, kLine = 1600;
-    run.disk = checkpoint_bytes(params) * static_cast<double>(c.train.keep_checkpoints) +
+    run.disk = (4 * params + cost.optimizer_state) * static_cast<double>(c.train.keep_checkpoints) +
                (c.train.keep_best ? 4 * params : 0) +
                probes * (kMatrices * cost.ways * 4 * rows * rows + kLine * rows);
 }

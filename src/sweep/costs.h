@@ -12,8 +12,8 @@ struct ShapeCost {
     Index params = 0, mixer_params = 0;
     double flops_per_token = 0;
     Index tokens_per_step = 0;
-    double memory = 0;
-    int ways = 1;  // matrices M of a token
+    double memory = 0, optimizer_state = 0;  // bytes
+    int ways = 1;                            // matrices M of a token
 };
 
 class SweepCosts {

@@ -22,10 +22,14 @@ struct SeedConfig {
     }
 };
 
+// Those of the table (train/optimizer.h).
+Choices optimizer_names();
+
 struct TrainConfig {
     long steps = 1000;
     long batch = 8;
     long accumulate = 1;
+    std::string optimizer = "adamw";
     double lr = 1e-3;
     std::string schedule = "cosine";
     long warmup = 100;
@@ -61,6 +65,9 @@ struct TrainConfig {
         v("accumulate", accumulate,
           "micro-batches whose gradients make one step: a step sees batch x accumulate sequences",
           within(1, 1 << 20));
+        v("optimizer", optimizer,
+          "what makes a step of the gradients; `plumb list optimizers` shows all",
+          optimizer_names());
         v("lr", lr, "learning rate at its peak, after the warm-up",
           Range{.low = 0, .high = 1e6, .open_low = true});
         v("schedule", schedule,

@@ -42,21 +42,19 @@ Trainer::Trainer(const TransformerShape& shape, const TrainConfig& train, const 
       train_(train),
       data_(data),
       model_tokens_(shape.batch * model_->config().context),
-      ranges_(update_ranges(model_->params(), shape.mixer)) {}
+      ranges_(update_ranges(model_->params(), shape.mixer)),
+      optimizer_(find_optimizer(train.optimizer).make({model_->params().specs(), ranges_, train})) {
+}
 
 void Trainer::allocate() {
     model_->allocate(train_.init_seed());
-    for (auto& m : moments_) m.assign(static_cast<std::size_t>(model_->params().flat_size()), 0.0f);
+    optimizer_->allocate();
 }
 
 double Trainer::planned_bytes() const {
     return static_cast<double>(model_->plan().total_bytes()) +
-           4.0 * sizeof(float) * static_cast<double>(model_->params().flat_size());
-}
-
-View<float> Trainer::moment(ParamId id, int which) {
-    const ParamSpec& s = model_->params().specs().at(static_cast<std::size_t>(id.index));
-    return {moments_[which].data() + s.offset, s.shape, Device::cpu};
+           2.0 * sizeof(float) * static_cast<double>(model_->params().flat_size()) +
+           optimizer_->bytes();
 }
 
 double Trainer::loss_limit() const {
@@ -96,15 +94,8 @@ StepResult Trainer::step(const Context& ctx, long step, const StopFlag* stop) {
 }
 
 void Trainer::update(const Context& ctx, long step, double lr, double grad_norm) {
-    AdamWStep s{lr,  train_.beta1, train_.beta2, train_.adam_eps, train_.weight_decay,
-                1.0, step + 1};
-    if (train_.clip > 0 && grad_norm > train_.clip) s.grad_scale = train_.clip / grad_norm;
-    ParamStore<float>& params = model_->params();
-    const auto flat = [&](std::vector<float>& x) {
-        return View<float>{x.data(), {{'P', params.flat_size()}}, Device::cpu};
-    };
-    adamw<float>(ctx, s, flat(params.values()), flat(params.grads()), flat(moments_[0]),
-                 flat(moments_[1]), ranges_);
+    const bool clips = train_.clip > 0 && grad_norm > train_.clip;
+    optimizer_->step(ctx, model_->params(), {lr, clips ? train_.clip / grad_norm : 1.0, step + 1});
 }
 
 // What is not trained has no part in the gradient norm either.

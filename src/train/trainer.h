@@ -2,8 +2,8 @@
 #pragma once
 
 #include "model/model.h"
-#include "ops/adamw.h"
 #include "train/evaluate.h"
+#include "train/optimizer.h"
 #include "train/train_config.h"
 
 #include <functional>
@@ -24,10 +24,11 @@ public:
     Trainer(const TransformerShape& shape, const TrainConfig& train, const Dataset& data);
     void allocate();
 
-    // Optimizer step number `step` (0, 1, ...): a pure function of the parameters, the moments, the
-    // seeds and `step`. Throws Diverged, naming step and tensor, if the loss or a gradient is not
-    // finite, a read overflows its norm, or the loss exceeds divergence_limit ln(V); and Stopped
-    // between two micro-batches once `stop` is set. Parameters are then as they were before.
+    // Optimizer step number `step` (0, 1, ...): a pure function of the parameters, the
+    // optimizer's state, the seeds and `step`. Throws Diverged, naming step and tensor, if the loss
+    // or a gradient is not finite, a read overflows its norm, or the loss exceeds divergence_limit
+    // ln(V); and Stopped between two micro-batches once `stop` is set. Parameters are then as they
+    // were before.
     StepResult step(const Context& ctx, long step, const StopFlag* stop = nullptr);
     // Mean loss over the first train.eval_sequences validation sequences: for the curve and for
     // choosing a checkpoint.
@@ -39,7 +40,7 @@ public:
     // Forward and backward over the first n_sequences validation sequences with a recorder, a
     // micro-batch at a time; gradients afterwards are of their mean loss. begin_pass hears before
     // each pass how many of its tokens, the first ones, are of these sequences. Leaves parameters
-    // and moments alone.
+    // and the optimizer's state alone.
     void probe(const Context& ctx, Index n_sequences, Recorder<float>& recorder,
                const std::function<void(Index tokens)>& begin_pass = {});
     // Throws Diverged if a parameter is not finite.
@@ -48,10 +49,10 @@ public:
     Model<float>& model() { return *model_; }
     const Model<float>& model() const { return *model_; }
     Index tokens_per_step() const { return model_tokens_ * train_.accumulate; }
-    // Bytes a training step needs: a frame, parameters, gradients and moments.
+    // Bytes a training step needs: a frame, parameters, gradients and what the optimizer keeps.
     double planned_bytes() const;
-    // First and second moment of a parameter.
-    View<float> moment(ParamId id, int which);
+    Optimizer& optimizer() { return *optimizer_; }
+    const Optimizer& optimizer() const { return *optimizer_; }
 
     // Throws Diverged: which tensor made `what` of the loaded batch useless after `step` steps.
     [[noreturn]] void diverged(const Context& ctx, long step, const std::string& what,
@@ -66,8 +67,8 @@ private:
     TrainConfig train_;
     const Dataset& data_;
     Index model_tokens_;
-    std::vector<float> moments_[2];
-    std::vector<UpdateRange> ranges_;  // of the flat arrays
+    std::vector<UpdateRange> ranges_;  // of the flat arrays, one a parameter
+    std::unique_ptr<Optimizer> optimizer_;
 };
 
 }  // namespace plumb

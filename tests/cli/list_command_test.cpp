@@ -24,7 +24,7 @@ TEST_CASE("every row of the tables is listed") {
     const std::string sublayers = list_text("sublayers", Terminal{});
     CHECK(sublayers.find("settings: model.heads, model.kv_heads") != std::string::npos);
     CHECK(sublayers.find("decoding keeps 256 numbers a position") != std::string::npos);
-    for (const char* what : {"sublayers", "tasks", "corpora", "measures"}) {
+    for (const char* what : {"sublayers", "optimizers", "tasks", "corpora", "measures"}) {
         CHECK(nlohmann::json::parse(list_json(what)).size() > 0);
         CHECK(list_text(what, Terminal{}).find(fmt::format("\n{}: ", what)) != std::string::npos);
     }
@@ -41,7 +41,8 @@ TEST_CASE("lines fit the terminal where words allow it") {
 
 TEST_CASE("an unknown list names the nearest, no list names the kinds") {
     CHECK_THROWS_WITH(list_text("mixer", Terminal{}), contains_text("did you mean 'mixers'"));
-    CHECK_THROWS_WITH(list_text("zebra", Terminal{}), contains_text("there are mixers, sublayers"));
+    CHECK_THROWS_WITH(list_text("zebra", Terminal{}),
+                      contains_text("there are mixers, sublayers, optimizers"));
     for (const ListKind& kind : list_kinds()) {
         CHECK(list_text("", Terminal{}).find("plumb list " + kind.name) != std::string::npos);
         CHECK_FALSE(list_items(kind.name).empty());
