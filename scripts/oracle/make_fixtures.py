@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes what is new or different of tests/fixtures/*.safetensors, and initial_values.json and
-interventions.json (formats: README.md beside this file), after checking itself. `--check` writes
+"""Writes what is new or different of tests/fixtures/*.safetensors, and initial_values.json,
+interventions.json and muon.json (formats: README.md beside this file), after checking itself. `--check` writes
 nothing and compares with the committed files instead; `--interventions` writes only
 interventions.json, from the committed fixtures."""
 
@@ -20,6 +20,7 @@ except ImportError:
 sys.dont_write_bytecode = True
 import interventions
 import model
+import muon
 from checks import (check_causality, check_gradients, check_identities, check_matrix, check_starts,
                     expect)
 from fixtures import BATCH, FIXTURES, STARTS, VOCAB, initial, inputs, overrides_of
@@ -132,6 +133,14 @@ def write_or_compare_starts(check):
     print(f"{path.name}: {len(rows)} configurations, {len(text)} bytes")
 
 
+def write_or_compare_muon(check):
+    path, found = FOLDER / "muon.json", muon.record(expect)
+    if check:
+        return expect("muon.json", muon.difference(found, json.loads(path.read_text())), 1e-11)
+    path.write_text(json.dumps(found, separators=(",", ":")) + "\n")
+    print(f"  wrote {path.name}, {path.stat().st_size} bytes")
+
+
 def main():
     if sys.argv[1:] not in ([], ["--check"], ["--interventions"]):
         sys.exit("usage: make_fixtures.py [--check | --interventions]")
@@ -153,6 +162,7 @@ def main():
             save(path, tensors, metadata)
             print(f"  wrote {path.name}, {path.stat().st_size} bytes")
     write_or_compare_interventions(bool(sys.argv[1:]))
+    write_or_compare_muon(bool(sys.argv[1:]))
 
 
 if __name__ == "__main__":
