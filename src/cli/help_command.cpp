@@ -46,7 +46,7 @@ std::string paragraph(const std::string& text, const std::string& indent, int wi
     return out;
 }
 
-// What the options of a mixer or task mean.
+// What the options of a mixer, optimizer or task mean.
 std::string option_meanings(const std::string& owner, int width) {
     std::string out;
     for (const FieldInfo& f : fields())

@@ -78,12 +78,17 @@ std::vector<ListItem> sublayer_items() {
 
 std::vector<ListItem> optimizer_items() {
     std::vector<ListItem> out;
-    for (const OptimizerInfo& o : optimizers())
+    for (const OptimizerInfo& o : optimizers()) {
+        const auto keys = option_keys("train", o.options);
         out.push_back({o.name,
                        o.definition,
-                       {o.paper},
+                       {o.paper, listed("options", keys)},
                        {fmt::format("plumb train train.optimizer={} ...", o.name)},
-                       {{"name", o.name}, {"definition", o.definition}, {"paper", o.paper}}});
+                       {{"name", o.name},
+                        {"definition", o.definition},
+                        {"paper", o.paper},
+                        {"options", keys}}});
+    }
     return out;
 }
 

@@ -23,16 +23,19 @@ std::string toml_text(const FieldInfo& f, const std::string& value) {
     return f.type == "text" ? fmt::format("\"{}\"", value) : value;
 }
 
-// "mixer=hyper" where an option belongs to a mixer or a task; "" where it belongs to every run.
+// As it is typed.
+std::string selector_of(const FieldInfo& f) {
+    return f.selector == "mixer.name" ? "mixer" : f.selector;
+}
+
+// "mixer=hyper" where an option belongs to a mixer, optimizer or task; "" where to every run.
 std::string owner_setting(const FieldInfo& f) {
-    if (f.owners.empty()) return "";
-    return (f.key.starts_with("mixer.") ? "mixer=" : "data.task=") + f.owners.front();
+    return f.owners.empty() ? "" : selector_of(f) + "=" + f.owners.front();
 }
 
 }  // namespace
 
 ListItem setting_item(const FieldInfo& f) {
-    const bool of_mixer = f.key.starts_with("mixer.");
     const std::string value = example_value(f), owner = owner_setting(f);
     const std::size_t dot = f.key.find('.');
     ListItem item;
@@ -43,8 +46,8 @@ ListItem setting_item(const FieldInfo& f) {
                               : f.choices.empty() ? ", " + f.allowed
                                                   : ", one of " + f.allowed)};
     if (!f.owners.empty())
-        item.facts.push_back(fmt::format("only with {}={}", of_mixer ? "mixer" : "data.task",
-                                         fmt::join(f.owners, " or ")));
+        item.facts.push_back(
+            fmt::format("only with {}={}", selector_of(f), fmt::join(f.owners, " or ")));
     item.facts.push_back(f.changes_numbers
                              ? "changes the numbers of a run"
                              : "does not change the numbers of a run; may change at a resume");

@@ -43,8 +43,8 @@ struct LoadedConfig {
 // Reads the file (none if the path is empty), what it extends, then the overrides `key=value`
 // (`mixer=NAME` is short for `mixer.name=NAME`), and validates the result. Throws UsageError for an
 // unknown key (with the nearest valid one), a wrong type, a value outside the choices or the range,
-// an option of another mixer or task than the chosen one, a cycle of `extends`, or broken TOML;
-// IoError if a file cannot be read.
+// an option of another mixer, optimizer or task than the chosen one, a cycle of `extends`, or
+// broken TOML; IoError if a file cannot be read.
 LoadedConfig load_config(const std::filesystem::path& toml_path,
                          const std::vector<std::string>& overrides);
 
@@ -70,8 +70,8 @@ void validate(const Config& config);
 // Throws UsageError unless exactly one of data.path and data.task is set.
 void require_data(const Config& config);
 
-// TOML that load_config reads back to the same bits. Options of other mixers and tasks than the
-// chosen ones are left out: they are at their defaults.
+// TOML that load_config reads back to the same bits. Options of other mixers, optimizers and tasks
+// than the chosen ones are left out: they are at their defaults.
 std::string to_toml(const Config& config);
 // {"model": {"layers": 4, ...}, ...}, the same fields as to_toml.
 nlohmann::ordered_json to_json(const Config& config);
@@ -83,10 +83,12 @@ struct FieldInfo {
     std::string type;           // integer, number, boolean, text
     std::string default_value;  // as TOML text
     std::string help;
-    Choices choices;                  // empty: any
-    std::string allowed;              // range or choices in words; empty: any
-    std::vector<std::string> owners;  // mixers or tasks that read it; empty: always read
-    bool changes_numbers;             // false: any value gives the same losses, to the bit
+    Choices choices;      // empty: any
+    std::string allowed;  // range or choices in words; empty: any
+    std::vector<std::string>
+        owners;            // mixers, optimizers or tasks that read it; empty: always read
+    std::string selector;  // of the owners: mixer.name, train.optimizer or data.task
+    bool changes_numbers;  // false: any value gives the same losses, to the bit
 };
 std::vector<FieldInfo> fields();
 

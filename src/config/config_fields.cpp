@@ -5,6 +5,7 @@
 #include "data/tasks.h"
 #include "mixers/mixers.h"
 #include "model/sublayers.h"
+#include "train/optimizer.h"
 
 #include <algorithm>
 #include <charconv>
@@ -25,14 +26,15 @@ struct Collector {
     }
 };
 
-// ---- options that belong to some mixers or tasks only ------------------------------------------
+// ---- options that belong to some mixers, tasks or optimizers only ------------------------------
 
 bool reads(const MixerInfo& info, const std::string& option) { return info.reads(option); }
-bool reads(const TaskInfo& info, const std::string& option) {
+template <class Info>
+bool reads(const Info& info, const std::string& option) {
     return std::find(info.options.begin(), info.options.end(), option) != info.options.end();
 }
 
-// Names of the rows of mixers() or tasks() that read `option`; none: it belongs to no row.
+// Names of the rows of a table that read `option`; none: it belongs to no row.
 template <class Info>
 std::vector<std::string> owners(const std::vector<Info>& table, const std::string& option) {
     std::vector<std::string> names;
@@ -216,16 +218,32 @@ bool is_model_key(std::string_view key) {
 std::vector<std::string> option_owners(std::string_view key) {
     const std::string option(key.substr(key.find('.') + 1));
     if (key.starts_with("mixer.")) return owners(mixers(), option);
+    if (key.starts_with("train.")) return owners(optimizers(), option);
     if (key.starts_with("data.")) return owners(tasks(), option);
     return {};
 }
 
+namespace {
+
+// Of the table that `key` is in.
+const char* selector_of(std::string_view key) {
+    if (key.starts_with("mixer.")) return "mixer.name";
+    return key.starts_with("train.") ? "train.optimizer" : "data.task";
+}
+
+const std::string& chosen_by(std::string_view key, const Config& config) {
+    if (key.starts_with("mixer.")) return config.mixer.name;
+    return key.starts_with("train.") ? config.train.optimizer : config.data.task;
+}
+
+}  // namespace
+
+std::string option_selector(std::string_view key) {
+    return option_owners(key).empty() ? "" : selector_of(key);
+}
+
 std::optional<Misplaced> misplaced(const Config& config, std::string_view key) {
-    Misplaced out;
-    out.owners = option_owners(key);
-    const bool of_mixer = key.starts_with("mixer.");
-    out.selector = of_mixer ? "mixer.name" : "data.task";
-    out.chosen = of_mixer ? config.mixer.name : config.data.task;
+    Misplaced out{selector_of(key), chosen_by(key, config), option_owners(key)};
     const bool placed = out.owners.empty() || std::find(out.owners.begin(), out.owners.end(),
                                                         out.chosen) != out.owners.end();
     return placed ? std::nullopt : std::optional(out);

@@ -32,10 +32,13 @@ struct FieldRef {
 // Every field of `config`, in the order of the tables; refers into `config`.
 std::vector<FieldRef> field_refs(Config& config);
 
-// Mixers or tasks that read the option `key`; none: every one does, or it belongs to neither table.
+// Mixers, optimizers or tasks that read the option `key`; none: every one does, or it belongs to no
+// such table.
 std::vector<std::string> option_owners(std::string_view key);
+// The setting that names one of them: mixer.name, train.optimizer or data.task; "" without owners.
+std::string option_selector(std::string_view key);
 
-// Why an option does not apply to this config: it belongs to other mixers or tasks.
+// Why an option does not apply to this config: it belongs to other mixers, optimizers or tasks.
 struct Misplaced {
     std::string selector;             // mixer.name
     std::string chosen;               // standard

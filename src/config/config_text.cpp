@@ -46,7 +46,7 @@ std::vector<FieldInfo> fields() {
     std::vector<FieldInfo> out;
     for (const FieldRef& f : field_refs(defaults))
         out.push_back({f.key, f.type(), f.text(), f.help, f.rule.choices, f.allowed(),
-                       option_owners(f.key), f.rule.changes_numbers});
+                       option_owners(f.key), option_selector(f.key), f.rule.changes_numbers});
     return out;
 }
 

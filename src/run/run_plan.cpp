@@ -44,7 +44,8 @@ RunPlan plan_run(const Config& config, const Context& context) {
     plan.params = model.params().n_params();
     plan.mixer_params = model.params().n_params(Group::mixer);
     plan.flops_per_token =
-        train_flops_per_token(model.config(), plan.data->vocab(), plan.mixer_params);
+        train_flops_per_token(model.config(), plan.data->vocab(), plan.mixer_params) +
+        plan.trainer->optimizer().flops() / static_cast<double>(plan.trainer->tokens_per_step());
     return plan;
 }
 

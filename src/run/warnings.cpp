@@ -24,11 +24,13 @@ void warn_of_rate(const Config& c, std::vector<std::string>& out) {
             fmt::format("train.lr={} times mixer.lr_scale={} is very large: each mixer "
                         "parameter moves by about {} in every step",
                         t.lr, c.mixer.lr_scale, t.lr * c.mixer.lr_scale));
-    if (t.lr * t.weight_decay >= 1)
+    const bool own = t.optimizer == "muon" && t.muon_lr > 0;
+    const double rate = own ? std::max(t.lr, t.muon_lr) : t.lr;
+    if (rate * t.weight_decay >= 1)
         out.push_back(
-            fmt::format("train.lr={} times train.weight_decay={} is 1 or more: every "
+            fmt::format("{}={} times train.weight_decay={} is 1 or more: every "
                         "step decays the weights to nothing or beyond",
-                        t.lr, t.weight_decay));
+                        rate > t.lr ? "train.muon_lr" : "train.lr", rate, t.weight_decay));
 }
 
 void warn_of_schedule(const TrainConfig& t, std::vector<std::string>& out) {

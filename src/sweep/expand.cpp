@@ -62,11 +62,12 @@ bool names_tuned(const SweepFile& file, const SweepCondition& condition) {
     });
 }
 
-// The config in which only mixer and task are chosen: it says which keys belong to neither.
+// The config in which only mixer, optimizer and task are chosen: it says which keys belong to none.
 Config selectors(const SweepFile& file, const SweepVariant& variant, const Choice& choice) {
     Config config = file.base.config;
     const auto take = [&](const std::string& key, const std::string& value) {
         if (key == "mixer.name") config.mixer.name = value;
+        if (key == "train.optimizer") config.train.optimizer = value;
         if (key == "data.task") config.data.task = value;
     };
     for (const auto& [axis, value] : choice) take(axis->key, value->typed);

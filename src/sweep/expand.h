@@ -29,8 +29,8 @@ std::vector<SweepCell> expand(const SweepFile& file, SweepCosts& costs,
 // a tuned key say nothing yet: its value is the base's.
 bool excluded(const SweepFile& file, const Config& config, bool tuned, Met& met);
 
-// Whether the losses of `config` can depend on `key`: options of other mixers and tasks are not
-// read, and mixer.lr_scale moves nothing in a mixer without parameters.
+// Whether the losses of `config` can depend on `key`: options of other mixers, optimizers
+// and tasks are not read, and mixer.lr_scale moves nothing in a mixer without parameters.
 bool reads(const Config& config, const std::string& key, SweepCosts& costs);
 
 // Runs of a cell with these seeds, costed, without index and folder.

@@ -36,6 +36,8 @@ public:
     virtual void step(const Context& ctx, ParamStore<float>& params, const OptimizerStep& s) = 0;
     // Of the state, and of what a step needs beside it.
     virtual double bytes() const { return state_.bytes(); }
+    // Of a step, in products of matrices.
+    virtual double flops() const { return 0; }
 
     OptimizerState& state() { return state_; }
     const OptimizerState& state() const { return state_; }
@@ -55,6 +57,7 @@ struct OptimizerInfo {
     std::string name;
     std::string paper;
     std::string definition;
+    std::vector<std::string> options;  // fields of [train] that not every optimizer reads
     std::unique_ptr<Optimizer> (*make)(const OptimizerSetup& setup);
 };
 

@@ -31,6 +31,8 @@ struct TrainConfig {
     long accumulate = 1;
     std::string optimizer = "adamw";
     double lr = 1e-3;
+    double muon_lr = 0;
+    double muon_momentum = 0.95;
     std::string schedule = "cosine";
     long warmup = 100;
     double decay_fraction = 0.2;
@@ -53,6 +55,9 @@ struct TrainConfig {
     std::string precision = "fp32";
     SeedConfig seeds;  // a table of its own, [seed]
 
+    // At its peak, of the matrices that Muon takes.
+    double muon_rate() const { return muon_lr > 0 ? muon_lr : lr; }
+
     std::uint64_t init_seed() const { return seed_or(seeds.init); }
     std::uint64_t data_seed() const { return seed_or(seeds.data); }
     std::uint64_t dropout_seed() const { return seed_or(seeds.dropout); }
@@ -70,6 +75,12 @@ struct TrainConfig {
           optimizer_names());
         v("lr", lr, "learning rate at its peak, after the warm-up",
           Range{.low = 0, .high = 1e6, .open_low = true});
+        v("muon_lr", muon_lr,
+          "learning rate of the matrices that Muon takes, at its peak; train.lr is then that of "
+          "all "
+          "else (0: train.lr too)",
+          within(0, 1e6));
+        v("muon_momentum", muon_momentum, "Muon's memory of the gradient", within(0, 0.999999));
         v("schedule", schedule,
           "how the learning rate goes on after the warm-up: cosine to its end, wsd (constant, then "
           "a linear decay) or constant",
@@ -81,7 +92,8 @@ struct TrainConfig {
         v("min_lr_fraction", min_lr_fraction, "learning rate at the end, as a share of the peak",
           within(0, 1));
         v("weight_decay", weight_decay,
-          "AdamW's decay of weight matrices; other parameters, a mixer's too, never decay",
+          "decay of weight matrices, times their rate; other parameters, a mixer's too, never "
+          "decay",
           within(0, 1e6));
         v("beta1", beta1, "AdamW's memory of the gradient", within(0, 0.999999));
         v("beta2", beta2, "AdamW's memory of the squared gradient", within(0, 0.999999));

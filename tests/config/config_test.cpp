@@ -260,7 +260,9 @@ TEST_CASE("fields say which mixers or tasks read them, and what is allowed") {
         if (f.key == "mixer.streams")
             CHECK(f.owners == std::vector<std::string>{"hyper", "mhc", "mhc_lite"});
         if (f.key == "data.task_hops") CHECK(f.owners == std::vector<std::string>{"khop"});
-        if (f.key == "train.lr") CHECK(f.owners.empty());
+        if (f.key == "train.muon_lr") CHECK(f.owners == std::vector<std::string>{"muon"});
+        if (f.key == "train.muon_lr") CHECK(f.selector == "train.optimizer");
+        if (f.key == "train.lr") CHECK((f.owners.empty() && f.selector.empty()));
         if (f.key == "train.lr") CHECK(f.allowed == "above 0, at most 1000000");
         if (f.key == "train.seed") CHECK(f.allowed == "at least 0");
         if (f.key == "train.decay_fraction") CHECK(f.allowed == "0 to 1");

@@ -12,14 +12,6 @@ using namespace plumb::test;
 
 namespace {
 
-// The hashes in DONE are made to fit the files.
-void sign(const fs::path& checkpoint) {
-    std::string done;
-    for (const char* name : {"model.safetensors", "optimizer.safetensors", "state.json"})
-        done += sha256_hex(slurp(checkpoint / name)) + "  " + name + "\n";
-    spill(checkpoint / "DONE", done);
-}
-
 // Sets the first number of a tensor in a safetensors file.
 void poison(const fs::path& file, const std::string& tensor, float value) {
     std::string bytes = slurp(file);

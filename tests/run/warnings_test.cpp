@@ -37,6 +37,8 @@ TEST_CASE("what is legal and surely not meant is said once, with its values") {
     check_warned({"train.lr=100", "train.weight_decay=0"}, "train.lr=100 is very large");
     check_warned({"mixer=hyper", "mixer.lr_scale=5000"}, "mixer.lr_scale=5000");
     check_warned({"train.lr=0.05", "train.weight_decay=30"}, "train.weight_decay=30");
+    check_warned({"train.optimizer=muon", "train.muon_lr=0.5", "train.weight_decay=3"},
+                 "train.muon_lr=0.5 times train.weight_decay=3");
     check_warned({"train.warmup=200"}, "never gets beyond 0.5 of train.lr=0.001");
     check_warned({"train.warmup=51"}, "train.warmup=51 is more than half of the 100 steps");
     check_warned({"train.schedule=wsd", "train.decay_fraction=1"}, "reaches into the 10 steps");

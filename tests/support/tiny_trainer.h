@@ -38,13 +38,14 @@ inline ModelConfig tiny_model_config() {
 
 inline TinyTrainer tiny_trainer(const MixerConfig& mixer, const TrainConfig& train = tiny_train(),
                                 const ModelConfig& model = tiny_model_config(),
-                                std::unique_ptr<Dataset> data = nullptr) {
+                                std::unique_ptr<Dataset> data = nullptr, int threads = 1) {
     TinyTrainer t;
+    t.ctx.threads = threads;
     DataConfig task;
     task.task = "markov";
     t.data = data ? std::move(data) : open_dataset(task, model.context);
     t.trainer = std::make_unique<Trainer>(
-        TransformerShape{model, mixer, t.data->vocab(), train.batch, 1}, train, *t.data);
+        TransformerShape{model, mixer, t.data->vocab(), train.batch, threads}, train, *t.data);
     t.trainer->allocate();
     set_up_threads(t.ctx);
     return t;

@@ -12,13 +12,15 @@ namespace {
 
 Config loaded(const std::vector<std::string>& settings) { return load_config("", settings).config; }
 
-// A config of a mixer and task that read `key`.
+// A config of a mixer, optimizer and task that read `key`.
 Config home_of(const std::string& key) {
     Config config;
     config.data.task = "copy";
     const std::vector<std::string> owners = option_owners(key);
     if (owners.empty()) return config;
-    (key.starts_with("mixer.") ? config.mixer.name : config.data.task) = owners.front();
+    (key.starts_with("mixer.")   ? config.mixer.name
+     : key.starts_with("train.") ? config.train.optimizer
+                                 : config.data.task) = owners.front();
     return config;
 }
 

@@ -229,30 +229,45 @@ TEST_CASE("a step allocates nothing", "[train]") {
         WARN("skipped under AddressSanitizer");
         return;
     }
+    const auto check = [](const std::string& mixer, const TrainConfig& train) {
+        ModelConfig model = tiny_model_config();
+        model.dropout = 0.1;
+        TinyTrainer t = tiny_trainer(mixer, train, model);
+        t.step(0);
+        start_counting();
+        for (long s = 1; s < 4; ++s) t.step(s);
+        const Allocations a = stop_counting();
+        INFO(mixer << " " << train.optimizer << ": " << a.onednn
+                   << " by oneDNN; the first of ours at\n"
+                   << a.where);
+        CHECK(a.ours == 0);
+    };
+    TrainConfig train = tiny_train();
+    train.accumulate = 2;
     for (const char* precision : {"fp32", "bf16"})
         for (const MixerInfo& info : mixers()) {
-            TrainConfig train = tiny_train();
-            train.accumulate = 2;
             train.precision = precision;
-            ModelConfig model = tiny_model_config();
-            model.dropout = 0.1;
-            TinyTrainer t = tiny_trainer(info.name, train, model);
-            t.step(0);
-            start_counting();
-            for (long s = 1; s < 4; ++s) t.step(s);
-            const Allocations a = stop_counting();
-            INFO(info.name << ": " << a.onednn << " by oneDNN; the first of ours at\n" << a.where);
-            CHECK(a.ours == 0);
+            check(info.name, train);
         }
+    for (const OptimizerInfo& info : optimizers()) {
+        train.optimizer = info.name;
+        check("attnres", train);
+    }
 }
 
 TEST_CASE("a small model learns a Markov chain", "[train]") {
-    for (const auto& [mixer, precision] : {std::pair{"standard", "fp32"},
-                                           {"attnres", "fp32"},
-                                           {"standard", "bf16"},
-                                           {"mhc", "bf16"}}) {
+    struct Case {
+        const char *mixer, *precision, *optimizer;
+    };
+    for (const auto& [mixer, precision, optimizer] : {Case{"standard", "fp32", "adamw"},
+                                                      {"attnres", "fp32", "adamw"},
+                                                      {"standard", "bf16", "adamw"},
+                                                      {"mhc", "bf16", "adamw"},
+                                                      {"standard", "fp32", "muon"},
+                                                      {"attnres", "bf16", "muon"}}) {
         TrainConfig train = tiny_train();
         train.precision = precision;
+        train.optimizer = optimizer;
         train.batch = 16;
         train.eval_sequences = 48;
         train.steps = 300;
@@ -263,7 +278,8 @@ TEST_CASE("a small model learns a Markov chain", "[train]") {
         CHECK(start == Approx(std::log(32.0)).margin(0.1));
         for (long s = 0; s < train.steps; ++s) t.step(s);
         const double end = t.trainer->evaluate(t.ctx);
-        INFO(mixer << ": from " << start << " to " << end << ", the optimum is " << optimum);
+        INFO(mixer << " " << optimizer << ": from " << start << " to " << end << ", the optimum is "
+                   << optimum);
         CHECK(end < optimum + 0.15);
         CHECK(end > optimum - 0.05);  // 48 x 24 tokens
     }

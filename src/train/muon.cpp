@@ -1,0 +1,76 @@
+#include "train/muon.h"
+
+#include "ops/muon.h"
+#include "train/adamw.h"
+
+#include <algorithm>
+
+namespace plumb {
+namespace {
+
+class Muon final : public Optimizer {
+public:
+    explicit Muon(const OptimizerSetup& setup)
+        : others_(setup, state_, [](const ParamSpec& s) { return !is_matrix_of_body(s); }),
+          momentum_(setup.train.muon_momentum),
+          weight_decay_(setup.train.weight_decay),
+          rate_(setup.train.muon_rate() / setup.train.lr) {
+        for (const ParamSpec& s : setup.params) {
+            if (!is_matrix_of_body(s)) continue;
+            const Index rows = s.shape.extent(0), columns = s.shape.extent(1);
+            matrices_.push_back({s.shape, s.offset, state_.declare("momentum", s), s.decay});
+            scratch_size_ = std::max(scratch_size_, muon_scratch(rows, columns));
+            flops_ += muon_flops(rows, columns);
+        }
+    }
+
+    void allocate() override {
+        Optimizer::allocate();
+        scratch_.assign(static_cast<std::size_t>(scratch_size_), 0.0f);
+    }
+
+    void step(const Context& ctx, ParamStore<float>& params, const OptimizerStep& s) override {
+        others_.step(ctx, params, state_, s);
+        for (const Matrix& m : matrices_) {
+            const auto view = [&](float* begin) {
+                return View<float>{begin, m.shape, Device::cpu};
+            };
+            muon<float>(ctx, {rate_ * s.lr, momentum_, m.decay ? weight_decay_ : 0.0, s.grad_scale},
+                        view(params.values().data() + m.offset),
+                        view(params.grads().data() + m.offset), view(state_.at(m.momentum)),
+                        {scratch_.data(), {{'S', scratch_size_}}});
+        }
+    }
+
+    double bytes() const override {
+        return Optimizer::bytes() + sizeof(float) * static_cast<double>(scratch_size_);
+    }
+    double flops() const override { return flops_; }
+
+private:
+    struct Matrix {
+        Shape shape;     // (O, I)
+        Index offset;    // into the flat arrays
+        Index momentum;  // into the state
+        bool decay;
+    };
+    AdamWPart others_;
+    std::vector<Matrix> matrices_;
+    double momentum_, weight_decay_;
+    double rate_;                 // of the matrices, as a share of the schedule's
+    std::vector<float> scratch_;  // of one matrix at a time
+    Index scratch_size_ = 0;
+    double flops_ = 0;
+};
+
+}  // namespace
+
+bool is_matrix_of_body(const ParamSpec& s) {
+    return s.group == Group::model && s.shape.rank() == 2 && s.shape.name(0) != 'V';
+}
+
+std::unique_ptr<Optimizer> make_muon(const OptimizerSetup& setup) {
+    return std::make_unique<Muon>(setup);
+}
+
+}  // namespace plumb

@@ -1,0 +1,18 @@
+// Muon (ops/muon.h) for the weight matrices of the body, AdamW for all else: embedding, head,
+// gains, and whatever a mixer learns. It keeps one number for each of a matrix, momentum.NAME.
+//
+// A weight is one matrix, also where it holds several maps one above another (queries, keys and
+// values; SwiGLU's gate and value), which the authors' examples have apart.
+#pragma once
+
+#include "train/optimizer.h"
+
+namespace plumb {
+
+// A matrix from channels to channels: those from or to the vocabulary are AdamW's, as the authors
+// of Muon have it.
+bool is_matrix_of_body(const ParamSpec& s);
+
+std::unique_ptr<Optimizer> make_muon(const OptimizerSetup& setup);
+
+}  // namespace plumb
