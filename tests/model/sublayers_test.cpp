@@ -86,6 +86,8 @@ namespace {
 std::vector<double> last_logits(const std::vector<std::string>& overrides, Index i, Index j) {
     const auto model = tiny_model<double>(mixer_config("standard"), 1, tiny_model_with(overrides));
     perturb(model->params(), 0.2, 2);
+    for (Index n = 0; n < model->config().context; ++n)
+        model->tokens().data[n] = static_cast<std::int32_t>(n % kTinyVocab);
     std::swap(model->tokens().data[i], model->tokens().data[j]);
     model->forward({});
     const double* row = model->logits().row(model->config().context - 1);
