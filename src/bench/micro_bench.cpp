@@ -5,11 +5,13 @@
 #include "core/clock.h"
 #include "core/flush_to_zero.h"
 #include "model/model.h"
+#include "model/weights.h"
 #include "ops/activation.h"
 #include "ops/adamw.h"
 #include "ops/attention.h"
 #include "ops/cross_entropy.h"
 #include "ops/embedding.h"
+#include "ops/muon.h"
 #include "ops/reduce.h"
 
 #include <algorithm>
@@ -87,6 +89,7 @@ public:
     void head_ops();
     void norm_ops();
     void optimizer_ops(Index n_params);
+    void muon_of_up();
     void mixer_ops(const BenchMixer& mixer, const MixerConfig& config);
 
     std::vector<MicroBench> rows;
@@ -221,6 +224,19 @@ void Ops<T>::optimizer_ops(Index n_params) {
     const AdamWStep step{1e-3, 0.9, 0.95, 1e-8, 0.1, 1.0, 10};
     stream(
         "adamw", 7 * bytes, [&] { adamw<Real>(ctx_, step, w, g, m, v); }, 4 * bytes);
+    muon_of_up();
+}
+
+// The first matrix of an MLP; its bytes are those of value, gradient and momentum.
+template <class T>
+void Ops<T>::muon_of_up() {
+    const Index out = up_width(model_), c = model_.width;
+    const Shape shape{{'O', out}, {'I', c}};
+    Buffer<Real> w(shape), g(shape), momentum(shape);
+    Buffer<Real> scratch({{'S', muon_scratch(out, c)}});
+    const MuonStep step{1e-3, 0.95, 0.1, 1.0};
+    add("muon up", median_seconds([&] { muon<Real>(ctx_, step, w, g, momentum, scratch); }),
+        muon_flops(out, c), 5 * static_cast<double>(shape.count()) * sizeof(Real), best_float_);
 }
 
 template <class T>
