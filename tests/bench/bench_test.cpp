@@ -188,7 +188,7 @@ TEST_CASE("bench: every op alone takes time and has a floor", "[bench]") {
     const std::vector<Bandwidth> rates{{32768, measure_bandwidth(ctx, 32768)}};
     CHECK(rates[0].rate > 0);
     const auto rows = micro_bench(kTiny, mixers, {}, ctx, "fp32", rates, {});
-    CHECK(rows.size() == 15 + 2 + 2 + 4 + 2 + 2 + 2 * mixers.size());
+    CHECK(rows.size() == 15 + 2 + 2 + 4 + 2 + 3 + 2 * mixers.size());
     for (const MicroBench& m : rows) {
         INFO(m.op);
         CHECK(m.seconds > 0);
