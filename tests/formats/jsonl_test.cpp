@@ -8,7 +8,7 @@
 
 using namespace plumb;
 
-TEST_CASE("lines are appended, numbers keep every bit, what JSON lacks is null") {
+TEST_CASE("lines are appended, numbers keep every bit, what JSON lacks is null", "[formats]") {
     TempFolder folder;
     {
         JsonlFile file(folder / "a.jsonl");
@@ -24,7 +24,8 @@ TEST_CASE("lines are appended, numbers keep every bit, what JSON lacks is null")
     CHECK(lines[1]["x"].is_null());
 }
 
-TEST_CASE("a line cut off by a crash is skipped, and gone before the next is appended") {
+TEST_CASE("a line cut off by a crash is skipped, and gone before the next is appended",
+          "[formats]") {
     TempFolder folder;
     write_file(folder / "a", "{\"step\":1}\n{\"st");
     CHECK(read_jsonl(folder / "a").size() == 1);
@@ -35,7 +36,7 @@ TEST_CASE("a line cut off by a crash is skipped, and gone before the next is app
     CHECK(read_file(folder / "a") == "{\"step\":2}\n");
 }
 
-TEST_CASE("a broken line elsewhere is an error with its number") {
+TEST_CASE("a broken line elsewhere is an error with its number", "[formats]") {
     TempFolder folder;
     write_file(folder / "a", "{\"step\":1}\n{\"st\n{\"step\":3}\n");
     CHECK_THROWS_WITH(read_jsonl(folder / "a"), contains_text("a:2: not valid JSON"));
@@ -50,7 +51,7 @@ TEST_CASE("a broken line elsewhere is an error with its number") {
     CHECK_THROWS_WITH(JsonlFile("/dev/full").write({{"step", 1}}), contains_text("No space left"));
 }
 
-TEST_CASE("a resumed run drops what it will write again") {
+TEST_CASE("a resumed run drops what it will write again", "[formats]") {
     TempFolder folder;
     const std::string first = "{ \"step\": 1}\n{\"note\":\"x\"}\n{\"step\":5,\"x\":1.50}\n";
     write_file(folder / "a", first + "{\"step\":6}\n{\"step\":7}\n{\"ste");

@@ -49,7 +49,7 @@ bool contains(const std::string& text, const std::string& part) {
 
 }  // namespace
 
-TEST_CASE("a file written by Python is read") {
+TEST_CASE("a file written by Python is read", "[formats]") {
     TempFolder folder;
     write_file(folder / "p.safetensors", framed(kPythonHeader, kPythonData));
     const auto file = SafetensorsFile::open(folder / "p.safetensors");
@@ -66,7 +66,7 @@ TEST_CASE("a file written by Python is read") {
     CHECK_THROWS_WITH(file.bytes("d"), contains_text("a, b, c"));
 }
 
-TEST_CASE("we write the bytes that Python writes") {
+TEST_CASE("we write the bytes that Python writes", "[formats]") {
     TempFolder folder;
     const std::int64_t a[] = {7, -1};
     const float b[] = {1.5f, -2.0f, 0.25f, 3.0f};
@@ -78,7 +78,8 @@ TEST_CASE("we write the bytes that Python writes") {
     CHECK(read_file(folder / "p.safetensors") == framed(kPythonHeader, kPythonData));
 }
 
-TEST_CASE("every type, scalars, empty tensors and no tensors at all survive the round trip") {
+TEST_CASE("every type, scalars, empty tensors and no tensors at all survive the round trip",
+          "[formats]") {
     TempFolder folder;
     float f[] = {0.1f, -0.0f, 3e38f};
     const double d[] = {0.1};
@@ -106,7 +107,7 @@ TEST_CASE("every type, scalars, empty tensors and no tensors at all survive the 
     CHECK(read_file(folder / "x") == framed("{}      ", ""));
 }
 
-TEST_CASE("what a writer may not do") {
+TEST_CASE("what a writer may not do", "[formats]") {
     TempFolder folder;
     const float x = 1;
     const std::vector<TensorRef> twice{{"a", "F32", {}, &x}, {"a", "F32", {}, &x}};
@@ -116,7 +117,7 @@ TEST_CASE("what a writer may not do") {
     CHECK_THROWS_AS(write_safetensors(folder / "none/x", {}), IoError);
 }
 
-TEST_CASE("truncated and foreign files are refused with a reason") {
+TEST_CASE("truncated and foreign files are refused with a reason", "[formats]") {
     const std::string whole = framed(kPythonHeader, kPythonData);
     REQUIRE(refusal(whole) == "");
     for (std::size_t n = 0; n < whole.size(); ++n) {
@@ -136,7 +137,7 @@ TEST_CASE("truncated and foreign files are refused with a reason") {
         CHECK(contains(refusal(framed(header, "")), "nested deeper"));
 }
 
-TEST_CASE("a header must name every byte once") {
+TEST_CASE("a header must name every byte once", "[formats]") {
     const std::string data(8, 'x');
     REQUIRE(refusal(framed(one_tensor("[0,8]"), data)) == "");
     CHECK(contains(refusal(framed(one_tensor("[0,4]"), data)), "does not fill"));
@@ -167,7 +168,7 @@ TEST_CASE("a header must name every byte once") {
     CHECK(contains(refusal(framed(R"({"__metadata__":{"n":1}})", "")), "__metadata__"));
 }
 
-TEST_CASE("an unpadded header does not misalign the numbers") {
+TEST_CASE("an unpadded header does not misalign the numbers", "[formats]") {
     TempFolder folder;
     const float x[] = {1.5f, 2.5f};
     const std::string data(reinterpret_cast<const char*>(x), sizeof x);

@@ -32,7 +32,7 @@ std::vector<std::string> records(const std::string& file) {
 
 }  // namespace
 
-TEST_CASE("CRC-32C has its published values") {
+TEST_CASE("CRC-32C has its published values", "[formats]") {
     // RFC 3720, B.4.
     CHECK(crc32c("") == 0);
     CHECK(crc32c("123456789") == 0xe3069283u);
@@ -44,7 +44,7 @@ TEST_CASE("CRC-32C has its published values") {
 }
 
 // The expected bytes are what the Python package tensorboard 2.21 writes.
-TEST_CASE("records and events are TensorBoard's bytes") {
+TEST_CASE("records and events are TensorBoard's bytes", "[formats]") {
     CHECK(hex(tf_record("plumb")) == "0500000000000000eab2043e706c756d62f25e0ede");
     CHECK(hex(version_event(1.5)) == "09000000000000f83f1a0d627261696e2e4576656e743a32");
     CHECK(hex(session_start_event(1.5, 300)) == "09000000000000f83f10ac023a020801");
@@ -62,7 +62,7 @@ TEST_CASE("records and events are TensorBoard's bytes") {
           "31a046c6f7373");
 }
 
-TEST_CASE("an event file holds its version and then whole records") {
+TEST_CASE("an event file holds its version and then whole records", "[formats]") {
     TempFolder folder;
     std::filesystem::path path;
     {
