@@ -86,20 +86,20 @@ def power(n, effect, alpha):
     return 1.0 if math.isnan(found) else float(found)  # far above what the function can do
 
 
-MOST_SEEDS = 400
+MOST_MORE_SEEDS = 200
 
 
-def seeds_needed(effect, alpha, least=0.8):
-    """Fewest differences that find `effect`, in their standard deviations, with power `least`;
-    MOST_SEEDS + 1 where more would be needed.
+def seeds_needed(effect, alpha, have=0, least=0.8):
+    """Fewest further differences, beside those that one has, that find `effect`, in their standard
+    deviations, with power `least`; MOST_MORE_SEEDS + 1 where more would be needed.
     """
     if not effect > 0:
-        return MOST_SEEDS + 1
-    low, high = 1, MOST_SEEDS + 1  # too few, enough (or not looked for)
+        return MOST_MORE_SEEDS + 1
+    low, high = max(1, have), have + MOST_MORE_SEEDS + 1  # too few, enough (or not looked for)
     while high - low > 1:
         n = (low + high) // 2
         low, high = (low, n) if power(n, effect, alpha) >= least else (n, high)
-    return high
+    return high - have
 
 
 def smallest_effect(n, alpha, least=0.8):

@@ -125,7 +125,12 @@ class Recomputed(Scratch):
             n = stats.seeds_needed(effect, alpha)
             self.assertTrue(power(n) >= 0.8 > power(n - 1), (effect, alpha, n))
         self.assertEqual(stats.seeds_needed(1.0, 0.05), 10)
-        self.assertEqual(stats.seeds_needed(0.0, 0.05), stats.MOST_SEEDS + 1)
+        self.assertEqual(stats.seeds_needed(1.0, 0.05, 4), 6)
+        self.assertEqual(stats.seeds_needed(1.0, 0.05, 12), 1)  # they were unlucky
+        self.assertEqual(stats.seeds_needed(0.14, 0.05, 300), 403 - 300)
+        for have in (0, 5, 1000):
+            self.assertEqual(stats.seeds_needed(0.01, 0.05, have), stats.MOST_MORE_SEEDS + 1)
+            self.assertEqual(stats.seeds_needed(0.0, 0.05, have), stats.MOST_MORE_SEEDS + 1)
         for sd, n in ((2.0, 3), (0.1, 10)):
             near(
                 self,

@@ -18,12 +18,12 @@ def more_seeds(row, question, family_size):
     alpha = question.alpha / max(1, family_size)
     found = []
     for sd in (row.sd, stats.sd_limit(row.sd, row.n_pairs)):
-        found.append(max(1, stats.seeds_needed(effect / sd, alpha) - row.n_pairs))
+        found.append(stats.seeds_needed(effect / sd, alpha, row.n_pairs))
     return tuple(found)
 
 
 def seeds_text(low, high):
-    most = stats.MOST_SEEDS // 2
+    most = stats.MOST_MORE_SEEDS
     if low > most:
         return f"over {most} more seeds"
     if high > most:
