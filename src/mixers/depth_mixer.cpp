@@ -29,15 +29,20 @@ void DepthMixer<T>::declare(Plan& plan, ParamStore<Real>& params) {
 }
 
 template <class T>
-auto DepthMixer<T>::step(const Context& ctx, Next expected, int l, Next then, int then_l) const
+auto DepthMixer<T>::step(const Context& ctx, Call now, int l, Call then, int then_l) const
     -> Walk& {
     Walk& walk = ctx(walk_);
-    require(walk.next == expected && walk.l == l, [&] {
+    require(walk.next == now && walk.l == l, [&] {
         return fmt::format(
             "depth mixer walked out of order: call {} at l={}, due was call "
             "{} at l={}",
-            static_cast<int>(expected), l, static_cast<int>(walk.next), walk.l);
+            static_cast<int>(now), l, static_cast<int>(walk.next), walk.l);
     });
+    if (ctx.profile) {
+        const MovedNumbers m = moves(now, l);
+        ctx.profile->mixer_bytes += static_cast<double>(m.stored * shape().tokens) * sizeof(T) +
+                                    static_cast<double>(m.real * shape().tokens) * sizeof(Real);
+    }
     walk.next = then;
     walk.l = then_l;
     return walk;
@@ -53,7 +58,7 @@ template <class T>
 void DepthMixer<T>::begin(const Context& ctx) {
     const Timed timed(ctx.profile, Part::mixer);
     Walk& walk = ctx(walk_);
-    walk.next = Next::read;  // a new forward may start at any time
+    walk.next = Call::read;  // a new forward may start at any time
     walk.l = 1;
     do_begin(ctx);
 }
@@ -63,7 +68,7 @@ void DepthMixer<T>::read(const Context& ctx, int l, PreNorms norms) {
     const Timed timed(ctx.profile, Part::mixer);
     const bool last = l == sublayers() + 1;
     require(std::ssize(norms) == this->ways(l), "a read takes one pre-norm for each way");
-    Walk& walk = step(ctx, Next::read, l, last ? Next::dread : Next::write, l);
+    Walk& walk = step(ctx, Call::read, l, last ? Call::read_backward : Call::write, l);
     const PreNorm<T>& norm = norms.front();
     walk.norms[static_cast<std::size_t>(l - 1)] = {norm.xhat.data, norm.rstd.data};
     do_read_ways(ctx, l, norms);
@@ -72,7 +77,7 @@ void DepthMixer<T>::read(const Context& ctx, int l, PreNorms norms) {
 template <class T>
 void DepthMixer<T>::write(const Context& ctx, int l) {
     const Timed timed(ctx.profile, Part::mixer);
-    step(ctx, Next::write, l, Next::read, l + 1);
+    step(ctx, Call::write, l, Call::read, l + 1);
     do_write(ctx, l);
 }
 
@@ -80,21 +85,21 @@ template <class T>
 void DepthMixer<T>::read_backward(const Context& ctx, int l, PreNorms norms) {
     const Timed timed(ctx.profile, Part::mixer);
     require(std::ssize(norms) == this->ways(l), "a read takes one pre-norm for each way");
-    step(ctx, Next::dread, l, l == 1 ? Next::dbegin : Next::dwrite, l - 1);
+    step(ctx, Call::read_backward, l, l == 1 ? Call::begin_backward : Call::write_backward, l - 1);
     do_read_backward_ways(ctx, l, norms);
 }
 
 template <class T>
 View<const T> DepthMixer<T>::write_backward(const Context& ctx, int l) {
     const Timed timed(ctx.profile, Part::mixer);
-    step(ctx, Next::dwrite, l, Next::dread, l);
+    step(ctx, Call::write_backward, l, Call::read_backward, l);
     return do_write_backward(ctx, l);
 }
 
 template <class T>
 View<const T> DepthMixer<T>::begin_backward(const Context& ctx) {
     const Timed timed(ctx.profile, Part::mixer);
-    step(ctx, Next::dbegin, 0, Next::begin, 0);
+    step(ctx, Call::begin_backward, 0, Call::begin, 0);
     return do_begin_backward(ctx);
 }
 

@@ -30,6 +30,9 @@
 //
 // T is the storage type of activations (float, double, Bf16), Real = RealOf<T> what is computed in;
 // parameters and per-token scalars are Real.
+//
+// The calls of the walk are not virtual: order, time and bytes (core/profile.h) are kept here, once
+// for all mixers; a memory says in `moves` what its passes move.
 #pragma once
 
 #include "core/context.h"
@@ -43,6 +46,21 @@
 #include <vector>
 
 namespace plumb {
+
+// The calls of a walk.
+enum class DepthCall : std::uint8_t {
+    begin,
+    read,
+    write,
+    read_backward,
+    write_backward,
+    begin_backward
+};
+
+// Numbers a token that a call reads and writes, the norm's not counted: of T, and of Real.
+struct MovedNumbers {
+    Index stored = 0, real = 0;
+};
 
 // Queries, keys, values.
 inline constexpr int kMostWays = 3;
@@ -124,6 +142,8 @@ protected:
     virtual void do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) = 0;
     virtual View<const T> do_write_backward(const Context& ctx, int l) = 0;
     virtual View<const T> do_begin_backward(const Context& ctx) = 0;
+    // Of the call at l.
+    virtual MovedNumbers moves(DepthCall call, int l) const = 0;
     // Of a mixer of several ways, instead of the two that take one norm.
     virtual void do_read_ways(const Context& ctx, int l, PreNorms norms) {
         do_read(ctx, l, norms.front());
@@ -138,23 +158,16 @@ protected:
     int sublayers() const { return shape().sublayers(); }
     Shape token_shape() const { return {{'N', shape().tokens}, {'C', shape().channels}}; }
     std::string site(int l) const { return layout().name(l) + ".mixer."; }
-    // The mixer's pass moved this many numbers of type X per token.
-    template <class X>
-    void moved(const Context& ctx, Index numbers_per_token) const {
-        if (ctx.profile)
-            ctx.profile->mixer_bytes +=
-                static_cast<double>(numbers_per_token * shape().tokens) * sizeof(X);
-    }
 
 private:
-    enum class Next : std::uint8_t { begin, read, write, dread, dwrite, dbegin };
+    using Call = DepthCall;
     // How far the walk in a frame has come.
     struct Walk {
-        Next next = Next::begin;
+        Call next = Call::begin;
         int l = 0;
         std::vector<LeftNorm> norms;
     };
-    Walk& step(const Context& ctx, Next expected, int l, Next then, int then_l) const;
+    Walk& step(const Context& ctx, Call now, int l, Call then, int then_l) const;
 
     FrameState<Walk> walk_;
 };

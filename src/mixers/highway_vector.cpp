@@ -35,6 +35,7 @@ protected:
     void do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) override;
     View<const T> do_write_backward(const Context& ctx, int l) override;
     void do_depth_matrix(const Context& ctx, Index token, View<Real> m) const override;
+    MovedNumbers moves(DepthCall call, int l) const override;
 
 private:
     using RowInPlace<T>::at, RowInPlace<T>::channels, RowInPlace<T>::chunks, RowInPlace<T>::tokens;
@@ -103,8 +104,6 @@ void HighwayVector<T>::do_read(const Context& ctx, int l, const PreNorm<T>& norm
         Real* g = gs.row(n);
         for (Index i = 0; i < c; ++i) g[i] = scale * h[i];
     });
-    this->template moved<T>(ctx, (l == 1 ? 1 : 2) * c);
-    this->template moved<Real>(ctx, (l == 1 ? 1 : 2) * c + 2 * c);
 }
 
 template <class T>
@@ -112,7 +111,6 @@ void HighwayVector<T>::do_write(const Context& ctx, int l) {
     const Index c = channels();
     gemm<Real>(ctx, Op::none, Op::transpose, tokens(), c, c, 1, ctx(g_).data, c,
                ctx.value(w_[at(l)]).data, c, 0, ctx(z_).data, c);
-    this->template moved<Real>(ctx, 2 * c);
 }
 
 // ---- backward -----------------------------------------------------------------------------------
@@ -158,8 +156,6 @@ void HighwayVector<T>::do_read_backward(const Context& ctx, int l, const PreNorm
         }
     });
     if (l > 1) add_partials<Real>(dbs, chunks(), ctx.grad(b_[at(l - 1)]));
-    this->template moved<T>(ctx, (l == 1 ? 1 : 4) * c);
-    this->template moved<Real>(ctx, (own.b ? 2 : 1) * c + 3 * c);
 }
 
 template <class T>
@@ -170,11 +166,27 @@ View<const T> HighwayVector<T>::do_write_backward(const Context& ctx, int l) {
                ctx(z_).data, c);
     gemm<Real>(ctx, Op::transpose, Op::none, c, c, n, 1, dz, c, ctx(g_).data, c, 1,
                ctx.grad(w_[at(l)]).data, c);
-    this->template moved<Real>(ctx, 4 * c);
     return ctx(this->dv_);
 }
 
-// ---- M ------------------------------------------------------------------------------------------
+// ---- what moves, M ------------------------------------------------------------------------------
+
+template <class T>
+MovedNumbers HighwayVector<T>::moves(DepthCall call, int l) const {
+    const Index c = channels(), h = l == 1 ? 1 : 2;
+    switch (call) {
+        case DepthCall::read:  // v and t; h, z and g
+            return {h * c, (h + 2) * c};
+        case DepthCall::write:  // g, z
+            return {0, 2 * c};
+        case DepthCall::read_backward:  // y of below too; dh, dg, dz and g
+            return {(l == 1 ? 1 : 4) * c, (l > this->sublayers() ? 4 : 5) * c};
+        case DepthCall::write_backward:  // two products
+            return {0, 4 * c};
+        default:
+            return {};
+    }
+}
 
 template <class T>
 void HighwayVector<T>::do_depth_matrix(const Context& ctx, Index n, View<Real> m) const {

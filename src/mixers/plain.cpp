@@ -175,7 +175,6 @@ void Plain<T>::do_read_ways(const Context& ctx, int l, PreNorms norms) {
                 norms[way].put(n, h);
             }
     });
-    this->template moved<T>(ctx, std::ssize(plan_.site(l).rows) * channels());
 }
 
 template <class T>
@@ -188,7 +187,6 @@ void Plain<T>::do_write(const Context& ctx, int l) {
             for (const Mix& mix : writes)
                 apply(pass, mix, weights, n, pass.row(mix.to).real + n * channels());
     });
-    this->template moved<Real>(ctx, std::ssize(writes) * channels());
 }
 
 template <class T>
@@ -205,7 +203,7 @@ void Plain<T>::stream(const Context& ctx, int l, Index n, Real* out) const {
 template <class T>
 void Plain<T>::do_read_backward_ways(const Context& ctx, int l, PreNorms norms) {
     const Pass& pass = open(ctx, l);
-    const Index c = channels(), n_rows = std::ssize(plan_.site(l).rows);
+    const Index c = channels();
     const bool last = l > sublayers(), wrote = !last && !plan_.site(l).writes.empty();
     const auto clear = [&](Real* d) {
         for_tokens(ctx, tokens(), [&](Index n) { std::fill_n(d + n * c, c, Real(0)); });
@@ -224,8 +222,6 @@ void Plain<T>::do_read_backward_ways(const Context& ctx, int l, PreNorms norms) 
              });
     image_backward(ctx, pass, l);
     add_parameters(ctx, l);
-    this->template moved<T>(ctx, n_rows * c);
-    this->template moved<Real>(ctx, 2 * n_rows * c);
 }
 
 template <class T>
@@ -240,7 +236,6 @@ View<const T> Plain<T>::do_write_backward(const Context& ctx, int l) {
                          apply_backward(pass, mix, weights, n, pass.row(mix.to).gradient(n),
                                         dweights);
              });
-    this->template moved<Real>(ctx, 3 * std::ssize(writes) * channels());
     return output_gradient(ctx, l);
 }
 
@@ -259,6 +254,21 @@ View<const T> Plain<T>::output_gradient(const Context& ctx, int l) const {
 template <class T>
 View<const T> Plain<T>::do_begin_backward(const Context& ctx) {
     return output_gradient(ctx, 0);
+}
+
+template <class T>
+MovedNumbers Plain<T>::moves(DepthCall call, int l) const {
+    if (call == DepthCall::begin || call == DepthCall::begin_backward) return {};
+    const Index c = channels(), rows = std::ssize(plan_.site(l).rows) * c,
+                written = std::ssize(plan_.site(l).writes) * c;
+    switch (call) {
+        case DepthCall::read:
+            return {rows, 0};
+        case DepthCall::read_backward:
+            return {rows, 2 * rows};
+        default:
+            return {0, call == DepthCall::write ? written : 3 * written};
+    }
 }
 
 template class Plain<float>;

@@ -57,6 +57,7 @@ protected:
         do_way_matrix(ctx, token, 0, m);
     }
     void do_way_matrix(const Context& ctx, Index token, int way, View<Real> m) const override;
+    MovedNumbers moves(DepthCall call, int l) const override;
 
 private:
     static constexpr bool kRounds = !std::is_same_v<T, Real>;

@@ -43,6 +43,7 @@ protected:
         do_way_matrix(ctx, token, 0, m);
     }
     void do_way_matrix(const Context& ctx, Index token, int way, View<double> m) const override;
+    MovedNumbers moves(DepthCall, int) const override { return {}; }  // a definition, not a pass
 
 private:
     using Numbers = std::vector<double>;

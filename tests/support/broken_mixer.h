@@ -62,6 +62,7 @@ protected:
     void do_way_matrix(const Context& ctx, Index token, int way, View<double> m) const override {
         inner_->depth_matrix(ctx, token, m, way);
     }
+    MovedNumbers moves(DepthCall, int) const override { return {}; }  // inner_ counts
 
 private:
     View<const double> scaled(View<const double> x, bool wrong) {

@@ -157,10 +157,6 @@ void Averages<T>::do_read(const Context& ctx, int l, const PreNorm<T>& norm) {
         }
         end_stream();
     });
-    this->template moved<Real>(ctx, (l == 1 ? 1 : 2) * c);
-    // v and, at the end of a block, X_k written; read_rows() counts X_k as read
-    const Index others = at.k < 0 ? 0 : schedule().read_rows(at.k + 1) - 1;
-    this->template moved<T>(ctx, (1 + (at.k > 0 ? 1 : 0) + others) * c);
 }
 
 // ---- backward -----------------------------------------------------------------------------------
@@ -238,12 +234,25 @@ void Averages<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& 
         constants_.gradient(ctx, at.k + 1, at.k) += sums[n_sums() - 1];
         constants_.end_pull(ctx, schedule(), at.k, width(), sums);
     }
-    this->template moved<Real>(ctx, (last ? 1 : 2) * c);
+}
+
+// ---- what moves, M ------------------------------------------------------------------------------
+
+template <class T>
+MovedNumbers Averages<T>::moves(DepthCall call, int l) const {
+    if (call != DepthCall::read && call != DepthCall::read_backward) return {};
+    const Index c = channels(), h = l == 1 ? 1 : 2, dh = l > this->sublayers() ? 1 : 2;
+    const int k = block_ending(l - 1);
+    if (call == DepthCall::read) {
+        // v and, at the end of a block, X_k written; read_rows() counts X_k as read
+        const Index others = k < 0 ? 0 : schedule().read_rows(k + 1) - 1;
+        return {(1 + (k > 0 ? 1 : 0) + others) * c, h * c};
+    }
     // dY_k written; X_k, and what else DepthSchedule counts, but for dX_k, which stays in dh
-    Index pulled = 0;
-    if (at.dy || (at.k >= 0 && !schedule().pull(at.k).readers.empty()))
-        pulled = schedule().pull_rows(at.k) - 1 + (at.dy ? 1 : 0);
-    this->template moved<T>(ctx, (pulled + (kRounds ? 1 : 0)) * c);
+    Index pulled = kRounds ? 1 : 0;  // dv
+    if (mixes(k) || (k >= 0 && !schedule().pull(k).readers.empty()))
+        pulled += schedule().pull_rows(k) - 1 + (mixes(k) ? 1 : 0);
+    return {pulled * c, dh * c};
 }
 
 template <class T>

@@ -62,6 +62,7 @@ protected:
         return ctx(dv_);
     }
     void do_depth_matrix(const Context& ctx, Index token, View<Real> m) const override;
+    MovedNumbers moves(DepthCall call, int l) const override;
 
 private:
     static constexpr bool kRounds = !std::is_same_v<T, Real>;

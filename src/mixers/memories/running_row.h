@@ -72,6 +72,7 @@ protected:
     void do_read(const Context& ctx, int l, const PreNorm<T>& norm) override;
     void do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) override;
     void do_depth_matrix(const Context& ctx, Index token, View<Real> m) const override;
+    MovedNumbers moves(DepthCall call, int l) const override;
 
 private:
     using Base = RowInPlace<T>;
@@ -165,8 +166,6 @@ void RunningRow<T, R>::do_read(const Context& ctx, int l, const PreNorm<T>& norm
         norm.put(n, m.h.row(n));
         if (m.q && ahead) weigh(m, m.scalars + n * n_scalars());
     });
-    this->template moved<T>(ctx, channels());
-    this->template moved<Real>(ctx, (l == 1 ? 1 : 2) * channels());
 }
 
 // h_{l-1} -> h_l, and u of l.
@@ -209,7 +208,6 @@ template <class T, class R>
 void RunningRow<T, R>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) {
     const Pass m = pass(ctx, l);
     const Index c = channels();
-    const bool last = l > this->sublayers();
     for_chunks(ctx, tokens(), [&](Index begin, Index end, Index k) {
         std::fill_n(m.dp.row(k), m.dp.extent(1), Real(0));
         if (m.q) std::fill_n(m.dq.row(k), c, Real(0));
@@ -220,9 +218,6 @@ void RunningRow<T, R>::do_read_backward(const Context& ctx, int l, const PreNorm
         add_partials<Real>(m.dq, chunks(), View<Real>{dq, {{'C', c}}});
     }
     if (l > 1 && learns()) numbers_backward(ctx, m);
-    this->template moved<T>(ctx,
-                            ((learns() && l > 1) + (this->dv_.offset != this->dh_.offset)) * c);
-    this->template moved<Real>(ctx, (last ? 1 : 2) * c);
 }
 
 template <class T, class R>
@@ -313,7 +308,17 @@ void RunningRow<T, R>::numbers_backward(const Context& ctx, const Pass& m) const
     add([&](Index i) { return dp[static_cast<std::size_t>(i)]; });
 }
 
-// ---- M ------------------------------------------------------------------------------------------
+// ---- what moves, M ------------------------------------------------------------------------------
+
+// Forward: v, h. Backward: v where a learns, dv where it is not dh; dh.
+template <class T, class R>
+MovedNumbers RunningRow<T, R>::moves(DepthCall call, int l) const {
+    const Index c = channels();
+    if (call == DepthCall::read) return {c, (l == 1 ? 1 : 2) * c};
+    if (call != DepthCall::read_backward) return {};
+    return {((learns() && l > 1) + (this->dv_.offset != this->dh_.offset)) * c,
+            (l > this->sublayers() ? 1 : 2) * c};
+}
 
 template <class T, class R>
 void RunningRow<T, R>::do_depth_matrix(const Context& ctx, Index n, View<Real> m) const {

@@ -203,6 +203,29 @@ void Sources<T>::stream(const Context& ctx, int l, Index n, Real* out) const {
     copy_row(ctx(sources_.tensor(l)).row(n), out, channels());
 }
 
+// Rows as the schedule counts them, and the running gradient of a block where T rounds; with keys
+// the logits, their sums and, backward, what they get, du once a chunk.
+template <class T>
+MovedNumbers Sources<T>::moves(DepthCall call, int l) const {
+    const Index c = channels();
+    if (call == DepthCall::read) {
+        const DepthSchedule::Read& read = schedule().read(l);
+        const Index queries = sources_.queries(l), n_old = std::ssize(read.old);
+        const Index logits = l == read.first ? 1 + (n_old + 1) * queries : queries;
+        return {schedule().read_rows(l) * c,
+                keys_ ? heads() * (logits + 2 + std::ssize(read.fresh)) : 0};
+    }
+    if (call != DepthCall::read_backward) return {};
+    const DepthSchedule::Pull& pull = schedule().pull(l - 1);
+    const Index n_sources = std::ssize(pull.sources), readers = std::ssize(pull.readers);
+    const Index carried = carry_ ? 1 : 0, added = carry_ && pull.adds ? 1 : 0;
+    MovedNumbers m{(schedule().pull_rows(l - 1) - added) * c, (carried + added) * c};
+    if (keys_)
+        m.real += heads() * ((n_sources + 2) * readers + 1) + norms() * n_sources +
+                  2 * readers * c / kTokenChunk;
+    return m;
+}
+
 // From the weights that the passes use.
 template <class T>
 void Sources<T>::do_depth_matrix(const Context& ctx, Index n, View<Real> m) const {
@@ -234,6 +257,7 @@ void Sources<T>::do_depth_matrix(const Context& ctx, Index n, View<Real> m) cons
     template auto Sources<T>::memory(const Context&) const->Memory;            \
     template auto Sources<T>::bench(const Memory&, Index) const->Bench;        \
     template void Sources<T>::do_begin(const Context&);                        \
+    template MovedNumbers Sources<T>::moves(DepthCall, int) const;             \
     template void Sources<T>::stream(const Context&, int, Index, Real*) const; \
     template void Sources<T>::do_depth_matrix(const Context&, Index, View<Real>) const;
 PLUMB_INSTANTIATE(float)

@@ -83,6 +83,7 @@ protected:
     }
     View<const T> do_begin_backward(const Context& ctx) override;
     void do_depth_matrix(const Context& ctx, Index token, View<Real> m) const override;
+    MovedNumbers moves(DepthCall call, int l) const override;
 
 private:
     static constexpr bool kRounds = !std::is_same_v<T, Real>;

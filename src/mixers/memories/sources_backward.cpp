@@ -181,8 +181,6 @@ void Sources<T>::add_tile(const Memory& m, Index tile, Index count, int l,
 template <class T>
 void Sources<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) {
     const Index c = channels();
-    const DepthSchedule::Pull& plan = schedule().pull(l - 1);
-    const Index n_sources = std::ssize(plan.sources), readers = std::ssize(plan.readers);
     const Memory m = memory(ctx);
     if (!keys_ && l == rows()) constants_.begin_backward(ctx);
     for_chunks(ctx, this->shape().tokens, [&](Index begin, Index end, Index chunk) {
@@ -205,12 +203,6 @@ void Sources<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& n
     });
     for (Index chunk = 0; !keys_ && chunk < n_chunks(this->shape().tokens); ++chunk)
         constants_.end_pull(ctx, schedule(), l - 1, width(), bench(m, chunk).dw);
-    const bool carries = kRounds && m.carry;
-    this->template moved<T>(ctx, (schedule().pull_rows(l - 1) - (carries && plan.adds)) * c);
-    this->template moved<Real>(ctx, (carries + (carries && plan.adds)) * c);
-    if (keys_)
-        this->template moved<Real>(ctx, heads() * ((n_sources + 2) * readers + 1) +
-                                            norms() * n_sources + 2 * readers * c / kTokenChunk);
 }
 
 // dquery += gain du, dgain += query du.

@@ -175,12 +175,6 @@ void Sources<T>::do_read(const Context& ctx, int l, const PreNorm<T>& norm) {
         }
         end_stream();
     });
-    this->template moved<T>(ctx, schedule().read_rows(l) * channels());
-    if (!keys_) return;
-    const bool opens = l == read.first;
-    const Index queries = sources_.queries(l), n_old = std::ssize(read.old);
-    this->template moved<Real>(ctx, heads() * ((opens ? 1 + (n_old + 1) * queries : queries) + 2 +
-                                               std::ssize(read.fresh)));
 }
 
 template void Sources<float>::do_read(const Context&, int, const PreNorm<float>&);

@@ -121,6 +121,16 @@ void Streams<T>::do_depth_matrix(const Context& ctx, Index token, View<Real> m) 
         m);
 }
 
+// Forward: X before and after, v. Backward: X, v, dv; dX.
+template <class T>
+MovedNumbers Streams<T>::moves(DepthCall call, int l) const {
+    const Index c = channels(), ends = l > this->sublayers() ? 1 : 2, starts = l > 1 ? 2 : 1;
+    if (call == DepthCall::read)
+        return {(starts * streams_ + 1) * c, starts * n_scalars(1) + n_projected(l)};
+    if (call != DepthCall::read_backward) return {};
+    return {(streams_ + ends) * c, ends * streams_ * c + n_scalars(1) + n_projected(l)};
+}
+
 // ---- forward ------------------------------------------------------------------------------------
 
 template <class T>
@@ -132,8 +142,6 @@ void Streams<T>::do_read(const Context& ctx, int l, const PreNorm<T>& norm) {
                       [&](const Tile& tile) { read_tile<k.value>(ctx, s, tile, norm); });
         });
     });
-    this->template moved<T>(ctx, (l > 1 ? 2 * streams_ + 1 : streams_ + 1) * channels());
-    this->template moved<Real>(ctx, (l > 1 ? 2 : 1) * n_scalars(1) + n_projected(l));
 }
 
 template <class T>
@@ -212,9 +220,6 @@ void Streams<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& n
     });
     add_numbers(ctx, s);
     add_vectors(ctx, s);
-    const bool last = l > this->sublayers();
-    this->template moved<T>(ctx, (streams_ + (last ? 1 : 2)) * c);
-    this->template moved<Real>(ctx, (last ? 1 : 2) * streams_ * c + n_scalars(1) + n_projected(l));
 }
 
 template <class T>

@@ -65,6 +65,7 @@ private:
     View<const T> do_write_backward(const Context& ctx, int) final { return ctx(dv_); }
     View<const T> do_begin_backward(const Context& ctx) final { return ctx(dv_); }
     void do_depth_matrix(const Context& ctx, Index token, View<Real> m) const final;
+    MovedNumbers moves(DepthCall call, int l) const final;
 
     int n_scalars(int l) const { return streams_ * (l > this->sublayers() ? 1 : streams_ + 2); }
     int n_projected(int l) const {
