@@ -2,7 +2,7 @@
 // swiglu (Shazeer 2020): up (N, 2F) = [gate | value], a = silu(gate) value.  gelu: tanh form.
 #pragma once
 
-#include "core/context.h"
+#include "core/dispatch.h"
 
 namespace plumb {
 
@@ -17,5 +17,12 @@ void activation(const Context& ctx, Activation kind, View<const T> up, View<T> a
 template <class T>
 void activation_backward(const Context& ctx, Activation kind, View<const T> up, View<const T> da,
                          View<T> dup, View<T> a);
+
+// On a device, of arguments that fit.
+template <class T>
+void activation(Cpu, const Context& ctx, Activation kind, View<const T> up, View<T> a);
+template <class T>
+void activation_backward(Cpu, const Context& ctx, Activation kind, View<const T> up,
+                         View<const T> da, View<T> dup, View<T> a);
 
 }  // namespace plumb

@@ -1,7 +1,7 @@
 // AdamW (Loshchilov & Hutter 2019), one pass over value, gradient and both moments.
 #pragma once
 
-#include "core/context.h"
+#include "core/dispatch.h"
 
 #include <span>
 
@@ -26,5 +26,10 @@ struct UpdateRange {
 template <class Real>
 void adamw(const Context& ctx, const AdamWStep& s, View<Real> w, View<const Real> grad,
            View<Real> m, View<Real> v, std::span<const UpdateRange> ranges = {});
+
+// On a device, of arguments that fit.
+template <class Real>
+void adamw(Cpu, const Context& ctx, const AdamWStep& s, View<Real> w, View<const Real> grad,
+           View<Real> m, View<Real> v, std::span<const UpdateRange> ranges);
 
 }  // namespace plumb

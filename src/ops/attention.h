@@ -62,4 +62,18 @@ void attention_backward(const Context& ctx, const AttentionShape& s, View<const 
                         View<RealOf<T>> dgain_k, const AttentionWorkspace<RealOf<T>>& work,
                         const Dropout& dropout = {});
 
+// On a device, of arguments that fit.
+template <class T>
+void attention(Cpu, const Context& ctx, const AttentionShape& s, View<const T> qkv,
+               View<const RealOf<T>> gain_q, View<const RealOf<T>> gain_k, RealOf<T> eps,
+               View<T> out, View<RealOf<T>> lse, const AttentionWorkspace<RealOf<T>>& work,
+               const Dropout& dropout);
+template <class T>
+void attention_backward(Cpu, const Context& ctx, const AttentionShape& s, View<const T> dout,
+                        View<const T> qkv, View<const RealOf<T>> gain_q,
+                        View<const RealOf<T>> gain_k, RealOf<T> eps, View<const T> out,
+                        View<const RealOf<T>> lse, View<T> dqkv, View<RealOf<T>> dgain_q,
+                        View<RealOf<T>> dgain_k, const AttentionWorkspace<RealOf<T>>& work,
+                        const Dropout& dropout);
+
 }  // namespace plumb

@@ -44,4 +44,11 @@ void attention_decode(const Context& ctx, const AttentionShape& s, const DecodeR
                       RealOf<T> eps, const KeyValueCache<T>& cache,
                       const DecodeWorkspace<RealOf<T>>& work, View<T> out);
 
+// On a device, of arguments that fit.
+template <class T>
+void attention_decode(Cpu, const Context& ctx, const AttentionShape& s, const DecodeRows& rows,
+                      View<T> qkv, View<const RealOf<T>> gain_q, View<const RealOf<T>> gain_k,
+                      RealOf<T> eps, const KeyValueCache<T>& cache,
+                      const DecodeWorkspace<RealOf<T>>& work, View<T> out);
+
 }  // namespace plumb

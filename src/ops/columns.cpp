@@ -1,17 +1,14 @@
 #include "ops/columns.h"
 
-#include "core/dispatch.h"
-#include "core/parallel.h"
-
-#include <algorithm>
-
 namespace plumb {
 namespace {
+
+constexpr const char* kUnfit = "columns of a matrix with as many rows";
 
 void check(const Shape& part, Index first, const Shape& whole) {
     require(part.rank() == 2 && whole.rank() == 2 && part.extent(0) == whole.extent(0) &&
                 first >= 0 && first + part.extent(1) <= whole.extent(1),
-            "columns of a matrix with as many rows");
+            kUnfit);
 }
 
 }  // namespace
@@ -19,80 +16,44 @@ void check(const Shape& part, Index first, const Shape& whole) {
 template <class T>
 void put_columns(const Context& ctx, View<const T> part, Index first, View<T> whole) {
     check(part.shape, first, whole.shape);
-    dispatch(ctx, "put_columns", [&](Cpu) {
-        for_tokens(ctx, part.extent(0), [&](Index n) {
-            std::copy_n(part.row(n), part.extent(1), whole.row(n) + first);
-        });
-    });
+    dispatch(ctx, "put_columns",
+             [&](auto device) { put_columns<T>(device, ctx, part, first, whole); });
 }
 
 template <class T>
 void take_columns(const Context& ctx, View<const T> whole, Index first, View<T> part) {
     check(part.shape, first, whole.shape);
-    dispatch(ctx, "take_columns", [&](Cpu) {
-        for_tokens(ctx, part.extent(0), [&](Index n) {
-            std::copy_n(whole.row(n) + first, part.extent(1), part.row(n));
-        });
-    });
+    dispatch(ctx, "take_columns",
+             [&](auto device) { take_columns<T>(device, ctx, whole, first, part); });
 }
 
 template <class T>
 void add_last_columns(const Context& ctx, View<const T> from, Index width,
                       View<const RealOf<T>> scale, View<T> to) {
     require(from.extent(0) == to.extent(0) && width <= from.extent(1) && width <= to.extent(1),
-            "columns of a matrix with as many rows");
-    dispatch(ctx, "add_last_columns", [&](Cpu) {
-        const RealOf<T> s = scale.data[0];
-        for_tokens(ctx, to.extent(0), [&](Index n) {
-            const T* x = from.row(n) + from.extent(1) - width;
-            T* y = to.row(n) + to.extent(1) - width;
-            for (Index i = 0; i < width; ++i)
-                y[i] =
-                    static_cast<T>(static_cast<RealOf<T>>(y[i]) + s * static_cast<RealOf<T>>(x[i]));
-        });
-    });
+            kUnfit);
+    dispatch(ctx, "add_last_columns",
+             [&](auto device) { add_last_columns<T>(device, ctx, from, width, scale, to); });
 }
 
 template <class T>
 void add_last_columns_backward(const Context& ctx, View<const T> from, View<const RealOf<T>> scale,
                                View<const T> dto, bool add, View<RealOf<T>> sums,
                                View<RealOf<T>> dscale, View<RealOf<T>> dfrom) {
-    using Real = RealOf<T>;
     const Index rows = dfrom.extent(0), width = dfrom.extent(1);
     require(from.extent(0) == rows && dto.extent(0) == rows && width <= from.extent(1) &&
                 width <= dto.extent(1) && sums.count() == n_chunks(rows),
-            "columns of a matrix with as many rows");
-    dispatch(ctx, "add_last_columns_backward", [&](Cpu) {
-        for_chunks(ctx, rows, [&](Index begin, Index end, Index chunk) {
-            Real sum = 0;
-            for (Index n = begin; n < end; ++n) {
-                const T* x = from.row(n) + from.extent(1) - width;
-                const T* d = dto.row(n) + dto.extent(1) - width;
-                Real* dx = dfrom.row(n);
-                for (Index i = 0; i < width; ++i) {
-                    const Real of = static_cast<Real>(d[i]);
-                    sum += of * static_cast<Real>(x[i]);
-                    dx[i] = (add ? dx[i] : Real(0)) + scale.data[0] * of;
-                }
-            }
-            sums.data[chunk] = sum;
-        });
-        for (Index k = 0; k < sums.count(); ++k) dscale.data[0] += sums.data[k];
+            kUnfit);
+    dispatch(ctx, "add_last_columns_backward", [&](auto device) {
+        add_last_columns_backward<T>(device, ctx, from, scale, dto, add, sums, dscale, dfrom);
     });
 }
 
 template <class T>
 void add_to_last_columns(const Context& ctx, View<const RealOf<T>> x, View<T> to) {
-    const Index width = x.extent(1);
-    require(x.extent(0) == to.extent(0) && width <= to.extent(1),
-            "columns of a matrix with as many rows");
-    dispatch(ctx, "add_to_last_columns", [&](Cpu) {
-        for_tokens(ctx, to.extent(0), [&](Index n) {
-            T* y = to.row(n) + to.extent(1) - width;
-            for (Index i = 0; i < width; ++i)
-                y[i] = static_cast<T>(static_cast<RealOf<T>>(y[i]) + x.row(n)[i]);
-        });
-    });
+    require(x.extent(0) == to.extent(0) && x.extent(1) <= to.extent(1), kUnfit);
+    dispatch(ctx, "add_to_last_columns",
+             [&](auto device) { add_to_last_columns<T>(device, ctx, x, to); });
 }
 
 #define PLUMB_INSTANTIATE(T)                                                                       \

@@ -3,7 +3,7 @@
 // backward makes it again, the same for any number of threads.
 #pragma once
 
-#include "core/context.h"
+#include "core/dispatch.h"
 
 #include <string_view>
 
@@ -36,5 +36,9 @@ void dropout_factors(const Dropout& d, Index row, Index block, Real* factors);
 // x (N, C) *= mask / (1 - p), in place; the same call serves backward. No cost for p = 0.
 template <class T>
 void dropout(const Context& ctx, const Dropout& d, View<T> x);
+
+// On a device, where p > 0.
+template <class T>
+void dropout(Cpu, const Context& ctx, const Dropout& d, View<T> x);
 
 }  // namespace plumb

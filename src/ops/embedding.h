@@ -1,7 +1,7 @@
 // Token embedding: v_0[n] = table[token[n]].
 #pragma once
 
-#include "core/context.h"
+#include "core/dispatch.h"
 
 namespace plumb {
 
@@ -14,5 +14,13 @@ void embedding(const Context& ctx, View<const std::int32_t> tokens, View<const R
 template <class T>
 void embedding_backward(const Context& ctx, View<const std::int32_t> tokens, View<const T> dout,
                         View<RealOf<T>> dtable);
+
+// On a device, of arguments that fit.
+template <class T>
+void embedding(Cpu, const Context& ctx, View<const std::int32_t> tokens,
+               View<const RealOf<T>> table, View<T> out);
+template <class T>
+void embedding_backward(Cpu, const Context& ctx, View<const std::int32_t> tokens,
+                        View<const T> dout, View<RealOf<T>> dtable);
 
 }  // namespace plumb

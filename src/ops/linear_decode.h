@@ -8,12 +8,16 @@
 // on the texts generated beside it.
 #pragma once
 
-#include "core/context.h"
+#include "core/dispatch.h"
 
 namespace plumb {
 
 // y (N, Out) = x (N, In) W^T, W (Out, In). Overwrites y. Throws InternalError if shapes differ.
 template <class T>
 void linear_decode(const Context& ctx, View<const T> x, View<const RealOf<T>> w, View<T> y);
+
+// On a device, of arguments that fit.
+template <class T>
+void linear_decode(Cpu, const Context& ctx, View<const T> x, View<const RealOf<T>> w, View<T> y);
 
 }  // namespace plumb

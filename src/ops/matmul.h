@@ -9,7 +9,7 @@
 // 1.0, since each slice of rows transposes B anew, which is why Linear packs its weights.
 #pragma once
 
-#include "core/context.h"
+#include "core/dispatch.h"
 
 namespace plumb {
 
@@ -18,6 +18,10 @@ enum class Op : char { none = 'N', transpose = 'T' };
 // op(A) is (m, k), op(B) is (k, n), C is (m, n). beta = 0 overwrites C, NaNs included.
 template <class Real>
 void gemm(const Context& ctx, Op op_a, Op op_b, Index m, Index n, Index k, Real alpha,
+          const Real* a, Index lda, const Real* b, Index ldb, Real beta, Real* c, Index ldc);
+// On a device.
+template <class Real>
+void gemm(Cpu, const Context& ctx, Op op_a, Op op_b, Index m, Index n, Index k, Real alpha,
           const Real* a, Index lda, const Real* b, Index ldb, Real beta, Real* c, Index ldc);
 
 // Name and version of the float backend, for `plumb doctor` and the manifest.
