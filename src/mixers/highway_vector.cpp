@@ -155,7 +155,7 @@ void HighwayVector<T>::do_read_backward(const Context& ctx, int l, const PreNorm
             }
         }
     });
-    if (l > 1) add_partials<Real>(dbs, chunks(), ctx.grad(b_[at(l - 1)]));
+    if (l > 1) add_partials<Real>(ctx, dbs, ctx.grad(b_[at(l - 1)]));
 }
 
 template <class T>

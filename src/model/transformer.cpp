@@ -156,7 +156,7 @@ void Transformer<T>::norm_backward(const Context& ctx, int l) {
            [&](Index n, Real* out) { site.front().gradient(n, out); });
     mixer_->read_backward(ctx, l, ways_of(site, l));
     for (int way = 0; way < mixer_->ways(l); ++way)
-        add_partials<Real>(site[static_cast<std::size_t>(way)].dgain, n_chunks(shape_.tokens()),
+        add_partials<Real>(ctx, site[static_cast<std::size_t>(way)].dgain,
                            ctx.grad(norm(l, way).gain));
 }
 

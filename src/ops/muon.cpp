@@ -1,7 +1,5 @@
 #include "ops/muon.h"
 
-#include "core/dispatch.h"
-#include "core/parallel.h"
 #include "ops/matmul.h"
 #include "ops/reduce.h"
 
@@ -14,30 +12,24 @@ namespace {
 constexpr int kIterations = 5;
 constexpr double kA = 3.4445, kB = -4.7750, kC = 2.0315, kEps = 1e-7, kUpdateRms = 0.2;
 
-// y = (a I + b A + c A A) x with A = x x^T, or from the right, whichever A is smaller; gram and
-// poly (k, k).
+// y = (a I + b A + c A A) x with A = x x^T, or from the right, whichever A is smaller; scratch
+// (2, k, k).
 template <class Real>
-void iterate(const Context& ctx, View<const Real> x, View<Real> y, Real* gram, Real* poly) {
+void iterate(const Context& ctx, View<const Real> x, View<Real> y, Real* scratch) {
     const Index rows = x.extent(0), columns = x.extent(1), k = std::min(rows, columns);
+    const Shape square{{'R', k}, {'C', k}};
+    Real *gram = scratch, *poly = scratch + k * k;
     const bool left = rows <= columns;
     gemm<Real>(ctx, left ? Op::none : Op::transpose, left ? Op::transpose : Op::none, k, k,
                left ? columns : rows, Real(1), x.data, columns, x.data, columns, Real(0), gram, k);
-    std::copy_n(gram, k * k, poly);
+    copy<Real>(ctx, {gram, square, x.device}, {poly, square, x.device});
     gemm<Real>(ctx, Op::none, Op::none, k, k, k, Real(kC), gram, k, gram, k, Real(kB), poly, k);
-    for (Index i = 0; i < k; ++i) poly[i * k + i] += Real(kA);
+    dispatch(ctx, "muon", [&](auto device) {
+        muon_add_diagonal<Real>(device, ctx, Real(kA), {poly, square, x.device});
+    });
     gemm<Real>(ctx, Op::none, Op::none, rows, columns, k, Real(1), left ? poly : x.data,
                left ? k : columns, left ? x.data : poly, left ? columns : k, Real(0), y.data,
                columns);
-}
-
-// f(i) for every number of a matrix.
-template <class Real, class F>
-void for_numbers(const Context& ctx, const View<Real>& x, F&& f) {
-    const Index columns = x.extent(1);
-    for_tokens(ctx, x.extent(0), [&](Index row) {
-#pragma omp simd
-        for (Index i = row * columns; i < (row + 1) * columns; ++i) f(i);
-    });
 }
 
 }  // namespace
@@ -59,14 +51,13 @@ View<Real> newton_schulz(const Context& ctx, View<Real> x, View<Real> scratch) {
     require(scratch.count() >= n + 2 * k * k, "newton_schulz: too little scratch");
     const double norm = std::sqrt(total_dot<Real>(ctx, x, x));
     View<Real> from = x, to{scratch.data, x.shape, x.device};
-    dispatch(ctx, "newton_schulz", [&](Cpu) {
-        const Real scale = static_cast<Real>(1 / (norm + kEps));
-        for_numbers(ctx, x, [&](Index i) { x.data[i] *= scale; });
-        for (int step = 0; step < kIterations; ++step) {
-            iterate<Real>(ctx, from, to, scratch.data + n, scratch.data + n + k * k);
-            std::swap(from, to);
-        }
+    dispatch(ctx, "muon", [&](auto device) {
+        muon_scale<Real>(device, ctx, static_cast<Real>(1 / (norm + kEps)), x);
     });
+    for (int step = 0; step < kIterations; ++step) {
+        iterate<Real>(ctx, from, to, scratch.data + n);
+        std::swap(from, to);
+    }
     static_assert(kIterations % 2 == 1, "the result is in scratch");
     return from;
 }
@@ -80,19 +71,16 @@ void muon(const Context& ctx, const MuonStep& s, View<Real> w, View<const Real> 
     const Index rows = w.extent(0), columns = w.extent(1), n = w.count();
     require(scratch.count() >= muon_scratch(rows, columns), "muon: too little scratch");
     const View<Real> x{scratch.data, w.shape, w.device};
-    dispatch(ctx, "muon", [&](Cpu) {
-        const Real mu = static_cast<Real>(s.momentum), scale = static_cast<Real>(s.grad_scale);
-        for_numbers(ctx, w, [&](Index i) {
-            const Real g = grad.data[i] * scale;
-            momentum.data[i] = mu * momentum.data[i] + g;
-            x.data[i] = g + mu * momentum.data[i];
-        });
-        const View<Real> u =
-            newton_schulz<Real>(ctx, x, {scratch.data + n, {{'S', scratch.count() - n}}});
-        const Real keep = static_cast<Real>(1 - s.lr * s.weight_decay);
-        const Real rate = static_cast<Real>(
-            s.lr * kUpdateRms * std::sqrt(static_cast<double>(std::max(rows, columns))));
-        for_numbers(ctx, w, [&](Index i) { w.data[i] = keep * w.data[i] - rate * u.data[i]; });
+    dispatch(ctx, "muon", [&](auto device) {
+        muon_look_ahead<Real>(device, ctx, static_cast<Real>(s.momentum),
+                              static_cast<Real>(s.grad_scale), grad, momentum, x);
+    });
+    const View<Real> u =
+        newton_schulz<Real>(ctx, x, {scratch.data + n, {{'S', scratch.count() - n}}, w.device});
+    dispatch(ctx, "muon", [&](auto device) {
+        const double size = std::sqrt(static_cast<double>(std::max(rows, columns)));
+        muon_update<Real>(device, ctx, static_cast<Real>(1 - s.lr * s.weight_decay),
+                          static_cast<Real>(s.lr * kUpdateRms * size), u, w);
     });
 }
 

@@ -20,7 +20,7 @@
 // 4 R C k + 2 k^3 FLOPs with k = min(R, C).
 #pragma once
 
-#include "core/context.h"
+#include "core/dispatch.h"
 
 namespace plumb {
 
@@ -41,5 +41,19 @@ void muon(const Context& ctx, const MuonStep& s, View<Real> w, View<const Real> 
 // NS(x). Overwrites x and scratch (the same size as above, less x); the result is in scratch.
 template <class Real>
 View<Real> newton_schulz(const Context& ctx, View<Real> x, View<Real> scratch);
+
+// Of the numbers of matrices, on a device. B <- mu B + s G, x = s G + mu B.
+template <class Real>
+void muon_look_ahead(Cpu, const Context& ctx, Real mu, Real s, View<const Real> grad,
+                     View<Real> momentum, View<Real> x);
+// x *= s
+template <class Real>
+void muon_scale(Cpu, const Context& ctx, Real s, View<Real> x);
+// x (k, k) += a I
+template <class Real>
+void muon_add_diagonal(Cpu, const Context& ctx, Real a, View<Real> x);
+// w = keep w - rate u
+template <class Real>
+void muon_update(Cpu, const Context& ctx, Real keep, Real rate, View<const Real> u, View<Real> w);
 
 }  // namespace plumb

@@ -1,70 +1,45 @@
 #include "ops/reduce.h"
 
-#include "core/dispatch.h"
-#include "core/parallel.h"
-
-#include <algorithm>
-#include <array>
-#include <cmath>
-#include <cstring>
-#include <numeric>
-
 namespace plumb {
-namespace {
-
-Index row_length(const Shape& s) { return s.rank() == 0 ? 1 : s.count() / s.extent(0); }
-
-}  // namespace
 
 template <class T>
 void copy(const Context& ctx, View<const T> x, View<T> y) {
     require(x.count() == y.count(), "copy: counts differ");
-    const Index c = row_length(x.shape);
-    dispatch(ctx, "copy", [&](Cpu) {
-        for_chunks(ctx, x.extent(0), [&](Index begin, Index end, Index) {
-            std::memcpy(y.data + begin * c, x.data + begin * c,
-                        static_cast<std::size_t>((end - begin) * c) * sizeof(T));
-        });
-    });
+    dispatch(ctx, "copy", [&](auto device) { copy<T>(device, ctx, x, y); });
 }
 
 template <class Real>
-void add_partials(View<const Real> partial, Index chunks, View<Real> out) {
-    const Index c = out.count();
-    for (Index k = 0; k < chunks; ++k) axpy(Real(1), partial.data + k * c, out.data, c);
+void add_partials(const Context& ctx, View<const Real> partial, View<Real> out) {
+    require(partial.count() == partial.extent(0) * out.count(), "add_partials: counts differ");
+    dispatch(ctx, "add_partials",
+             [&](auto device) { add_partials<Real>(device, ctx, partial, out); });
 }
 
 template <class T>
 double total_dot(const Context& ctx, View<const T> a, View<const T> b) {
     require(a.count() == b.count(), "total_dot: counts differ");
-    // A fixed number of slices of whole runs, whatever the threads.
-    constexpr Index kSlices = 64, kRun = 1024;
-    std::array<double, kSlices> sums{};
-    const Index n = a.count(), slice = (n + kSlices * kRun - 1) / (kSlices * kRun) * kRun;
-#pragma omp parallel for schedule(static) num_threads(ctx.threads) if (ctx.threads > 1 && n > kRun)
-    for (Index k = 0; k < kSlices; ++k) {
-        double sum = 0;
-        for (Index i = k * slice, end = std::min(n, i + slice); i < end; i += kRun)
-            sum += static_cast<double>(dot(a.data + i, b.data + i, std::min(kRun, end - i)));
-        sums[static_cast<std::size_t>(k)] = sum;
-    }
-    return std::accumulate(sums.begin(), sums.end(), 0.0);
+    double sum = 0;
+    dispatch(ctx, "total_dot", [&](auto device) { sum = total_dot<T>(device, ctx, a, b); });
+    return sum;
 }
 
-template <class T>
-double rms(const Context& ctx, View<const T> x) {
-    return std::sqrt(total_dot(ctx, x, x) / static_cast<double>(x.count()));
+template <class Real>
+bool all_finite(const Context& ctx, View<const Real> x) {
+    bool all = false;
+    dispatch(ctx, "all_finite", [&](auto device) { all = all_finite<Real>(device, ctx, x); });
+    return all;
 }
 
-#define PLUMB_INSTANTIATE(T)                                                 \
-    template void copy(const Context&, View<const T>, View<T>);              \
-    template double total_dot(const Context&, View<const T>, View<const T>); \
-    template double rms(const Context&, View<const T>);
+#define PLUMB_INSTANTIATE(T)                                    \
+    template void copy(const Context&, View<const T>, View<T>); \
+    template double total_dot(const Context&, View<const T>, View<const T>);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)
 PLUMB_INSTANTIATE(Bf16)
 #undef PLUMB_INSTANTIATE
-template void add_partials(View<const float>, Index, View<float>);
-template void add_partials(View<const double>, Index, View<double>);
+template void add_partials(const Context&, View<const float>, View<float>);
+template void add_partials(const Context&, View<const double>, View<double>);
+template bool all_finite(const Context&, View<const float>);
+template bool all_finite(const Context&, View<const double>);
 
 }  // namespace plumb

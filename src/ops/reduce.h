@@ -1,7 +1,8 @@
-// Reductions over tokens with fixed chunks: the same bits for any number of threads.
+// Rows of numbers, and reductions over tokens with fixed chunks: the same bits for any number of
+// threads.
 #pragma once
 
-#include "core/context.h"
+#include "core/dispatch.h"
 
 namespace plumb {
 
@@ -27,16 +28,26 @@ inline void axpy(Real a, const X* x, Y* y, Index c) {
 template <class T>
 void copy(const Context& ctx, View<const T> x, View<T> y);
 
-// out (C) += sum over chunks of partial (n_chunks, C): the second half of a token reduction.
+// out (C) += sum over its rows of partial (P, C), in order: the second half of a token reduction.
 template <class Real>
-void add_partials(View<const Real> partial, Index chunks, View<Real> out);
+void add_partials(const Context& ctx, View<const Real> partial, View<Real> out);
 
 // sum over all numbers of a * b: runs of 1024 in RealOf<T>, those in double.
 template <class T>
 double total_dot(const Context& ctx, View<const T> a, View<const T> b);
 
-// sqrt of the mean square of all numbers, in double.
+// Whether none of the numbers is a NaN or an infinity.
+template <class Real>
+bool all_finite(const Context& ctx, View<const Real> x);
+
+// On a device, of arguments that fit.
 template <class T>
-double rms(const Context& ctx, View<const T> x);
+void copy(Cpu, const Context& ctx, View<const T> x, View<T> y);
+template <class Real>
+void add_partials(Cpu, const Context& ctx, View<const Real> partial, View<Real> out);
+template <class T>
+double total_dot(Cpu, const Context& ctx, View<const T> a, View<const T> b);
+template <class Real>
+bool all_finite(Cpu, const Context& ctx, View<const Real> x);
 
 }  // namespace plumb

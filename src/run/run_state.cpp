@@ -3,6 +3,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "mixers/parameter_kind.h"
+#include "ops/reduce.h"
 #include "run/run_settings.h"
 #include "train/divergence.h"
 
@@ -41,7 +42,7 @@ std::string not_finite(const std::vector<TensorRef>& tensors) {
     for (const TensorRef& t : tensors) {
         Index n = 1;
         for (const Index extent : t.shape) n *= extent;
-        if (!all_finite({static_cast<const float*>(t.data), {{'N', n}}, Device::cpu}))
+        if (!all_finite<float>({}, {static_cast<const float*>(t.data), {{'N', n}}}))
             return t.name + " is not finite";
     }
     return "";

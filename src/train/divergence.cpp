@@ -1,14 +1,8 @@
 #include "train/divergence.h"
 
-#include <cmath>
+#include "ops/reduce.h"
 
 namespace plumb {
-
-bool all_finite(View<const float> x) {
-    for (Index i = 0; i < x.count(); ++i)
-        if (!std::isfinite(x.data[i])) return false;
-    return true;
-}
 
 namespace {
 
@@ -17,8 +11,8 @@ class FiniteCheck final : public Recorder<float> {
 public:
     explicit FiniteCheck(const Layout& layout) : layout_(layout) {}
 
-    void tensor(const Context&, Quantity what, int l, View<const float> x) override {
-        if (!found.empty() || all_finite(x)) return;
+    void tensor(const Context& ctx, Quantity what, int l, View<const float> x) override {
+        if (!found.empty() || all_finite<float>(ctx, x)) return;
         const std::string& site = layout_.name(l);
         switch (what) {
             case Quantity::output:
@@ -49,19 +43,20 @@ private:
 std::string first_bad_tensor(const Context& ctx, Model<float>& model) {
     ParamStore<float>& params = model.params();
     for (Index i = 0; i < std::ssize(params.specs()); ++i)
-        if (!all_finite(params.value({i}))) return params.specs()[static_cast<std::size_t>(i)].name;
+        if (!all_finite<float>(ctx, params.value({i})))
+            return params.specs()[static_cast<std::size_t>(i)].name;
     model.forward(ctx);
     if (const int l = model.overflowed_read(); l > 0)
         return fmt::format("the mean square of what {} reads, which overflows in its norm",
                            model.layout().name(l));
     FiniteCheck check(model.layout());
     model.forward(ctx, &check);
-    if (check.found.empty() && !all_finite(model.logits())) return "logits";
+    if (check.found.empty() && !all_finite<float>(ctx, model.logits())) return "logits";
     params.zero_grad();
     model.backward(ctx, 1.0f, &check);
     if (!check.found.empty()) return check.found;
     for (Index i = 0; i < std::ssize(params.specs()); ++i)
-        if (!all_finite(params.grad({i})))
+        if (!all_finite<float>(ctx, params.grad({i})))
             return "the gradient of " + params.specs()[static_cast<std::size_t>(i)].name;
     return "";
 }

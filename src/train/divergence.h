@@ -8,8 +8,6 @@
 
 namespace plumb {
 
-bool all_finite(View<const float> x);
-
 // The first tensor on the way through the model that is not finite, or the read that overflows its
 // norm; empty if there is none. Runs the loaded batch again, forward and backward, and overwrites
 // the gradients.

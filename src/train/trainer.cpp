@@ -140,10 +140,11 @@ void Trainer::probe(const Context& ctx, Index n_sequences, Recorder<float>& reco
 }
 
 void Trainer::check_parameters(long step) const {
-    const ParamStore<float>& params = model_->params();
-    for (const ParamSpec& s : params.specs())
-        if (!all_finite({params.values().data() + s.offset, s.shape, Device::cpu}))
-            throw Diverged(fmt::format("step {}: {} is not finite", step, s.name));
+    ParamStore<float>& params = model_->params();
+    for (Index i = 0; i < std::ssize(params.specs()); ++i)
+        if (const View<float> x = params.value({i}); !all_finite<float>({x.device}, x))
+            throw Diverged(fmt::format("step {}: {} is not finite", step,
+                                       params.specs()[static_cast<std::size_t>(i)].name));
 }
 
 // The batch that failed is still loaded.

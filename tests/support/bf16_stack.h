@@ -173,8 +173,7 @@ private:
         const std::vector<PreNorm<T>> all = norms(l);
         mixer_->read_backward(ctx, l, all);
         for (std::size_t way = 0; normed_ && way < all.size(); ++way)
-            add_partials<Real>(all[way].dgain, n_chunks(shape_.tokens),
-                               params_.grad(site(l)[way].gain));
+            add_partials<Real>(ctx, all[way].dgain, params_.grad(site(l)[way].gain));
     }
 
     MixerPtr<T> mixer_;

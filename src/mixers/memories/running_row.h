@@ -215,7 +215,7 @@ void RunningRow<T, R>::do_read_backward(const Context& ctx, int l, const PreNorm
     });
     if (m.q) {
         Real* dq = sites_[at(l)].vector(ctx, 0, c, true);
-        add_partials<Real>(m.dq, chunks(), View<Real>{dq, {{'C', c}}});
+        add_partials<Real>(ctx, m.dq, View<Real>{dq, {{'C', c}}});
     }
     if (l > 1 && learns()) numbers_backward(ctx, m);
 }

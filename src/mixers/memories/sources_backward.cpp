@@ -211,7 +211,7 @@ void Sources<T>::queries_backward(const Context& ctx) const {
     const Index c = channels();
     const View<Real> dus = ctx(du_), partial = ctx(du_partial_);
     std::fill_n(dus.data, dus.count(), Real(0));
-    add_partials<Real>(partial, partial.extent(0), dus);
+    add_partials<Real>(ctx, partial, dus);
     for (int l = 2; l <= rows(); ++l) {
         const std::vector<Param<Real>>& params = params_[at(l - 1)];
         const Real *du = dus.row(l - 1), *w = ctx.value(params[0]).data;
