@@ -12,6 +12,7 @@
 #include "ops/cross_entropy.h"
 #include "ops/embedding.h"
 #include "ops/muon.h"
+#include "ops/pre_norm_cpu.h"
 #include "ops/reduce.h"
 
 #include <algorithm>
@@ -206,10 +207,10 @@ void Ops<T>::norm_ops() {
     const PreNorm<T> norm{xhat, rstd, gain, x, static_cast<Real>(model_.norm_eps), dx, dgain};
     const Real* rows_in = h.view().data;
     stream("pre-norm forward", rows_of(c) * (sizeof(Real) + 2 * sizeof(T)),
-           [&] { for_tokens(ctx_, n_, [&](Index n) { norm.put(n, rows_in + n * c); }); });
+           [&] { for_tokens(ctx_, n_, [&](Index n) { norm_put(norm, n, rows_in + n * c); }); });
     const View<Real> row = d;
     stream("pre-norm backward", rows_of(c) * 2 * sizeof(T), [&] {
-        for_tokens(ctx_, n_, [&](Index n) { norm.gradient(n, row.row(n / kTokenChunk)); });
+        for_tokens(ctx_, n_, [&](Index n) { norm_gradient(norm, n, row.row(n / kTokenChunk)); });
     });
 }
 

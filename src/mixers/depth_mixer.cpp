@@ -1,5 +1,7 @@
 #include "mixers/depth_mixer.h"
 
+#include "ops/reduce.h"
+
 #include <algorithm>
 
 namespace plumb {
@@ -85,6 +87,8 @@ template <class T>
 void DepthMixer<T>::read_backward(const Context& ctx, int l, PreNorms norms) {
     const Timed timed(ctx.profile, Part::mixer);
     require(std::ssize(norms) == this->ways(l), "a read takes one pre-norm for each way");
+    for (const PreNorm<T>& norm : norms)
+        if (norm.dgain) clear<Real>(ctx, norm.dgain);
     step(ctx, Call::read_backward, l, l == 1 ? Call::begin_backward : Call::write_backward, l - 1);
     do_read_backward_ways(ctx, l, norms);
 }

@@ -110,10 +110,10 @@ public:
     // The walk. Each call checks its place in the order and throws InternalError if it is wrong.
     View<T> slot(const Context& ctx, int l) const;  // (N, C), l = 0..L
     void begin(const Context& ctx);
-    void read(const Context& ctx, int l, PreNorms norms);  // h_l -> norm.put
+    void read(const Context& ctx, int l, PreNorms norms);  // h_l -> norm_put
     void read(const Context& ctx, int l, const PreNorm<T>& norm) { read(ctx, l, one(norm)); }
     void write(const Context& ctx, int l);
-    void read_backward(const Context& ctx, int l, PreNorms norms);  // D_l <- norm.gradient
+    void read_backward(const Context& ctx, int l, PreNorms norms);  // D_l <- norm_gradient
     void read_backward(const Context& ctx, int l, const PreNorm<T>& norm) {
         read_backward(ctx, l, one(norm));
     }

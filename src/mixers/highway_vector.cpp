@@ -15,6 +15,8 @@
 #include "mixers/memories/row_in_place.h"
 #include "ops/exp.h"
 #include "ops/matmul.h"
+#include "ops/pre_norm_cpu.h"
+#include "ops/reduce.h"
 
 namespace plumb {
 namespace {
@@ -98,7 +100,7 @@ void HighwayVector<T>::do_read(const Context& ctx, int l, const PreNorm<T>& norm
                 h[i] += t[i] * (v[i] - h[i]);
             }
         }
-        norm.put(n, h);
+        norm_put(norm, n, h);
         if (!own.b) return;
         const Real scale = own.scale[n] = rule_.scale(row_dot(h, h, c));
         Real* g = gs.row(n);

@@ -2,6 +2,8 @@
 
 #include "core/parallel.h"
 #include "ops/matmul.h"
+#include "ops/pre_norm_cpu.h"
+#include "ops/reduce.h"
 
 namespace plumb {
 
@@ -172,7 +174,7 @@ void Plain<T>::do_read_ways(const Context& ctx, int l, PreNorms norms) {
         for (Index n = tile.begin; n < tile.begin + tile.n; ++n)
             for (std::size_t way = 0; way < norms.size(); ++way) {
                 for (const Mix& mix : reads_of(l, way)) apply(pass, mix, weights, n, h);
-                norms[way].put(n, h);
+                norm_put(norms[way], n, h);
             }
     });
 }
@@ -215,7 +217,7 @@ void Plain<T>::do_read_backward_ways(const Context& ctx, int l, PreNorms norms) 
                  Real* d = ctx(row_).row(tile.chunk);
                  for (Index n = tile.begin; n < tile.begin + tile.n; ++n)
                      for (std::size_t way = 0; way < norms.size(); ++way) {
-                         norms[way].gradient(n, d);
+                         norm_gradient(norms[way], n, d);
                          for (const Mix& mix : reads_of(l, way))
                              apply_backward(pass, mix, weights, n, d, dweights);
                      }

@@ -19,6 +19,9 @@
 #include "mixers/depth_mixer.h"
 #include "mixers/plain_plan.h"
 #include "mixers/site_params.h"
+#include "ops/depth_mix.h"
+
+#include <cmath>
 
 namespace plumb {
 

@@ -1,6 +1,7 @@
 #include "mixers/reference.h"
 
 #include "mixers/derive_matrix.h"
+#include "ops/pre_norm_cpu.h"
 
 #include <algorithm>
 #include <cmath>
@@ -215,7 +216,7 @@ void Reference::do_read_ways(const Context& ctx, int l, PreNorms norms) {
         for (std::size_t way = 0; way < norms.size(); ++way) {
             Numbers h(c, 0.0);
             mix(rule_->groups(), 1, rows, c, t.c.data() + way * of_way, t.in.data(), h.data());
-            norms[way].put(n, h.data());
+            norm_put(norms[way], n, h.data());
         }
     }
 }
@@ -278,7 +279,7 @@ void Reference::do_read_backward_ways(const Context& ctx, int l, PreNorms norms)
         Numbers d(c), dc(t.c.size());
         for (std::size_t way = 0; way < norms.size(); ++way) {
             const std::size_t first = way * static_cast<std::size_t>(rule_->groups()) * rows;
-            norms[way].gradient(n, d.data());
+            norm_gradient(norms[way], n, d.data());
             mix_backward(rule_->groups(), 1, rows, c, t.c.data() + first, t.in.data(), d.data(),
                          t.dx.data(), dc.data() + first);
         }

@@ -1,6 +1,7 @@
 #include "model/intervened_walk.h"
 
 #include "core/parallel.h"
+#include "ops/pre_norm_cpu.h"
 
 #include <cmath>
 
@@ -82,7 +83,7 @@ void IntervenedWalk<T>::read(const Context& ctx, int l, const DepthMatrix<Real>&
             mixer.depth_matrix(ctx, n,
                                {m.data(), {{'L', rows}, {'S', rows}, {'G', g}}, Device::cpu}, way);
             masked_read(m.data() + (l - 1) * rows * g, g, masked, n, h, left);
-            norm.put(n, h.data());
+            norm_put(norm, n, h.data());
         }
     });
 }

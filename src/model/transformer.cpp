@@ -121,10 +121,11 @@ Inputs<const T> Transformer<T>::normed(const Context& ctx, int l) {
         if (changed_) changed_->read(ctx, l, *mixer_, way < ways ? way : 0, n);
         x[static_cast<std::size_t>(way)] = n.x;
     }
-    record(ctx, Quantity::stream, l - 1, mixer_->stream_width(),
-           [&](Index n, Real* out) { mixer_->stream(ctx, l - 1, n, out); });
+    record(ctx, Quantity::stream, l - 1, mixer_->stream_width(), [&](View<Real> out) {
+        for (Index n = 0; n < out.extent(0); ++n) mixer_->stream(ctx, l - 1, n, out.row(n));
+    });
     record(ctx, Quantity::read_input, l, shape_.model.width,
-           [&](Index n, Real* out) { site.front().value(n, out); });
+           [&](View<Real> out) { norm_values<T>(ctx, site.front(), out); });
     return x;
 }
 
@@ -153,7 +154,7 @@ template <class T>
 void Transformer<T>::norm_backward(const Context& ctx, int l) {
     const PreNorms site = pre_norms(ctx, l);
     record(ctx, Quantity::dread_input, l, shape_.model.width,
-           [&](Index n, Real* out) { site.front().gradient(n, out); });
+           [&](View<Real> out) { norm_gradients<T>(ctx, site.front(), out); });
     mixer_->read_backward(ctx, l, ways_of(site, l));
     for (int way = 0; way < mixer_->ways(l); ++way)
         add_partials<Real>(ctx, site[static_cast<std::size_t>(way)].dgain,
@@ -162,19 +163,18 @@ void Transformer<T>::norm_backward(const Context& ctx, int l) {
 
 template <class T>
 template <class F>
-void Transformer<T>::record(const Context& ctx, Quantity what, int l, Index width, F&& row) const {
+void Transformer<T>::record(const Context& ctx, Quantity what, int l, Index width, F&& fill) const {
     Pass& pass = ctx(pass_);
     if (!pass.recorder) return;
     pass.shown.resize(static_cast<std::size_t>(shape_.tokens() * width));
-    for (Index n = 0; n < shape_.tokens(); ++n) row(n, pass.shown.data() + n * width);
-    const Shape shape{{'N', shape_.tokens()}, {'C', width}};
-    pass.recorder->tensor(ctx, what, l, {pass.shown.data(), shape, Device::cpu});
+    const View<Real> shown{pass.shown.data(), {{'N', shape_.tokens()}, {'C', width}}, Device::cpu};
+    fill(shown);
+    pass.recorder->tensor(ctx, what, l, shown);
 }
 
 template <class T>
 void Transformer<T>::record(const Context& ctx, Quantity what, int l, View<const T> x) const {
-    record(ctx, what, l, x.extent(1),
-           [&](Index n, Real* out) { std::copy_n(x.row(n), x.extent(1), out); });
+    record(ctx, what, l, x.extent(1), [&](View<Real> out) { widen<T>(ctx, x, out); });
 }
 
 template <class T>

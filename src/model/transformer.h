@@ -89,9 +89,9 @@ private:
     Inputs<const T> normed_again(const Context& ctx, int l) const;
     Inputs<T> input_gradients(const Context& ctx) const;
     void norm_backward(const Context& ctx, int l);
-    // Shows the recorder a tensor of `width` numbers a token; row(n, out) fills one token's.
+    // Shows the recorder a tensor of `width` numbers a token, which fill(View<Real>) makes.
     template <class F>
-    void record(const Context& ctx, Quantity what, int l, Index width, F&& row) const;
+    void record(const Context& ctx, Quantity what, int l, Index width, F&& fill) const;
     void record(const Context& ctx, Quantity what, int l, View<const T> x) const;
 
     SublayerShape shape_;

@@ -6,14 +6,12 @@
 //
 // h itself is not kept: h = xhat / rstd. Without rstd ("raw") there is no norm: xhat is h, dx is D.
 // Bytes per token: forward 2 C written, backward 2 C read.
+//
+// What is here is data, for the passes of any device; those of the CPU call ops/pre_norm_cpu.h
+// token by token.
 #pragma once
 
-#include "core/context.h"
-#include "ops/depth_mix.h"
-#include "ops/reduce.h"
-
-#include <algorithm>
-#include <cmath>
+#include "core/dispatch.h"
 
 namespace plumb {
 
@@ -21,80 +19,36 @@ template <class T>
 struct PreNorm {
     using Real = RealOf<T>;
 
-    View<T> xhat;           // (N, C); the mixer's to overwrite once gradient() has read a token
+    View<T> xhat;           // (N, C); the mixer's to overwrite once a token's D is made
     View<Real> rstd;        // (N); empty: raw
     View<const Real> gain;  // (C)
     View<T> x;              // (N, C); empty: not wanted
     Real eps = 0;
-    View<const T> dx;  // (N, C) gradient of x, for gradient()
-    View<Real> dgain;  // (n_chunks(N), C) partial sums, one row a chunk; overwritten
+    View<const T> dx;  // (N, C) gradient of x
+    View<Real>
+        dgain;  // (n_chunks(N), C) partial sums of a backward pass, one row a chunk of tokens
 
     bool raw() const { return !rstd; }
     Index channels() const { return xhat.extent(1); }
-
-    // h (C) of token n is known.
-    void put(Index n, const Real* h) const {
-        const Index c = channels();
-        T* out = xhat.row(n);
-        if (raw()) {
-            for (Index i = 0; i < c; ++i) out[i] = h[i];
-            return;
-        }
-        const Real r = Real(1) / std::sqrt(row_dot(h, h, c) / static_cast<Real>(c) + eps);
-        rstd.data[n] = r;
-        T* scaled = x.row(n);
-        for_vecs<Real, false>(c, [&](Index i, auto size) {
-            const Vec<Real> v = load<Real>(h + i, size) * r;
-            store<Real>(v, out + i, size);
-            store<Real>(v * load<Real>(gain.data + i, size), scaled + i, size);
-        });
-    }
-
-    // h (C) of token n again.
-    void value(Index n, Real* h) const {
-        const Index c = channels();
-        const Real scale = raw() ? Real(1) : Real(1) / rstd.data[n];
-        const T* in = xhat.row(n);
-#pragma omp simd
-        for (Index i = 0; i < c; ++i) h[i] = in[i] * scale;
-    }
-
-    // D (C) of token n; returns <h, D>. Once per token and backward pass, the tokens of a chunk in
-    // order (they add to one row of dgain).
-    Real gradient(Index n, Real* d) const {
-        const Index c = channels();
-        const T *in = dx.row(n), *xh = xhat.row(n);
-        if (raw()) {
-            copy_row(in, d, c);
-            return row_dot(in, xh, c);
-        }
-        Real* dg = dgain.row(n / kTokenChunk);
-        if (n % kTokenChunk == 0) std::fill(dg, dg + c, Real(0));
-        const Real* g = gain.data;
-        Vec<Real> sum = {};
-        const auto add = [&](Index i, auto size) __attribute__((always_inline)) {
-            const Vec<Real> t = load<Real>(in + i, size) * load<Real>(xh + i, size);
-            store<Real>(load<Real>(dg + i, size) + t, dg + i, size);
-            sum += t * load<Real>(g + i, size);
-        };
-        if (c % kVec<Real> == 0)
-            for_vecs<Real, true>(c, add);
-        else
-            for_vecs<Real, false>(c, add);
-        const Real along = lane_sums<1, Real>(&sum)[0] / static_cast<Real>(c);
-        const Real r = rstd.data[n];
-        for_vecs<Real, false>(c, [&](Index i, auto size) {
-            store<Real>(r * (load<Real>(in + i, size) * load<Real>(g + i, size) -
-                             load<Real>(xh + i, size) * along),
-                        d + i, size);
-        });
-        // <xhat, xhat> = C (1 - eps rstd^2): D is orthogonal to h up to eps.
-        return static_cast<Real>(c) * along * eps * r * r;
-    }
 };
 
-// x (N, C) = xhat * gain (C), as put() made it: backward needs x again. Overwrites.
+// x (N, C) = xhat * gain (C), as forward made it: backward needs x again. Overwrites.
 template <class T>
 void apply_gain(const Context& ctx, View<const T> xhat, View<const RealOf<T>> gain, View<T> x);
+
+// For those who look on. h (N, C) again, once forward was.
+template <class T>
+void norm_values(const Context& ctx, const PreNorm<T>& norm, View<RealOf<T>> h);
+// D (N, C), before the mixer's backward pass; spoils dgain, which that pass begins anew.
+template <class T>
+void norm_gradients(const Context& ctx, const PreNorm<T>& norm, View<RealOf<T>> d);
+
+// On a device, of arguments that fit.
+template <class T>
+void apply_gain(Cpu, const Context& ctx, View<const T> xhat, View<const RealOf<T>> gain, View<T> x);
+template <class T>
+void norm_values(Cpu, const Context& ctx, const PreNorm<T>& norm, View<RealOf<T>> h);
+template <class T>
+void norm_gradients(Cpu, const Context& ctx, const PreNorm<T>& norm, View<RealOf<T>> d);
 
 }  // namespace plumb

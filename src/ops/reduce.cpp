@@ -8,6 +8,17 @@ void copy(const Context& ctx, View<const T> x, View<T> y) {
     dispatch(ctx, "copy", [&](auto device) { copy<T>(device, ctx, x, y); });
 }
 
+template <class T>
+void widen(const Context& ctx, View<const T> x, View<RealOf<T>> y) {
+    require(x.count() == y.count(), "widen: counts differ");
+    dispatch(ctx, "widen", [&](auto device) { widen<T>(device, ctx, x, y); });
+}
+
+template <class Real>
+void clear(const Context& ctx, View<Real> x) {
+    dispatch(ctx, "clear", [&](auto device) { clear<Real>(device, ctx, x); });
+}
+
 template <class Real>
 void add_partials(const Context& ctx, View<const Real> partial, View<Real> out) {
     require(partial.count() == partial.extent(0) * out.count(), "add_partials: counts differ");
@@ -30,13 +41,16 @@ bool all_finite(const Context& ctx, View<const Real> x) {
     return all;
 }
 
-#define PLUMB_INSTANTIATE(T)                                    \
-    template void copy(const Context&, View<const T>, View<T>); \
+#define PLUMB_INSTANTIATE(T)                                             \
+    template void copy(const Context&, View<const T>, View<T>);          \
+    template void widen(const Context&, View<const T>, View<RealOf<T>>); \
     template double total_dot(const Context&, View<const T>, View<const T>);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)
 PLUMB_INSTANTIATE(Bf16)
 #undef PLUMB_INSTANTIATE
+template void clear(const Context&, View<float>);
+template void clear(const Context&, View<double>);
 template void add_partials(const Context&, View<const float>, View<float>);
 template void add_partials(const Context&, View<const double>, View<double>);
 template bool all_finite(const Context&, View<const float>);

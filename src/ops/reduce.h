@@ -28,6 +28,13 @@ inline void axpy(Real a, const X* x, Y* y, Index c) {
 template <class T>
 void copy(const Context& ctx, View<const T> x, View<T> y);
 
+// y (any shape) = x in RealOf<T>, same count.
+template <class T>
+void widen(const Context& ctx, View<const T> x, View<RealOf<T>> y);
+// x (any shape) = 0.
+template <class Real>
+void clear(const Context& ctx, View<Real> x);
+
 // out (C) += sum over its rows of partial (P, C), in order: the second half of a token reduction.
 template <class Real>
 void add_partials(const Context& ctx, View<const Real> partial, View<Real> out);
@@ -43,6 +50,10 @@ bool all_finite(const Context& ctx, View<const Real> x);
 // On a device, of arguments that fit.
 template <class T>
 void copy(Cpu, const Context& ctx, View<const T> x, View<T> y);
+template <class T>
+void widen(Cpu, const Context& ctx, View<const T> x, View<RealOf<T>> y);
+template <class Real>
+void clear(Cpu, const Context& ctx, View<Real> x);
 template <class Real>
 void add_partials(Cpu, const Context& ctx, View<const Real> partial, View<Real> out);
 template <class T>

@@ -1,6 +1,7 @@
 #include "ops/reduce.h"
 
 #include "core/parallel.h"
+#include "core/simd.h"
 
 #include <algorithm>
 #include <array>
@@ -22,6 +23,18 @@ void copy(Cpu, const Context& ctx, View<const T> x, View<T> y) {
         std::memcpy(y.data + begin * c, x.data + begin * c,
                     static_cast<std::size_t>((end - begin) * c) * sizeof(T));
     });
+}
+
+template <class T>
+void widen(Cpu, const Context& ctx, View<const T> x, View<RealOf<T>> y) {
+    const Index c = row_length(x.shape);
+    for_tokens(ctx, x.extent(0), [&](Index n) { copy_row(x.data + n * c, y.data + n * c, c); });
+}
+
+template <class Real>
+void clear(Cpu, const Context& ctx, View<Real> x) {
+    const Index c = row_length(x.shape);
+    for_tokens(ctx, x.extent(0), [&](Index n) { std::fill_n(x.data + n * c, c, Real(0)); });
 }
 
 template <class Real>
@@ -51,13 +64,16 @@ bool all_finite(Cpu, const Context&, View<const Real> x) {
     return std::all_of(x.data, x.data + x.count(), [](Real a) { return std::isfinite(a); });
 }
 
-#define PLUMB_INSTANTIATE(T)                                         \
-    template void copy(Cpu, const Context&, View<const T>, View<T>); \
+#define PLUMB_INSTANTIATE(T)                                                  \
+    template void copy(Cpu, const Context&, View<const T>, View<T>);          \
+    template void widen(Cpu, const Context&, View<const T>, View<RealOf<T>>); \
     template double total_dot(Cpu, const Context&, View<const T>, View<const T>);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)
 PLUMB_INSTANTIATE(Bf16)
 #undef PLUMB_INSTANTIATE
+template void clear(Cpu, const Context&, View<float>);
+template void clear(Cpu, const Context&, View<double>);
 template void add_partials(Cpu, const Context&, View<const float>, View<float>);
 template void add_partials(Cpu, const Context&, View<const double>, View<double>);
 template bool all_finite(Cpu, const Context&, View<const float>);

@@ -1,7 +1,8 @@
-#include "ops/pre_norm.h"
+#include "ops/pre_norm_cpu.h"
 
 #include "catch.h"
 #include "check/gradient_check.h"
+#include "ops/reduce.h"
 #include "support/random.h"
 
 using namespace plumb;
@@ -31,18 +32,21 @@ TEST_CASE("a pre-norm normalises, and gives h again", "[ops]") {
         Norm of(3, c);
         Array<double> h({{'N', 3}, {'C', c}}, "h"), again({{'C', c}}, 9.0), x = of.x;
         for (Index n = 0; n < 3; ++n) {
-            of.norm.put(n, h.row(n));
+            norm_put(of.norm, n, h.row(n));
             double mean = 0;
             for (Index i = 0; i < c; ++i)
                 mean += h.row(n)[i] * h.row(n)[i] / static_cast<double>(c);
             const double r = 1 / std::sqrt(mean + 0.01);
             CHECK(std::abs(of.rstd[n] - r) <= 1e-14 * r);
-            of.norm.value(n, again.row(0));
+            norm_value(of.norm, n, again.row(0));
             for (Index i = 0; i < c; ++i) {
                 CHECK(std::abs(of.x.row(n)[i] - h.row(n)[i] * r * of.gain[i]) <= 1e-14);
                 CHECK(std::abs(again[i] - h.row(n)[i]) <= 1e-14);
             }
         }
+        Array<double> all = h;
+        norm_values<double>({Device::cpu, 2}, of.norm, all);
+        CHECK(all.row(2)[c - 1] == again[c - 1]);
         apply_gain<double>({}, of.xhat, of.gain, x);
         CHECK(x.values() == of.x.values());
     }
@@ -53,14 +57,18 @@ TEST_CASE("a pre-norm's gradient against differences, over several chunks", "[op
     Norm of(n_tokens, c);
     Array<double> h(of.norm.xhat.shape, "h"), d = h, total({{'C', c}}, 0.0);
     const auto loss = [&] {
-        for (Index n = 0; n < n_tokens; ++n) of.norm.put(n, h.row(n));
+        for (Index n = 0; n < n_tokens; ++n) norm_put(of.norm, n, h.row(n));
         return weighted_sum(of.x.values(), of.dx.values());
     };
     loss();
+    Array<double> all = h;
+    norm_gradients<double>({Device::cpu, 2}, of.norm, all);
+    clear<double>({}, of.dgain);
     for (Index n = 0; n < n_tokens; ++n) {
-        const double along = of.norm.gradient(n, d.row(n));
+        const double along = norm_gradient(of.norm, n, d.row(n));
         CHECK(std::abs(along - dot(h.row(n), d.row(n), c)) <= 1e-13);
     }
+    CHECK(relative_error(all.span(), d.span()) <= 1e-14);
     add_partials<double>({}, of.dgain, total);
     std::vector<double> want_d(h.values().size()), want_dgain(7);
     for (std::size_t i = 0; i < want_d.size(); ++i)

@@ -14,6 +14,7 @@
 #include "check/toy_stack.h"
 #include "core/flush_to_zero.h"
 #include "core/rng.h"
+#include "ops/reduce.h"
 
 #include <string>
 #include <vector>

@@ -3,6 +3,7 @@
 #include "core/parallel.h"
 #include "mixers/derive_matrix.h"
 #include "mixers/plain_plan.h"
+#include "ops/pre_norm_cpu.h"
 #include "ops/reduce.h"
 
 namespace plumb {
@@ -153,7 +154,7 @@ void Averages<T>::do_read(const Context& ctx, int l, const PreNorm<T>& norm) {
                 if (next < end) fetch_read(at, next * c, std::min(tile, end - next) * c);
                 average(at, first * c, count, b);
             }
-            for (Index n = first; n < next; ++n) norm.put(n, at.h + n * c);
+            for (Index n = first; n < next; ++n) norm_put(norm, n, at.h + n * c);
         }
         end_stream();
     });
@@ -218,7 +219,7 @@ void Averages<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& 
             Real* dh = at.dh + first * c;
             for (Index n = first; n < next; ++n) {
                 Real* d = at.dh + n * c;
-                norm.gradient(n, last ? d : b.d);
+                norm_gradient(norm, n, last ? d : b.d);
                 if (!last) axpy(Real(1), b.d, d, c);
             }
             if (at.k >= 0) {

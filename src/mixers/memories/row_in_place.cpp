@@ -1,6 +1,7 @@
 #include "mixers/memories/row_in_place.h"
 
 #include "core/parallel.h"
+#include "ops/pre_norm_cpu.h"
 
 namespace plumb {
 
@@ -31,7 +32,7 @@ auto RowInPlace<T>::rows(const Context& ctx, int l) const -> Rows {
 template <class T>
 RowGradient<T> RowInPlace<T>::gradient(const Rows& rows, const PreNorm<T>& norm, Index n) const {
     Real *d = rows.d.row(n / kTokenChunk), *dh = rows.dh.row(n);
-    norm.gradient(n, d);
+    norm_gradient(norm, n, d);
     if (rows.l > this->sublayers()) std::fill_n(dh, channels(), Real(0));
     return {.c = channels(),
             .y = norm.xhat.row(n),

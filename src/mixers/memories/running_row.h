@@ -34,6 +34,7 @@
 #include "mixers/dual.h"
 #include "mixers/memories/row_in_place.h"
 #include "mixers/site_params.h"
+#include "ops/pre_norm_cpu.h"
 #include "ops/reduce.h"
 
 namespace plumb {
@@ -163,7 +164,7 @@ void RunningRow<T, R>::do_read(const Context& ctx, int l, const PreNorm<T>& norm
     const Pass m = pass(ctx, l, ahead);
     for_tokens(ctx, tokens(), [&](Index n) {
         write_token(m, n);
-        norm.put(n, m.h.row(n));
+        norm_put(norm, n, m.h.row(n));
         if (m.q && ahead) weigh(m, m.scalars + n * n_scalars());
     });
 }

@@ -2,6 +2,8 @@
 // pulls what source l-1 (and its group) gets from D_l and later.
 #include "core/parallel.h"
 #include "mixers/memories/source_weights.h"
+#include "ops/pre_norm_cpu.h"
+#include "ops/reduce.h"
 
 namespace plumb {
 
@@ -192,7 +194,7 @@ void Sources<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& n
             const Index count = std::min(kTile, end - tile);
             for (Index n = tile; n < tile + count; ++n) {
                 if (n + 1 < end) fetch_pull(m, n + 1, l, norm);
-                const Real along = norm.gradient(n, b.d);
+                const Real along = norm_gradient(norm, n, b.d);
                 if (keys_) keep_delta(m, n, l, norm, along, b.d);
                 copy_row(b.d, norm.xhat.row(n), c);
                 pull(m, n, n - tile, l, b);

@@ -1,6 +1,7 @@
 // read(l): one pass over tokens finishes source l-1, mixes the sources, and ends in the pre-norm.
 #include "core/parallel.h"
 #include "mixers/memories/source_weights.h"
+#include "ops/pre_norm_cpu.h"
 
 #include <cmath>
 
@@ -171,7 +172,7 @@ void Sources<T>::do_read(const Context& ctx, int l, const PreNorm<T>& norm) {
             finish(m, n, l - 1);
             if (l == read.first) open_group(m, n, l, b);
             if (sources_.merges(l)) merge(m, n, l, b);
-            norm.put(n, b.out);
+            norm_put(norm, n, b.out);
         }
         end_stream();
     });

@@ -2,6 +2,7 @@
 
 #include "core/parallel.h"
 #include "mixers/derive_matrix.h"
+#include "ops/pre_norm_cpu.h"
 #include "ops/reduce.h"
 
 #include <algorithm>
@@ -163,7 +164,7 @@ void Streams<T>::read_tile(const Context& ctx, const Open& s, const Tile& tile,
     Real* h = ctx(row_).data + tile.chunk * kTile * c;
     for (int t = 0; t < tile.n; ++t) {
         read_streams<K>(streams_, c, x + t * width, scalars->data() + t, h);
-        norm.put(tile.begin + t, h);
+        norm_put(norm, tile.begin + t, h);
     }
 }
 
@@ -234,7 +235,7 @@ void Streams<T>::read_backward_tile(const Context& ctx, const Open& s, const Til
     Lane* dscalars = ctx(dscalars_).row(tile.chunk);
     if (tile.n < kTile) std::fill_n(dscalars, n_scalars(s.l), Lane(0));
     for (int t = 0; t < tile.n; ++t) {
-        norm.gradient(tile.begin + t, d + t * c);
+        norm_gradient(norm, tile.begin + t, d + t * c);
         if (last)
             for (int k = 0; k < streams_; ++k)
                 dscalars[k].data()[t] = row_dot(x + t * width + k * c, d + t * c, c);
