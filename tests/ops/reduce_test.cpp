@@ -55,7 +55,7 @@ TEST_CASE("total_dot covers every number, whatever the count", "[ops]") {
 }
 
 TEST_CASE("all_finite sees any number that is not, wherever it is", "[ops]") {
-    for (const double bad : {INFINITY, -INFINITY, static_cast<double>(NAN)})
+    for (const double bad : {double{INFINITY}, double{-INFINITY}, double{NAN}})
         for (const Index at : {0, 700, 2104}) {
             Array<float> x({{'N', 5}, {'C', 421}}, 1.0F);
             CHECK(all_finite<float>({}, x));
