@@ -145,8 +145,7 @@ std::vector<Real> depth_matrix(const Context& ctx, const DepthMatrix<Real>& mixe
                                int way) {
     const Index rows = mixer.shape().sublayers() + 1, g = mixer.matrix_channels();
     std::vector<Real> m(static_cast<std::size_t>(rows * rows * g));
-    mixer.depth_matrix(ctx, token, {m.data(), {{'L', rows}, {'S', rows}, {'G', g}}, Device::cpu},
-                       way);
+    mixer.matrices(ctx)(token, {m.data(), {{'L', rows}, {'S', rows}, {'G', g}}, Device::cpu}, way);
     return m;
 }
 

@@ -82,11 +82,10 @@ void MatrixSums<Real>::measure_read(Index row, Index n, std::span<const View<con
 }
 
 template <class Real>
-void MatrixSums<Real>::measure(const Context& ctx, Index n,
+void MatrixSums<Real>::measure(const typename DepthMatrix<Real>::OfToken& matrices, Index n,
                                std::span<const View<const Real>> outputs, Token& t) const {
     const Index gates = mixer_.matrix_channels();
-    mixer_.depth_matrix(
-        ctx, n, {t.m.data(), {{'L', rows_}, {'S', rows_}, {'G', gates}}, Device::cpu}, way_);
+    matrices(n, {t.m.data(), {{'L', rows_}, {'S', rows_}, {'G', gates}}, Device::cpu}, way_);
     for (std::size_t e = 0; e < t.mean.size(); ++e) {
         t.mean[e] = t.squares[e] = 0;
         for (Index k = 0; k < gates; ++k) {
@@ -137,11 +136,12 @@ void MatrixSums<Real>::add(const Context& ctx, Index tokens,
     for (int k = 0; k < 8 * ctx.threads; ++k)
         group.emplace_back(rows_, mixer_.matrix_channels(), mixer_.shape().channels);
     const Index size = std::ssize(group);
+    const auto matrices = mixer_.matrices(ctx);
     for (Index begin = 0; begin < tokens; begin += size) {
         const Index count = std::min(size, tokens - begin);
 #pragma omp parallel for schedule(static) num_threads(ctx.threads) if (ctx.threads > 1)
         for (Index k = 0; k < count; ++k)
-            measure(ctx, begin + k, outputs, group[static_cast<std::size_t>(k)]);
+            measure(matrices, begin + k, outputs, group[static_cast<std::size_t>(k)]);
         for (Index k = 0; k < count; ++k) {
             // Token n is sampled where the running share of samples steps up.
             const Index n = begin + k;

@@ -48,8 +48,8 @@ public:
 
 private:
     struct Token;  // one token's figures
-    void measure(const Context& ctx, Index n, std::span<const View<const Real>> outputs,
-                 Token& t) const;
+    void measure(const typename DepthMatrix<Real>::OfToken& matrices, Index n,
+                 std::span<const View<const Real>> outputs, Token& t) const;
     void measure_read(Index row, Index n, std::span<const View<const Real>> outputs,
                       Token& t) const;
     void add_token(const Token& t, bool sampled);

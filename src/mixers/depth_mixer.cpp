@@ -14,13 +14,14 @@ int DepthMatrix<Real>::most_ways() const {
 }
 
 template <class Real>
-void DepthMatrix<Real>::depth_matrix(const Context& ctx, Index token, View<Real> m, int way) const {
-    const Index rows = shape_.sublayers() + 1;
-    require(m.count() == rows * rows * matrix_channels() && token >= 0 && token < shape_.tokens &&
-                way >= 0 && way < kMostWays,
-            "depth_matrix: m is (L+1, L+1, channels), token < N, way < 3");
-    std::fill(m.data, m.data + m.count(), Real(0));
-    do_way_matrix(ctx, token, way, m);
+auto DepthMatrix<Real>::matrices(const Context& ctx) const -> OfToken {
+    const Index rows = shape_.sublayers() + 1, count = rows * rows * matrix_channels();
+    return [count, tokens = shape_.tokens, of = do_matrices(ctx)](Index n, View<Real> m, int way) {
+        require(m.count() == count && n >= 0 && n < tokens && way >= 0 && way < kMostWays,
+                "matrices: m is (L+1, L+1, channels), token < N, way < 3");
+        std::fill(m.data, m.data + m.count(), Real(0));
+        of(n, m, way);
+    };
 }
 
 template <class T>

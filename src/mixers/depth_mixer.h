@@ -41,6 +41,7 @@
 #include "mixers/mixer_shape.h"
 #include "ops/pre_norm.h"
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -69,6 +70,10 @@ inline constexpr int kMostWays = 3;
 template <class Real>
 class DepthMatrix {
 public:
+    // m (L+1, L+1, G) of a token, row l-1, column i, zero for i >= l: of a way of the sublayers
+    // that read in several. To be asked by any number of threads.
+    using OfToken = std::function<void(Index token, View<Real> m, int way)>;
+
     explicit DepthMatrix(const MixerShape& shape) : shape_(shape) {}
     virtual ~DepthMatrix() = default;
     DepthMatrix(const DepthMatrix&) = delete;
@@ -80,17 +85,14 @@ public:
     // Reads of sublayer l = 1..L+1: 1, or kMostWays.
     virtual int ways(int /*l*/) const { return 1; }
     int most_ways() const;  // of any sublayer
-    // M of one token of the last forward: m (L+1, L+1, G), row l-1, column i, zero for i >= l. Rows
-    // of sublayers that read in one way are the same for all ways.
-    void depth_matrix(const Context& ctx, Index token, View<Real> m, int way = 0) const;
+    // Of the tokens of the last forward, while it is the last. What is kept of them is looked up,
+    // and fetched from a device, here: once for all tokens.
+    OfToken matrices(const Context& ctx) const;
     const MixerShape& shape() const { return shape_; }
 
 protected:
-    // m is zero when these are called; the second by a mixer of several ways.
-    virtual void do_depth_matrix(const Context& ctx, Index token, View<Real> m) const = 0;
-    virtual void do_way_matrix(const Context& ctx, Index token, int /*way*/, View<Real> m) const {
-        do_depth_matrix(ctx, token, m);
-    }
+    // m is zero when what this returns is called.
+    virtual OfToken do_matrices(const Context& ctx) const = 0;
 
 private:
     MixerShape shape_;
@@ -120,10 +122,10 @@ public:
     View<const T> write_backward(const Context& ctx, int l);  // (N, C)
     View<const T> begin_backward(const Context& ctx);         // (N, C)
 
-    // The running state after write(l) that "norm by depth" measures, one token of it: stream_width
-    // numbers, C or K*C. To be asked for between read(l+1) and read(l+2).
+    // The running state after write(l) that "norm by depth" measures: out (N, stream_width), C or
+    // K*C numbers a token. To be asked for between read(l+1) and read(l+2).
     virtual Index stream_width() const { return shape().channels; }
-    virtual void stream(const Context& ctx, int l, Index n, Real* out) const = 0;
+    virtual void stream(const Context& ctx, int l, View<Real> out) const = 0;
 
 protected:
     static PreNorms one(const PreNorm<T>& norm) { return PreNorms(&norm, 1); }

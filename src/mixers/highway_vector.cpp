@@ -36,7 +36,7 @@ protected:
     void do_write(const Context& ctx, int l) override;
     void do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) override;
     View<const T> do_write_backward(const Context& ctx, int l) override;
-    void do_depth_matrix(const Context& ctx, Index token, View<Real> m) const override;
+    typename DepthMixer<T>::OfToken do_matrices(const Context& ctx) const override;
     MovedNumbers moves(DepthCall call, int l) const override;
 
 private:
@@ -191,19 +191,21 @@ MovedNumbers HighwayVector<T>::moves(DepthCall call, int l) const {
 }
 
 template <class T>
-void HighwayVector<T>::do_depth_matrix(const Context& ctx, Index n, View<Real> m) const {
-    derive_matrix<Real>(
-        rule_,
-        [&](int l, std::vector<double>& c, std::vector<double>& a) {
-            c.assign(static_cast<std::size_t>(channels()), 1.0);
-            a.clear();
-            if (l <= this->sublayers())
-                for (Index i = 0; i < channels(); ++i) {
-                    const auto t = static_cast<double>(Real(ctx(t_[at(l)]).row(n)[i]));
-                    a.insert(a.end(), {1 - t, t});
-                }
-        },
-        m);
+auto HighwayVector<T>::do_matrices(const Context& ctx) const -> typename DepthMixer<T>::OfToken {
+    return [this, ctx](Index n, View<Real> m, int) {
+        derive_matrix<Real>(
+            rule_,
+            [&](int l, std::vector<double>& c, std::vector<double>& a) {
+                c.assign(static_cast<std::size_t>(channels()), 1.0);
+                a.clear();
+                if (l <= this->sublayers())
+                    for (Index i = 0; i < channels(); ++i) {
+                        const auto t = static_cast<double>(Real(ctx(t_[at(l)]).row(n)[i]));
+                        a.insert(a.end(), {1 - t, t});
+                    }
+            },
+            m);
+    };
 }
 
 }  // namespace

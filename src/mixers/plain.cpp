@@ -192,12 +192,15 @@ void Plain<T>::do_write(const Context& ctx, int l) {
 }
 
 template <class T>
-void Plain<T>::stream(const Context& ctx, int l, Index n, Real* out) const {
+void Plain<T>::stream(const Context& ctx, int l, View<Real> out) const {
     const std::vector<Cell>& rows = plan_.site(l + 1).rows;
     const auto all = static_cast<std::size_t>(rule_->rows(l + 1)),
                newest = static_cast<std::size_t>(rule_->stream_rows());
-    for (std::size_t r = all - newest; r < all; ++r, out += channels())
-        ctx(pass_).row(rows[r]).with(n, [&](const auto* x) { copy_row(x, out, channels()); });
+    for_tokens(ctx, tokens(), [&](Index n) {
+        Real* to = out.row(n);
+        for (std::size_t r = all - newest; r < all; ++r, to += channels())
+            ctx(pass_).row(rows[r]).with(n, [&](const auto* x) { copy_row(x, to, channels()); });
+    });
 }
 
 // ---- backward -----------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ public:
 
     Index stream_width() const override { return rule_->stream_rows() * channels(); }
     // Newest rows of X_{l+1}.
-    void stream(const Context& ctx, int l, Index n, Real* out) const override;
+    void stream(const Context& ctx, int l, View<Real> out) const override;
     Index matrix_channels() const override { return rule_->groups(); }
     int ways(int l) const override { return rule_->ways(l); }
 
@@ -56,10 +56,7 @@ protected:
     }
     View<const T> do_write_backward(const Context& ctx, int l) override;
     View<const T> do_begin_backward(const Context& ctx) override;
-    void do_depth_matrix(const Context& ctx, Index token, View<Real> m) const override {
-        do_way_matrix(ctx, token, 0, m);
-    }
-    void do_way_matrix(const Context& ctx, Index token, int way, View<Real> m) const override;
+    typename DepthMixer<T>::OfToken do_matrices(const Context& ctx) const override;
     MovedNumbers moves(DepthCall call, int l) const override;
 
 private:

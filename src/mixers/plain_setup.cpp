@@ -191,22 +191,24 @@ void Plain<T>::add_parameters(const Context& ctx, int l) const {
 }
 
 template <class T>
-void Plain<T>::do_way_matrix(const Context& ctx, Index n, int way, View<Real> m) const {
-    derive_matrix<Real>(
-        *rule_,
-        [&](int l, std::vector<double>& c, std::vector<double>& a) {
-            const PlainPlan::Site& planned = plan_.site(l);
-            std::vector<double> p, u;
-            site(l).params.numbers(ctx, std::back_inserter(p));
-            const Lane* dots = ctx(site(l).dots).row(n / kTile);
-            for (Index i = 0; i < site(l).write.end; ++i) u.push_back(lane(dots[i], n));
-            c.assign(static_cast<std::size_t>(planned.n_c), 0.0);
-            a.assign(static_cast<std::size_t>(planned.n_a), 0.0);
-            rule_->read(l, u.data(), p.data(), c.data());
-            if (l <= sublayers())
-                rule_->write(l, u.data(), u.data() + site(l).write.begin, p.data(), a.data());
-        },
-        m, way);
+auto Plain<T>::do_matrices(const Context& ctx) const -> typename DepthMixer<T>::OfToken {
+    return [this, ctx](Index n, View<Real> m, int way) {
+        derive_matrix<Real>(
+            *rule_,
+            [&](int l, std::vector<double>& c, std::vector<double>& a) {
+                const PlainPlan::Site& planned = plan_.site(l);
+                std::vector<double> p, u;
+                site(l).params.numbers(ctx, std::back_inserter(p));
+                const Lane* dots = ctx(site(l).dots).row(n / kTile);
+                for (Index i = 0; i < site(l).write.end; ++i) u.push_back(lane(dots[i], n));
+                c.assign(static_cast<std::size_t>(planned.n_c), 0.0);
+                a.assign(static_cast<std::size_t>(planned.n_a), 0.0);
+                rule_->read(l, u.data(), p.data(), c.data());
+                if (l <= sublayers())
+                    rule_->write(l, u.data(), u.data() + site(l).write.begin, p.data(), a.data());
+            },
+            m, way);
+    };
 }
 
 #define PLUMB_INSTANTIATE(T)                                              \
@@ -215,7 +217,7 @@ void Plain<T>::do_way_matrix(const Context& ctx, Index n, int way, View<Real> m)
     template void Plain<T>::do_begin(const Context&);                     \
     template auto Plain<T>::open(const Context&, int) const->const Pass&; \
     template void Plain<T>::add_parameters(const Context&, int) const;    \
-    template void Plain<T>::do_way_matrix(const Context&, Index, int, View<RealOf<T>>) const;
+    template auto Plain<T>::do_matrices(const Context&) const->typename DepthMixer<T>::OfToken;
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)
 PLUMB_INSTANTIATE(Bf16)

@@ -239,11 +239,12 @@ void Reference::do_write(const Context& ctx, int l) {
     }
 }
 
-void Reference::stream(const Context& ctx, int l, Index n, double* out) const {
-    const Numbers& in = token(ctx, l + 1, n).in;
+void Reference::stream(const Context& ctx, int l, View<double> out) const {
     const std::size_t rows = static_cast<std::size_t>(rule_->rows(l + 1)),
                       newest = static_cast<std::size_t>(rule_->stream_rows());
-    std::copy_n(in.data() + (rows - newest) * width(), newest * width(), out);
+    for (Index n = 0; n < shape().tokens; ++n)
+        std::copy_n(token(ctx, l + 1, n).in.data() + (rows - newest) * width(), newest * width(),
+                    out.row(n));
 }
 
 // ---- backward -----------------------------------------------------------------------------------
@@ -329,14 +330,16 @@ View<const double> Reference::do_begin_backward(const Context& ctx) {
     return ctx(dv_);
 }
 
-void Reference::do_way_matrix(const Context& ctx, Index n, int way, View<double> m) const {
-    derive_matrix<double>(
-        *rule_,
-        [&](int l, Numbers& c, Numbers& a) {
-            c = token(ctx, l, n).c;
-            a = token(ctx, l, n).a;
-        },
-        m, way);
+auto Reference::do_matrices(const Context& ctx) const -> OfToken {
+    return [this, ctx](Index n, View<double> m, int way) {
+        derive_matrix<double>(
+            *rule_,
+            [&](int l, Numbers& c, Numbers& a) {
+                c = token(ctx, l, n).c;
+                a = token(ctx, l, n).a;
+            },
+            m, way);
+    };
 }
 
 }  // namespace plumb

@@ -20,7 +20,7 @@ public:
 
     Index stream_width() const override { return rule_->stream_rows() * shape().channels; }
     // Newest rows of X_{l+1}.
-    void stream(const Context& ctx, int l, Index n, double* out) const override;
+    void stream(const Context& ctx, int l, View<double> out) const override;
     Index matrix_channels() const override { return rule_->groups(); }
     int ways(int l) const override { return rule_->ways(l); }
 
@@ -39,10 +39,7 @@ protected:
     }
     View<const double> do_write_backward(const Context& ctx, int l) override;
     View<const double> do_begin_backward(const Context& ctx) override;
-    void do_depth_matrix(const Context& ctx, Index token, View<double> m) const override {
-        do_way_matrix(ctx, token, 0, m);
-    }
-    void do_way_matrix(const Context& ctx, Index token, int way, View<double> m) const override;
+    OfToken do_matrices(const Context& ctx) const override;
     MovedNumbers moves(DepthCall, int) const override { return {}; }  // a definition, not a pass
 
 private:

@@ -76,12 +76,12 @@ void IntervenedWalk<T>::read(const Context& ctx, int l, const DepthMatrix<Real>&
     const Index rows = shape_.sublayers() + 1, c = shape_.channels, g = mixer.matrix_channels();
     norm.xhat.data = xhat_.data();
     norm.rstd.data = rstd_.data();
+    const auto matrices = mixer.matrices(ctx);
     for_chunks(ctx, shape_.tokens, [&](Index begin, Index end, Index) {
         std::vector<Real> m(static_cast<std::size_t>(rows * rows * g));
         std::vector<Real> h(static_cast<std::size_t>(c)), left(static_cast<std::size_t>(c));
         for (Index n = begin; n < end; ++n) {
-            mixer.depth_matrix(ctx, n,
-                               {m.data(), {{'L', rows}, {'S', rows}, {'G', g}}, Device::cpu}, way);
+            matrices(n, {m.data(), {{'L', rows}, {'S', rows}, {'G', g}}, Device::cpu}, way);
             masked_read(m.data() + (l - 1) * rows * g, g, masked, n, h, left);
             norm_put(norm, n, h.data());
         }

@@ -121,9 +121,8 @@ Inputs<const T> Transformer<T>::normed(const Context& ctx, int l) {
         if (changed_) changed_->read(ctx, l, *mixer_, way < ways ? way : 0, n);
         x[static_cast<std::size_t>(way)] = n.x;
     }
-    record(ctx, Quantity::stream, l - 1, mixer_->stream_width(), [&](View<Real> out) {
-        for (Index n = 0; n < out.extent(0); ++n) mixer_->stream(ctx, l - 1, n, out.row(n));
-    });
+    record(ctx, Quantity::stream, l - 1, mixer_->stream_width(),
+           [&](View<Real> out) { mixer_->stream(ctx, l - 1, out); });
     record(ctx, Quantity::read_input, l, shape_.model.width,
            [&](View<Real> out) { norm_values<T>(ctx, site.front(), out); });
     return x;

@@ -22,12 +22,14 @@ public:
     }
 
 protected:
-    void do_depth_matrix(const Context&, Index token, View<double> m) const override {
-        const Index rows = m.extent(0), channels = m.extent(2);
-        for (Index r = 0; r < rows; ++r)
-            for (Index i = 0; i < rows; ++i)
-                for (Index g = 0; g < channels; ++g)
-                    m.data[(r * rows + i) * channels + g] = value(token, r, i, g);
+    OfToken do_matrices(const Context&) const override {
+        return [](Index token, View<double> m, int) {
+            const Index rows = m.extent(0), channels = m.extent(2);
+            for (Index r = 0; r < rows; ++r)
+                for (Index i = 0; i < rows; ++i)
+                    for (Index g = 0; g < channels; ++g)
+                        m.data[(r * rows + i) * channels + g] = value(token, r, i, g);
+        };
     }
 };
 

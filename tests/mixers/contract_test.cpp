@@ -91,8 +91,8 @@ TEST_CASE("calls out of order throw", "[mixers]") {
         stack->backward(ctx);
         CHECK_THROWS_AS(mixer.begin_backward(ctx), InternalError);
         std::vector<double> m(static_cast<std::size_t>(kL * kL));
-        CHECK_THROWS_AS(mixer.depth_matrix(ctx, 0, {m.data(), {{'L', kL}, {'S', kL}}, Device::cpu}),
-                        InternalError);
+        const View<double> small{m.data(), {{'L', kL}, {'S', kL}}, Device::cpu};
+        CHECK_THROWS_AS(mixer.matrices(ctx)(0, small, 0), InternalError);
         CHECK_THROWS_AS(stack->matrix(kShape.tokens), InternalError);
     });
 }

@@ -21,9 +21,11 @@ public:
     Ones() : DepthMatrix<double>({kSublayers, 2, 2, 0.0}) {}
 
 protected:
-    void do_depth_matrix(const Context&, Index, View<double> m) const override {
-        for (Index r = 0; r <= kSublayers; ++r)
-            std::fill_n(m.data + r * (kSublayers + 1), r + 1, 1.0);
+    OfToken do_matrices(const Context&) const override {
+        return [](Index, View<double> m, int) {
+            for (Index r = 0; r <= kSublayers; ++r)
+                std::fill_n(m.data + r * (kSublayers + 1), r + 1, 1.0);
+        };
     }
 };
 
@@ -34,13 +36,12 @@ public:
     int ways(int l) const override { return l == 1 ? 3 : 1; }
 
 protected:
-    void do_depth_matrix(const Context& ctx, Index token, View<double> m) const override {
-        do_way_matrix(ctx, token, 0, m);
-    }
-    void do_way_matrix(const Context&, Index, int way, View<double> m) const override {
-        for (Index r = 0; r <= kSublayers; ++r)
-            std::fill_n(m.data + r * (kSublayers + 1), r + 1, 1.0);
-        m.data[0] = way + 1;
+    OfToken do_matrices(const Context&) const override {
+        return [](Index, View<double> m, int way) {
+            for (Index r = 0; r <= kSublayers; ++r)
+                std::fill_n(m.data + r * (kSublayers + 1), r + 1, 1.0);
+            m.data[0] = way + 1;
+        };
     }
 };
 

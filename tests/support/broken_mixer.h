@@ -19,8 +19,8 @@ public:
           parameter_(parameter) {}
 
     Index stream_width() const override { return inner_->stream_width(); }
-    void stream(const Context& ctx, int l, Index n, double* out) const override {
-        inner_->stream(ctx, l, n, out);
+    void stream(const Context& ctx, int l, View<double> out) const override {
+        inner_->stream(ctx, l, out);
     }
     Index matrix_channels() const override { return inner_->matrix_channels(); }
     int ways(int l) const override { return inner_->ways(l); }
@@ -56,12 +56,7 @@ protected:
         }
         return scaled(dv, what_ == Broken::begin_backward);
     }
-    void do_depth_matrix(const Context& ctx, Index token, View<double> m) const override {
-        inner_->depth_matrix(ctx, token, m);
-    }
-    void do_way_matrix(const Context& ctx, Index token, int way, View<double> m) const override {
-        inner_->depth_matrix(ctx, token, m, way);
-    }
+    OfToken do_matrices(const Context& ctx) const override { return inner_->matrices(ctx); }
     MovedNumbers moves(DepthCall, int) const override { return {}; }  // inner_ counts
 
 private:

@@ -257,20 +257,22 @@ MovedNumbers Averages<T>::moves(DepthCall call, int l) const {
 }
 
 template <class T>
-void Averages<T>::do_depth_matrix(const Context& ctx, Index, View<Real> m) const {
-    std::vector<double> p;
-    derive_matrix<Real>(
-        *rule_,
-        [&](int l, std::vector<double>& c, std::vector<double>& a) {
-            const auto rows = static_cast<std::size_t>(rule_->rows(l));
-            constants_.numbers(ctx, l, p);
-            c.assign(rows, 0.0);
-            rule_->read(l, nullptr, p.data(), c.data());
-            if (l > this->sublayers()) return;
-            a.assign(static_cast<std::size_t>(rule_->rows(l + 1)) * (rows + 1), 0.0);
-            rule_->write(l, nullptr, nullptr, p.data(), a.data());
-        },
-        m);
+auto Averages<T>::do_matrices(const Context& ctx) const -> typename DepthMixer<T>::OfToken {
+    return [this, ctx](Index, View<Real> m, int) {
+        std::vector<double> p;
+        derive_matrix<Real>(
+            *rule_,
+            [&](int l, std::vector<double>& c, std::vector<double>& a) {
+                const auto rows = static_cast<std::size_t>(rule_->rows(l));
+                constants_.numbers(ctx, l, p);
+                c.assign(rows, 0.0);
+                rule_->read(l, nullptr, p.data(), c.data());
+                if (l > this->sublayers()) return;
+                a.assign(static_cast<std::size_t>(rule_->rows(l + 1)) * (rows + 1), 0.0);
+                rule_->write(l, nullptr, nullptr, p.data(), a.data());
+            },
+            m);
+    };
 }
 
 template class Averages<float>;

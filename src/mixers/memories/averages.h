@@ -32,6 +32,7 @@
 #include "mixers/memories/constant_weights.h"
 #include "mixers/memories/source_rows.h"
 #include "mixers/mixers.h"
+#include "ops/reduce.h"
 
 namespace plumb {
 
@@ -43,8 +44,8 @@ public:
     // and v_l add up to X_k, and the newest row of X_{l+1} is Y_k.
     explicit Averages(RulePtr rule, DepthSchedule::Sizes groups = {});
 
-    void stream(const Context& ctx, int, Index n, Real* out) const override {
-        std::copy_n(ctx(h_).row(n), this->shape().channels, out);
+    void stream(const Context& ctx, int, View<Real> out) const override {
+        copy<Real>(ctx, ctx(h_), out);
     }
 
 protected:
@@ -61,7 +62,7 @@ protected:
         constants_.end_backward(ctx);
         return ctx(dv_);
     }
-    void do_depth_matrix(const Context& ctx, Index token, View<Real> m) const override;
+    typename DepthMixer<T>::OfToken do_matrices(const Context& ctx) const override;
     MovedNumbers moves(DepthCall call, int l) const override;
 
 private:

@@ -14,6 +14,7 @@
 
 #include "mixers/depth_mixer.h"
 #include "ops/depth_mix.h"
+#include "ops/reduce.h"
 
 namespace plumb {
 
@@ -36,8 +37,8 @@ public:
     using Real = RealOf<T>;
     using DepthMixer<T>::DepthMixer;
 
-    void stream(const Context& ctx, int, Index n, Real* out) const override {
-        copy_row(ctx(h_).row(n), out, channels());
+    void stream(const Context& ctx, int, View<Real> out) const override {
+        copy<Real>(ctx, ctx(h_), out);
     }
 
 protected:

@@ -72,7 +72,7 @@ protected:
     void do_declare(Plan& plan, ParamStore<Real>& params) override;
     void do_read(const Context& ctx, int l, const PreNorm<T>& norm) override;
     void do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) override;
-    void do_depth_matrix(const Context& ctx, Index token, View<Real> m) const override;
+    typename DepthMixer<T>::OfToken do_matrices(const Context& ctx) const override;
     MovedNumbers moves(DepthCall call, int l) const override;
 
 private:
@@ -322,22 +322,24 @@ MovedNumbers RunningRow<T, R>::moves(DepthCall call, int l) const {
 }
 
 template <class T, class R>
-void RunningRow<T, R>::do_depth_matrix(const Context& ctx, Index n, View<Real> m) const {
-    derive_matrix<Real>(
-        rule_,
-        [&](int l, std::vector<double>& c, std::vector<double>& a) {
-            c.assign(static_cast<std::size_t>(uses_.groups), 1.0);
-            if (l > this->sublayers()) return;
-            if (of_token()) {
-                const Real* of = scalars(ctx, l) + n * n_scalars() + uses_.n_dots();
-                return a.assign(of, of + 2);
-            }
-            std::vector<double> p(static_cast<std::size_t>(uses_.n_numbers));
-            if (learns()) sites_[at(l)].numbers(ctx, p.data());  // else there may be no frame
-            a.assign(2 * c.size(), 0.0);
-            rule_.write(l, nullptr, nullptr, p.data(), a.data());
-        },
-        m);
+auto RunningRow<T, R>::do_matrices(const Context& ctx) const -> typename DepthMixer<T>::OfToken {
+    return [this, ctx](Index n, View<Real> m, int) {
+        derive_matrix<Real>(
+            rule_,
+            [&](int l, std::vector<double>& c, std::vector<double>& a) {
+                c.assign(static_cast<std::size_t>(uses_.groups), 1.0);
+                if (l > this->sublayers()) return;
+                if (of_token()) {
+                    const Real* of = scalars(ctx, l) + n * n_scalars() + uses_.n_dots();
+                    return a.assign(of, of + 2);
+                }
+                std::vector<double> p(static_cast<std::size_t>(uses_.n_numbers));
+                if (learns()) sites_[at(l)].numbers(ctx, p.data());  // else there may be no frame
+                a.assign(2 * c.size(), 0.0);
+                rule_.write(l, nullptr, nullptr, p.data(), a.data());
+            },
+            m);
+    };
 }
 
 }  // namespace plumb

@@ -6,6 +6,7 @@
 #include "mixers/derive_matrix.h"
 #include "mixers/memories/source_weights.h"
 #include "mixers/plain_plan.h"
+#include "ops/reduce.h"
 
 #include <algorithm>
 
@@ -199,8 +200,8 @@ void Sources<T>::do_begin(const Context& ctx) {
 }
 
 template <class T>
-void Sources<T>::stream(const Context& ctx, int l, Index n, Real* out) const {
-    copy_row(ctx(sources_.tensor(l)).row(n), out, channels());
+void Sources<T>::stream(const Context& ctx, int l, View<Real> out) const {
+    widen<T>(ctx, ctx(sources_.tensor(l)), out);
 }
 
 // Rows as the schedule counts them, and the running gradient of a block where T rounds; with keys
@@ -228,38 +229,39 @@ MovedNumbers Sources<T>::moves(DepthCall call, int l) const {
 
 // From the weights that the passes use.
 template <class T>
-void Sources<T>::do_depth_matrix(const Context& ctx, Index n, View<Real> m) const {
-    const Memory memory = this->memory(ctx);
-    derive_matrix<Real>(
-        *rule_,
-        [&](int l, std::vector<double>& c, std::vector<double>& a) {
-            const int rule_rows = rule_->rows(l);
-            c.assign(at(rule_rows * heads()), 0.0);
-            for (Index h = 0; h < heads(); ++h)
-                for (int r = 0; r < rule_rows; ++r) {
-                    const int i = std::min(r * schedule().block_size(), l - 1);
-                    if (!schedule().sees(l, i)) continue;
-                    c[at(h * rule_rows + r)] = static_cast<double>(
-                        keys_ ? share(keys_->weights, *logit(memory, n, h, i, l),
-                                      lse(memory, n, h)[l - 1])
-                              : constants_.weight(ctx, l, i));
-                }
-            if (l == rows()) return;
-            a.assign(at(rule_->rows(l + 1) * (rule_rows + 1) * heads()), 0.0);
-            rule_->write(l, nullptr, nullptr, nullptr, a.data());
-        },
-        m);
+auto Sources<T>::do_matrices(const Context& ctx) const -> typename DepthMixer<T>::OfToken {
+    return [this, ctx, memory = this->memory(ctx)](Index n, View<Real> m, int) {
+        derive_matrix<Real>(
+            *rule_,
+            [&](int l, std::vector<double>& c, std::vector<double>& a) {
+                const int rule_rows = rule_->rows(l);
+                c.assign(at(rule_rows * heads()), 0.0);
+                for (Index h = 0; h < heads(); ++h)
+                    for (int r = 0; r < rule_rows; ++r) {
+                        const int i = std::min(r * schedule().block_size(), l - 1);
+                        if (!schedule().sees(l, i)) continue;
+                        c[at(h * rule_rows + r)] = static_cast<double>(
+                            keys_ ? share(keys_->weights, *logit(memory, n, h, i, l),
+                                          lse(memory, n, h)[l - 1])
+                                  : constants_.weight(ctx, l, i));
+                    }
+                if (l == rows()) return;
+                a.assign(at(rule_->rows(l + 1) * (rule_rows + 1) * heads()), 0.0);
+                rule_->write(l, nullptr, nullptr, nullptr, a.data());
+            },
+            m);
+    };
 }
 
-#define PLUMB_INSTANTIATE(T)                                                   \
-    template Sources<T>::Sources(SourceRule);                                  \
-    template void Sources<T>::do_declare(Plan&, ParamStore<Real>&);            \
-    template auto Sources<T>::memory(const Context&) const->Memory;            \
-    template auto Sources<T>::bench(const Memory&, Index) const->Bench;        \
-    template void Sources<T>::do_begin(const Context&);                        \
-    template MovedNumbers Sources<T>::moves(DepthCall, int) const;             \
-    template void Sources<T>::stream(const Context&, int, Index, Real*) const; \
-    template void Sources<T>::do_depth_matrix(const Context&, Index, View<Real>) const;
+#define PLUMB_INSTANTIATE(T)                                                 \
+    template Sources<T>::Sources(SourceRule);                                \
+    template void Sources<T>::do_declare(Plan&, ParamStore<Real>&);          \
+    template auto Sources<T>::memory(const Context&) const->Memory;          \
+    template auto Sources<T>::bench(const Memory&, Index) const->Bench;      \
+    template void Sources<T>::do_begin(const Context&);                      \
+    template MovedNumbers Sources<T>::moves(DepthCall, int) const;           \
+    template void Sources<T>::stream(const Context&, int, View<Real>) const; \
+    template auto Sources<T>::do_matrices(const Context&) const->typename DepthMixer<T>::OfToken;
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)
 PLUMB_INSTANTIATE(Bf16)

@@ -68,7 +68,7 @@ public:
     explicit Sources(SourceRule from);
 
     // Of source l: v_0, or the running sum of l's block.
-    void stream(const Context& ctx, int l, Index n, Real* out) const override;
+    void stream(const Context& ctx, int l, View<Real> out) const override;
     Index matrix_channels() const override { return rule_->groups(); }
 
 protected:
@@ -82,7 +82,7 @@ protected:
         return ctx(sources_.tensor(sources_.place(l)));
     }
     View<const T> do_begin_backward(const Context& ctx) override;
-    void do_depth_matrix(const Context& ctx, Index token, View<Real> m) const override;
+    typename DepthMixer<T>::OfToken do_matrices(const Context& ctx) const override;
     MovedNumbers moves(DepthCall call, int l) const override;
 
 private:

@@ -101,25 +101,26 @@ auto Streams<T>::open(const Context& ctx, int l) const -> Open {
 }
 
 template <class T>
-void Streams<T>::stream(const Context& ctx, int l, Index n, Real* out) const {
-    const Index width = stream_width();
-    std::copy_n(ctx(site(l + 1).x).data + n * width, width, out);
+void Streams<T>::stream(const Context& ctx, int l, View<Real> out) const {
+    widen<T>(ctx, ctx(site(l + 1).x), out);
 }
 
 template <class T>
-void Streams<T>::do_depth_matrix(const Context& ctx, Index token, View<Real> m) const {
-    derive_matrix<Real>(
-        *rule_,
-        [&](int l, std::vector<double>& c, std::vector<double>& a) {
-            const Lane* scalars = ctx(site(l).scalars).row(token / kTile);
-            const auto take = [&](std::vector<double>& to, int n) {
-                for (to.clear(); n > 0; --n)
-                    to.push_back(static_cast<double>((scalars++)->data()[token % kTile]));
-            };
-            take(c, streams_);
-            take(a, n_scalars(l) - streams_);
-        },
-        m);
+auto Streams<T>::do_matrices(const Context& ctx) const -> typename DepthMixer<T>::OfToken {
+    return [this, ctx](Index n, View<Real> m, int) {
+        derive_matrix<Real>(
+            *rule_,
+            [&](int l, std::vector<double>& c, std::vector<double>& a) {
+                const Lane* scalars = ctx(site(l).scalars).row(n / kTile);
+                const auto take = [&](std::vector<double>& to, int count) {
+                    for (to.clear(); count > 0; --count)
+                        to.push_back(static_cast<double>((scalars++)->data()[n % kTile]));
+                };
+                take(c, streams_);
+                take(a, n_scalars(l) - streams_);
+            },
+            m);
+    };
 }
 
 // Forward: X before and after, v. Backward: X, v, dv; dX.

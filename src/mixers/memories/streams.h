@@ -31,7 +31,7 @@ public:
     explicit Streams(RulePtr rule);
 
     Index stream_width() const final { return streams_ * channels(); }
-    void stream(const Context& ctx, int l, Index n, Real* out) const final;  // X_{l+1}
+    void stream(const Context& ctx, int l, View<Real> out) const final;  // X_{l+1}
 
 private:
     struct Site {
@@ -64,7 +64,7 @@ private:
     void do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) final;
     View<const T> do_write_backward(const Context& ctx, int) final { return ctx(dv_); }
     View<const T> do_begin_backward(const Context& ctx) final { return ctx(dv_); }
-    void do_depth_matrix(const Context& ctx, Index token, View<Real> m) const final;
+    typename DepthMixer<T>::OfToken do_matrices(const Context& ctx) const final;
     MovedNumbers moves(DepthCall call, int l) const final;
 
     int n_scalars(int l) const { return streams_ * (l > this->sublayers() ? 1 : streams_ + 2); }
