@@ -139,13 +139,14 @@ std::vector<std::string> unmoved_parameters(const MixerConfig& mixer, int steps)
     const std::vector<double> start = params.values();
     for (int step = 0; step < steps; ++step) {
         pass(*model);
-        for (std::size_t i = 0; i < start.size(); ++i)
-            params.values()[i] -= 0.1 * params.grads()[i];
+        const View<double> values = params.flat_values().host(), grads = params.flat_grads().host();
+        for (Index i = 0; i < values.count(); ++i) values.data[i] -= 0.1 * grads.data[i];
     }
     std::vector<std::string> names;
+    const std::vector<double> end = params.values();
     for (const ParamSpec& spec : params.specs()) {
         const auto begin = start.begin() + spec.offset;
-        if (std::equal(begin, begin + spec.shape.count(), params.values().begin() + spec.offset))
+        if (std::equal(begin, begin + spec.shape.count(), end.begin() + spec.offset))
             names.push_back(spec.name);
     }
     return names;

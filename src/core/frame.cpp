@@ -1,6 +1,5 @@
 #include "core/frame.h"
 
-#include <cstdlib>
 #include <cstring>
 
 #ifdef __SANITIZE_ADDRESS__
@@ -9,16 +8,11 @@
 
 namespace plumb {
 
-void Frame::Free::operator()(std::byte* p) const { std::free(p); }
-
 Frame::Frame(Plan plan, Device device)
-    : plan_(std::move(plan)), device_(device), states_(plan_.new_states()) {
-    require(device == Device::cpu, "this build allocates on the CPU only");
-    const std::size_t bytes = plan_.total_bytes() + Plan::kAlign;
-    base_.reset(static_cast<std::byte*>(
-        std::aligned_alloc(Plan::kAlign, bytes / Plan::kAlign * Plan::kAlign)));
-    if (!base_) throw std::bad_alloc();
-    std::memset(base_.get(), 0, plan_.total_bytes());
+    : plan_(std::move(plan)),
+      device_(device),
+      base_(allocate_on(device, plan_.total_bytes())),
+      states_(plan_.new_states()) {
 #ifdef PLUMB_POISON
     poison();
 #endif

@@ -16,9 +16,11 @@ public:
     template <class Real>
     Frame(Plan plan, ParamStore<Real>& params, Device device = Device::cpu)
         : Frame(std::move(plan), device) {
-        require(std::ssize(params.values()) == params.flat_size(), "parameters before allocate()");
+        const View<Real> values = params.flat_values();
+        require(values.count() == params.flat_size(), "parameters before allocate()");
+        require(values.device == device, "parameters are on another device");
         store_ = params.origin();
-        values_ = params.values().data(), grads_ = params.grads().data();
+        values_ = values.data, grads_ = params.flat_grads().data;
     }
 
     // Empty for a handle that was not declared; InternalError for one of another plan or store.
@@ -48,9 +50,6 @@ public:
     void poison();
 
 private:
-    struct Free {
-        void operator()(std::byte* p) const;
-    };
     template <class Real>
     View<Real> slice(const Param<Real>& p, void* flat) const {
         if (!p) return {};
@@ -61,7 +60,7 @@ private:
 
     Plan plan_;
     Device device_;
-    std::unique_ptr<std::byte, Free> base_;
+    DeviceMemory base_;
     std::vector<std::shared_ptr<void>> states_;
     Origin store_ = 0;
     void *values_ = nullptr, *grads_ = nullptr;

@@ -4,8 +4,6 @@
 #include "core/size.h"
 #include "core/text.h"
 
-#include <algorithm>
-
 namespace plumb {
 namespace {
 
@@ -39,7 +37,7 @@ void initialise(const ParamSpec& spec, std::uint64_t seed, Real* out) {
 
 template <class Real>
 Param<Real> ParamStore<Real>::declare(ParamSpec spec) {
-    require(values_.empty(), "parameters are declared before allocate(): " + spec.name);
+    require(values_.size() == 0, "parameters are declared before allocate(): " + spec.name);
     if (shared_) {
         const ParamId id = find(spec.name);
         const ParamSpec& there = specs_[static_cast<std::size_t>(id.index)];
@@ -58,26 +56,28 @@ Param<Real> ParamStore<Real>::declare(ParamSpec spec) {
 
 template <class Real>
 void ParamStore<Real>::allocate(std::uint64_t seed) {
-    values_.assign(static_cast<std::size_t>(flat_size_), Real(0));
-    grads_.assign(static_cast<std::size_t>(flat_size_), Real(0));
-    for (const ParamSpec& s : specs_) initialise(s, seed, values_.data() + s.offset);
+    if (values_.size() != flat_size_)
+        values_ = DeviceArray<Real>(flat_size_), grads_ = DeviceArray<Real>(flat_size_);
+    grads_.clear();
+    for (const ParamSpec& s : specs_)
+        initialise(s, seed, values_.view(s.offset, s.shape).host().data);
 }
 
 template <class Real>
 View<Real> ParamStore<Real>::value(ParamId id) {
     const ParamSpec& s = specs_.at(static_cast<std::size_t>(id.index));
-    return {values_.data() + s.offset, s.shape, Device::cpu};
+    return values_.view(s.offset, s.shape);
 }
 
 template <class Real>
 View<Real> ParamStore<Real>::grad(ParamId id) {
     const ParamSpec& s = specs_.at(static_cast<std::size_t>(id.index));
-    return {grads_.data() + s.offset, s.shape, Device::cpu};
+    return grads_.view(s.offset, s.shape);
 }
 
 template <class Real>
 void ParamStore<Real>::zero_grad() {
-    std::fill(grads_.begin(), grads_.end(), Real(0));
+    grads_.clear();
 }
 
 template <class Real>

@@ -3,6 +3,7 @@
 // none of them knows a model.
 #pragma once
 
+#include "core/device_memory.h"
 #include "core/handle.h"
 
 #include <string>
@@ -52,8 +53,8 @@ public:
     // From now on declare() hands out the slices that there are, to a second user of the same
     // parameters; InternalError for another name or shape.
     void share() { shared_ = true; }
-    // Allocates both arrays (slices start on 64-byte boundaries) and sets every slice's initial
-    // values from (seed, name) alone.
+    // Allocates both arrays, if they are not there (slices start on 64-byte boundaries), and sets
+    // every slice's initial values from (seed, name) alone.
     void allocate(std::uint64_t seed);
 
     // On the host, between passes; what runs in a frame asks its Context.
@@ -68,10 +69,11 @@ public:
     Index n_params() const;
     Index n_params(Group group) const;
 
-    // The flat arrays, padding included (padding stays zero).
-    std::vector<Real>& values() { return values_; }
-    std::vector<Real>& grads() { return grads_; }
-    const std::vector<Real>& values() const { return values_; }
+    // The flat arrays (P), padding included (padding stays zero), and copies of them on the host.
+    View<Real> flat_values() { return values_.view(); }
+    View<Real> flat_grads() { return grads_.view(); }
+    std::vector<Real> values() const { return values_.fetch(); }
+    std::vector<Real> grads() const { return grads_.fetch(); }
     Index flat_size() const { return flat_size_; }
     Origin origin() const { return origin_; }
 
@@ -80,7 +82,7 @@ private:
     bool shared_ = false;
     std::vector<ParamSpec> specs_;
     std::unordered_set<std::string> names_;
-    std::vector<Real> values_, grads_;
+    DeviceArray<Real> values_, grads_;
     Index flat_size_ = 0;
 };
 

@@ -3,6 +3,7 @@
 // `plumb train --dry-run` prints, by name.
 #pragma once
 
+#include "core/device_memory.h"
 #include "core/handle.h"
 
 #include <functional>
@@ -27,7 +28,7 @@ struct TensorSpec {
 
 class Plan {
 public:
-    static constexpr std::size_t kAlign = 128;
+    static constexpr std::size_t kAlign = kDeviceAlign;
 
     // These throw InternalError for a name declared twice, UsageError for a size beyond
     // core/size.h.

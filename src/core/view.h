@@ -73,6 +73,11 @@ struct View {
     Index extent(int i) const { return shape.extent(i); }
     explicit operator bool() const { return data != nullptr; }
     operator View<const T>() const requires(!std::is_const_v<T>) { return {data, shape, device}; }
+    // For host code on purpose: InternalError where the numbers are in a device's memory.
+    const View& host() const {
+        require(device == Device::cpu, "host code reads the memory of a device");
+        return *this;
+    }
     // Row n of a rank-2 view.
     T* row(Index n) const { return data + n * shape.extent(shape.rank() - 1); }
 };

@@ -51,7 +51,8 @@ struct TensorRef {
     static TensorRef of(std::string name, const View<T>& view) {
         std::vector<Index> shape;
         for (int i = 0; i < view.shape.rank(); ++i) shape.push_back(view.extent(i));
-        return {std::move(name), dtype_name<std::remove_const_t<T>>(), std::move(shape), view.data};
+        return {std::move(name), dtype_name<std::remove_const_t<T>>(), std::move(shape),
+                view.host().data};
     }
 };
 

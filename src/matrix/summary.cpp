@@ -61,7 +61,7 @@ void MatrixSums<Real>::measure_read(Index row, Index n, std::span<const View<con
     const Index gates = mixer_.matrix_channels(), c = std::ssize(t.h);
     const auto part_of = [&](Index i) {
         source_part(t.m.data() + (row * rows_ + i) * gates, gates,
-                    outputs[static_cast<std::size_t>(i)].row(n), t.part);
+                    outputs[static_cast<std::size_t>(i)].host().row(n), t.part);
     };
     std::fill(t.h.begin(), t.h.end(), 0.0);
     for (Index i = 0; i <= row; ++i) {

@@ -138,9 +138,8 @@ private:
         for (int i = 0; i < kMostWays; ++i) {
             const Index first = attn_.part_begin(i), width = attn_.part_width(i);
             const View<T> part{
-                ctx(work_.part).data, {{'N', qkv.extent(0)}, {'Q', width}}, Device::cpu};
-            const View<const Real> of{
-                w.row(first), {{'O', width}, {'I', w.extent(1)}}, Device::cpu};
+                ctx(work_.part).data, {{'N', qkv.extent(0)}, {'Q', width}}, qkv.device};
+            const View<const Real> of{w.row(first), {{'O', width}, {'I', w.extent(1)}}, w.device};
             linear_decode<T>(ctx, x[static_cast<std::size_t>(i)], of, part);
             put_columns<T>(ctx, part, first, qkv);
         }

@@ -29,7 +29,7 @@ std::optional<double> update_ratio(ParamStore<Real>& params, const std::vector<P
                                    std::span<const Real> before) {
     double change = 0, size = 0;
     for (const ParamId id : ids) {
-        const View<Real> value = params.value(id);
+        const View<Real> value = params.value(id).host();
         const Real* old = before.data() + params.specs()[static_cast<std::size_t>(id.index)].offset;
         for (Index i = 0; i < value.count(); ++i) {
             const auto w = static_cast<double>(value.data[i]);
@@ -50,7 +50,7 @@ GradientSummary summarise_gradients(const std::vector<View<const Real>>& grads) 
     double squares = 0;
     for (const View<const Real>& g : grads)
         for (Index i = 0; i < g.count(); ++i) {
-            const Real x = std::abs(g.data[i]);
+            const Real x = std::abs(g.host().data[i]);
             magnitudes.push_back(x);
             squares += static_cast<double>(x) * static_cast<double>(x);
             const double log = log_magnitude(static_cast<double>(x));

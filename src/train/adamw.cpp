@@ -48,12 +48,12 @@ void AdamWPart::step(const Context& ctx, ParamStore<float>& params, OptimizerSta
                      const OptimizerStep& s) const {
     const AdamWStep step{s.lr, beta1_, beta2_, eps_, weight_decay_, s.grad_scale, s.step};
     for (const Run& run : runs_) {
-        const auto part = [&](float* begin) {
-            return View<float>{begin, {{'P', run.end - run.begin}}, Device::cpu};
+        const Shape part{{'P', run.end - run.begin}};
+        const auto of = [&](const View<float>& flat) {
+            return View<float>{flat.data + run.begin, part, flat.device};
         };
-        adamw<float>(ctx, step, part(params.values().data() + run.begin),
-                     part(params.grads().data() + run.begin), part(state.at(run.m)),
-                     part(state.at(run.v)), run.ranges);
+        adamw<float>(ctx, step, of(params.flat_values()), of(params.flat_grads()),
+                     state.view(run.m, part), state.view(run.v, part), run.ranges);
     }
 }
 

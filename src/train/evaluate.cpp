@@ -10,10 +10,10 @@ namespace plumb {
 Index load_validation(Model<float>& model, const Dataset& data, Index pass, Index n_sequences) {
     const Index context = model.config().context, batch = model.tokens().count() / context;
     const Shape shape{{'B', batch}, {'T', context}};
-    data.val_batch(static_cast<std::uint64_t>(pass), {model.tokens().data, shape, Device::cpu},
-                   {model.targets().data, shape, Device::cpu});
+    data.val_batch(static_cast<std::uint64_t>(pass), {model.tokens().host().data, shape},
+                   {model.targets().host().data, shape});
     const Index used = std::clamp<Index>(n_sequences - pass * batch, 0, batch);
-    std::int32_t* targets = model.targets().data;
+    std::int32_t* targets = model.targets().host().data;
     std::fill(targets + used * context, targets + batch * context, -1);
     return used;
 }
@@ -26,7 +26,7 @@ Evaluation evaluate(const Context& ctx, Model<float>& model, const Dataset& data
     for (Index pass = 0; e.sequences < wanted; ++pass) {
         stop_if(stop);
         e.sequences += load_validation(model, data, pass, wanted);
-        const std::int32_t* targets = model.targets().data;
+        const std::int32_t* targets = model.targets().host().data;
         const auto scored = static_cast<Index>(std::count_if(
             targets, targets + model.targets().count(), [](std::int32_t t) { return t >= 0; }));
         total += static_cast<double>(scored) * model.forward(ctx);

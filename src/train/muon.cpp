@@ -15,10 +15,12 @@ public:
           momentum_(setup.train.muon_momentum),
           weight_decay_(setup.train.weight_decay),
           rate_(setup.train.muon_rate() / setup.train.lr) {
-        for (const ParamSpec& s : setup.params) {
+        for (std::size_t i = 0; i < setup.params.size(); ++i) {
+            const ParamSpec& s = setup.params[i];
             if (!is_matrix_of_body(s)) continue;
             const Index rows = s.shape.extent(0), columns = s.shape.extent(1);
-            matrices_.push_back({s.shape, s.offset, state_.declare("momentum", s), s.decay});
+            matrices_.push_back(
+                {s.shape, {static_cast<Index>(i)}, state_.declare("momentum", s), s.decay});
             scratch_size_ = std::max(scratch_size_, muon_scratch(rows, columns));
             flops_ += muon_flops(rows, columns);
         }
@@ -26,19 +28,15 @@ public:
 
     void allocate() override {
         Optimizer::allocate();
-        scratch_.assign(static_cast<std::size_t>(scratch_size_), 0.0f);
+        scratch_ = DeviceArray<float>(scratch_size_);
     }
 
     void step(const Context& ctx, ParamStore<float>& params, const OptimizerStep& s) override {
         others_.step(ctx, params, state_, s);
         for (const Matrix& m : matrices_) {
-            const auto view = [&](float* begin) {
-                return View<float>{begin, m.shape, Device::cpu};
-            };
             muon<float>(ctx, {rate_ * s.lr, momentum_, m.decay ? weight_decay_ : 0.0, s.grad_scale},
-                        view(params.values().data() + m.offset),
-                        view(params.grads().data() + m.offset), view(state_.at(m.momentum)),
-                        {scratch_.data(), {{'S', scratch_size_}}});
+                        params.value(m.id), params.grad(m.id), state_.view(m.momentum, m.shape),
+                        scratch_.view());
         }
     }
 
@@ -49,8 +47,8 @@ public:
 
 private:
     struct Matrix {
-        Shape shape;     // (O, I)
-        Index offset;    // into the flat arrays
+        Shape shape;  // (O, I)
+        ParamId id;
         Index momentum;  // into the state
         bool decay;
     };
@@ -58,7 +56,7 @@ private:
     std::vector<Matrix> matrices_;
     double momentum_, weight_decay_;
     double rate_;                 // of the matrices, as a share of the schedule's
-    std::vector<float> scratch_;  // of one matrix at a time
+    DeviceArray<float> scratch_;  // of one matrix at a time
     Index scratch_size_ = 0;
     double flops_ = 0;
 };

@@ -5,7 +5,7 @@
 namespace plumb {
 
 Index OptimizerState::declare(const std::string& what, const ParamSpec& of, bool squares) {
-    require(numbers_.empty(), "an optimizer's state is declared before allocate(): " + of.name);
+    require(numbers_.size() == 0, "an optimizer's state is declared before allocate(): " + of.name);
     tensors_.push_back({what + "." + of.name, of.shape, squares, size_});
     size_ += padded_count<float>(of.shape.count());
     return tensors_.back().offset;

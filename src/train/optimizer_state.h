@@ -23,19 +23,19 @@ public:
     // lie one after another lie as they do, padding included. Returns the offset.
     Index declare(const std::string& what, const ParamSpec& of, bool squares = false);
     // All are 0: no step was made.
-    void allocate() { numbers_.assign(static_cast<std::size_t>(size_), 0.0f); }
+    void allocate() { numbers_ = DeviceArray<float>(size_); }
 
     const std::vector<StateTensor>& tensors() const { return tensors_; }
-    View<float> view(const StateTensor& t) { return {at(t.offset), t.shape, Device::cpu}; }
+    View<float> view(const StateTensor& t) { return view(t.offset, t.shape); }
+    View<float> view(Index offset, const Shape& shape) { return numbers_.view(offset, shape); }
     // Throws InternalError if there is none.
     View<float> view(std::string_view name);
-    float* at(Index offset) { return numbers_.data() + offset; }
     // Padding included.
     double bytes() const { return sizeof(float) * static_cast<double>(size_); }
 
 private:
     std::vector<StateTensor> tensors_;
-    std::vector<float> numbers_;
+    DeviceArray<float> numbers_;
     Index size_ = 0;
 };
 

@@ -74,8 +74,8 @@ StepResult Trainer::step(const Context& ctx, long step, const StopFlag* stop) {
         if (a > 0) stop_if(stop);
         const DropoutKey key{train_.dropout_seed(),
                              static_cast<std::uint64_t>(step * train_.accumulate + a)};
-        data_.train_batch(train_.data_seed(), key.pass, {model_->tokens().data, batch, Device::cpu},
-                          {model_->targets().data, batch, Device::cpu});
+        data_.train_batch(train_.data_seed(), key.pass, {model_->tokens().host().data, batch},
+                          {model_->targets().host().data, batch});
         const double loss = model_->forward(ctx, nullptr, key);
         if (!(loss <= loss_limit()) || model_->overflowed_read() > 0)
             diverged(ctx, step, "loss", loss);
@@ -83,7 +83,7 @@ StepResult Trainer::step(const Context& ctx, long step, const StopFlag* stop) {
         model_->backward(ctx, 1.0f / static_cast<float>(train_.accumulate));
     }
     zero_frozen_gradients();
-    const View<const float> grads{params.grads().data(), {{'P', params.flat_size()}}, Device::cpu};
+    const View<const float> grads = params.flat_grads();
     {
         const Timed timed(ctx.profile, Part::optimizer);
         result.grad_norm = std::sqrt(total_dot<float>(ctx, grads, grads));
@@ -102,7 +102,7 @@ void Trainer::update(const Context& ctx, long step, double lr, double grad_norm)
 void Trainer::zero_frozen_gradients() {
     Index begin = 0;
     for (const UpdateRange& r : ranges_) {
-        float* grads = model_->params().grads().data();
+        float* grads = model_->params().flat_grads().host().data;
         if (!r.trained) std::fill(grads + begin, grads + r.end, 0.0f);
         begin = r.end;
     }
@@ -120,7 +120,7 @@ void Trainer::probe(const Context& ctx, Index n_sequences, Recorder<float>& reco
                     const std::function<void(Index)>& begin_pass) {
     const Index wanted = std::min(n_sequences, data_.val_sequences());
     const auto scored = [&] {
-        const std::int32_t* targets = model_->targets().data;
+        const std::int32_t* targets = model_->targets().host().data;
         return std::count_if(targets, targets + model_tokens_,
                              [](std::int32_t t) { return t >= 0; });
     };

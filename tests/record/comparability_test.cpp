@@ -5,6 +5,7 @@
 #include "check/compare.h"
 #include "check/tiny_model.h"
 #include "matrix/analysis.h"
+#include "ops/reduce.h"
 #include "record/measures.h"
 #include "record/parameters.h"
 #include "record/probes.h"
@@ -30,8 +31,7 @@ ModelConfig three_blocks() {
 template <class Real>
 std::vector<Real> descend(ParamStore<Real>& params) {
     std::vector<Real> before = params.values();
-    for (std::size_t i = 0; i < before.size(); ++i)
-        params.values()[i] = before[i] - Real(0.01) * params.grads()[i];
+    axpy(Real(-0.01), params.flat_grads().data, params.flat_values().data, params.flat_size());
     return before;
 }
 

@@ -63,13 +63,15 @@ namespace {
 void adamw_step(const TrainConfig& t, double lr, long step, double scale,
                 ParamStore<double>& params, std::vector<double>& m, std::vector<double>& v) {
     const double bias1 = 1 - std::pow(t.beta1, step), bias2 = 1 - std::pow(t.beta2, step);
+    const double* grads = params.flat_grads().data;
+    double* values = params.flat_values().data;
     for (const ParamSpec& spec : params.specs()) {
         const auto begin = static_cast<std::size_t>(spec.offset);
         for (std::size_t i = begin; i < begin + static_cast<std::size_t>(spec.shape.count()); ++i) {
-            const double g = scale * params.grads()[i];
+            const double g = scale * grads[i];
             m[i] = t.beta1 * m[i] + (1 - t.beta1) * g;
             v[i] = t.beta2 * v[i] + (1 - t.beta2) * g * g;
-            double& w = params.values()[i];
+            double& w = values[i];
             if (spec.decay) w -= lr * t.weight_decay * w;
             w -= lr * (m[i] / bias1) / (std::sqrt(v[i] / bias2) + t.adam_eps);
         }
@@ -84,7 +86,7 @@ std::vector<double> losses_in_double(const SignatureCase& c) {
     const auto seed = static_cast<std::uint64_t>(c.train.seed);
     model.allocate(seed);
     ParamStore<double>& params = model.params();
-    std::vector<double> m(params.values().size()), v(m.size()), losses;
+    std::vector<double> m(static_cast<std::size_t>(params.flat_size())), v(m.size()), losses;
     const Shape batch{{'B', c.train.batch}, {'T', c.model.context}};
     const double part = 1.0 / static_cast<double>(c.train.accumulate);
     for (long step = 0; step < kSignatureSteps; ++step) {

@@ -80,11 +80,11 @@ TEST_CASE("lr_scale is the rate of the mixer's parameters alone", "[train]") {
     TinyTrainer fast = tiny_trainer(config, train);
     const std::vector<float> before = plain.params().values();
     plain.step(0), fast.step(0);
+    const std::vector<float> of_plain = plain.params().values(), of_fast = fast.params().values();
     for (const ParamSpec& s : plain.params().specs())
         for (Index k = 0; k < s.shape.count(); ++k) {
             const auto i = static_cast<std::size_t>(s.offset + k);
-            const float a = plain.params().values()[i] - before[i],
-                        b = fast.params().values()[i] - before[i];
+            const float a = of_plain[i] - before[i], b = of_fast[i] - before[i];
             if (s.group == Group::model) CHECK(a == b);
             if (s.name.ends_with("query")) CHECK(b == Approx(100 * a).epsilon(1e-5));
         }

@@ -5,6 +5,7 @@
 #include "support/tiny_trainer.h"
 #include "train/adamw.h"
 
+#include <algorithm>
 #include <cstring>
 
 using namespace plumb;
@@ -48,7 +49,7 @@ TEST_CASE("AdamW of some parameters leaves the others alone, and is that of all 
             OptimizerState state;
             const AdamWPart part({specs, ranges, tiny_train()}, state, mine);
             state.allocate();
-            t.params().values() = start;
+            std::copy(start.begin(), start.end(), t.params().flat_values().data);
             for (Index step = 1; step <= 3; ++step)
                 part.step({}, t.params(), state, {0.01, 0.5, step});
             return t.params().values();

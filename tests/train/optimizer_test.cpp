@@ -58,9 +58,9 @@ double worst_difference(const std::string& mixer, const TrainConfig& train) {
         const StepResult result = t.step(s);
         CHECK(result.lr == learning_rate(train, s));
         reference.step(train, result.lr, s + 1, t.params().grads(), decays);
+        const std::vector<float> got = t.params().values();
         for (std::size_t i = 0; i < reference.w.size(); ++i) {
-            const double d =
-                std::abs(static_cast<double>(t.params().values()[i]) - reference.w[i]) / train.lr;
+            const double d = std::abs(static_cast<double>(got[i]) - reference.w[i]) / train.lr;
             if (!(d <= worst)) worst = d;
         }
     }

@@ -144,10 +144,10 @@ TEST_CASE("two micro-batches of 4 train as one batch of 8", "[train]") {
         CHECK(ra.loss == Approx(rb.loss).epsilon(1e-6));
         CHECK(ra.grad_norm == Approx(rb.grad_norm).epsilon(1e-5));
         double worst = 0, largest = 0;
-        for (std::size_t i = 0; i < a.params().grads().size(); ++i) {
-            const auto x = static_cast<double>(a.params().grads()[i]);
-            if (const double d = std::abs(x - static_cast<double>(b.params().grads()[i]));
-                !(d <= worst))
+        const std::vector<float> of_a = a.params().grads(), of_b = b.params().grads();
+        for (std::size_t i = 0; i < of_a.size(); ++i) {
+            const auto x = static_cast<double>(of_a[i]);
+            if (const double d = std::abs(x - static_cast<double>(of_b[i])); !(d <= worst))
                 worst = d;
             largest = std::max(largest, std::abs(x));
         }

@@ -1,0 +1,57 @@
+// DeviceArray: numbers in the memory of a device, for as long as it lives: parameters and their
+// gradients, what an optimizer keeps, what a frame is made of.
+#pragma once
+
+#include "core/view.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+namespace plumb {
+
+// Where an array starts: a cache line, and what wide loads of a GPU want.
+inline constexpr std::size_t kDeviceAlign = 128;
+
+struct DeviceFree {
+    void operator()(std::byte* p) const;
+};
+using DeviceMemory = std::unique_ptr<std::byte, DeviceFree>;
+
+// Bytes that are 0. InternalError for a device this build does not allocate on.
+DeviceMemory allocate_on(Device device, std::size_t bytes);
+
+template <class T>
+class DeviceArray {
+public:
+    DeviceArray() = default;
+    // All numbers are 0.
+    explicit DeviceArray(Index size, Device device = Device::cpu)
+        : memory_(allocate_on(device, static_cast<std::size_t>(size) * sizeof(T))),
+          size_(size),
+          device_(device) {}
+
+    Index size() const { return size_; }
+    View<T> view() const { return view(0, {{'P', size_}}); }
+    // A part of it, from number `begin` on.
+    View<T> view(Index begin, const Shape& shape) const {
+        return {reinterpret_cast<T*>(memory_.get()) + begin, shape, device_};
+    }
+    void clear() const {
+        const View<T> all = view().host();
+        std::fill_n(all.data, size_, T(0));
+    }
+    // A copy on the host.
+    std::vector<T> fetch() const {
+        const View<T> all = view().host();
+        return {all.data, all.data + size_};
+    }
+
+private:
+    DeviceMemory memory_;
+    Index size_ = 0;
+    Device device_ = Device::cpu;
+};
+
+}  // namespace plumb

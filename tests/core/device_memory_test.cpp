@@ -1,0 +1,28 @@
+#include "core/device_memory.h"
+
+#include "catch.h"
+
+using namespace plumb;
+
+TEST_CASE("a device array starts on a cache line, is zero, and is fetched whole", "[core]") {
+    for (const Index size : {1, 31, 32, 1000}) {
+        const DeviceArray<double> array(size);
+        const View<double> all = array.view();
+        CHECK(reinterpret_cast<std::uintptr_t>(all.data) % kDeviceAlign == 0);
+        CHECK(array.fetch() == std::vector<double>(static_cast<std::size_t>(size), 0.0));
+        for (Index i = 0; i < size; ++i) all.data[i] = static_cast<double>(i + 1);
+        CHECK(array.view(size - 1, {{'C', 1}}).data[0] == static_cast<double>(size));
+        CHECK(array.fetch().back() == static_cast<double>(size));
+        array.clear();
+        CHECK(array.fetch() == std::vector<double>(static_cast<std::size_t>(size), 0.0));
+    }
+    CHECK(DeviceArray<float>().fetch().empty());
+    CHECK_THROWS_AS(DeviceArray<float>(1, Device::cuda), InternalError);
+}
+
+TEST_CASE("host code is not let at the memory of a device", "[core]") {
+    float x = 0;
+    CHECK(View<float>{&x, {{'C', 1}}}.host().data == &x);
+    const View<float> there{&x, {{'C', 1}}, Device::cuda};
+    CHECK_THROWS_AS(there.host(), InternalError);
+}
