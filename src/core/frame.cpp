@@ -8,10 +8,9 @@
 
 namespace plumb {
 
-Frame::Frame(Plan plan, Device device)
+Frame::Frame(Plan plan)
     : plan_(std::move(plan)),
-      device_(device),
-      base_(allocate_on(device, plan_.total_bytes())),
+      base_(allocate_on(plan_.device(), plan_.total_bytes())),
       states_(plan_.new_states()) {
 #ifdef PLUMB_POISON
     poison();

@@ -10,15 +10,14 @@ namespace plumb {
 
 class Frame {
 public:
-    // Allocates; all is zero, but scratch with PLUMB_POISON.
-    explicit Frame(Plan plan, Device device = Device::cpu);
+    // Allocates on the plan's device; all is zero, but scratch with PLUMB_POISON.
+    explicit Frame(Plan plan);
     // The store has allocated, outlives the frame and keeps its arrays.
     template <class Real>
-    Frame(Plan plan, ParamStore<Real>& params, Device device = Device::cpu)
-        : Frame(std::move(plan), device) {
+    Frame(Plan plan, ParamStore<Real>& params) : Frame(std::move(plan)) {
         const View<Real> values = params.flat_values();
         require(values.count() == params.flat_size(), "parameters before allocate()");
-        require(values.device == device, "parameters are on another device");
+        require(values.device == device(), "parameters are on another device");
         store_ = params.origin();
         values_ = values.data, grads_ = params.flat_grads().data;
     }
@@ -28,7 +27,7 @@ public:
     View<T> view(const Tensor<T>& t) const {
         if (!t) return {};
         if (t.origin != plan_.origin()) foreign("tensor");
-        return {reinterpret_cast<T*>(base_.get() + t.offset), t.shape, device_};
+        return {reinterpret_cast<T*>(base_.get() + t.offset), t.shape, device()};
     }
     template <class Real>
     View<Real> value(const Param<Real>& p) const {
@@ -44,7 +43,7 @@ public:
         return *static_cast<S*>(states_[s.index].get());
     }
 
-    Device device() const { return device_; }
+    Device device() const { return plan_.device(); }
     const Plan& plan() const { return plan_; }
     // Fills every scratch tensor with NaN bytes, so that a missing write is seen.
     void poison();
@@ -54,12 +53,11 @@ private:
     View<Real> slice(const Param<Real>& p, void* flat) const {
         if (!p) return {};
         if (p.origin != store_) foreign("parameter");
-        return {static_cast<Real*>(flat) + p.offset, p.shape, device_};
+        return {static_cast<Real*>(flat) + p.offset, p.shape, device()};
     }
     [[noreturn, gnu::cold]] static void foreign(const char* what);
 
     Plan plan_;
-    Device device_;
     DeviceMemory base_;
     std::vector<std::shared_ptr<void>> states_;
     Origin store_ = 0;

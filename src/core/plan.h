@@ -30,6 +30,8 @@ class Plan {
 public:
     static constexpr std::size_t kAlign = kDeviceAlign;
 
+    explicit Plan(Device device = Device::cpu) : device_(device) {}
+
     // These throw InternalError for a name declared twice, UsageError for a size beyond
     // core/size.h.
     template <class T>
@@ -39,6 +41,12 @@ public:
     template <class T>
     Tensor<T> scratch(const std::string& name, const Shape& shape) {
         return {add(name, shape, Lifetime::scratch, sizeof(T)), shape, origin_};
+    }
+    // What the passes of the CPU alone work in: rows and sums of a chunk, weights as they want
+    // them. Empty in a plan for another device.
+    template <class T>
+    Tensor<T> cpu_scratch(const std::string& name, const Shape& shape) {
+        return device_ == Device::cpu ? scratch<T>(name, shape) : Tensor<T>{};
     }
     // Every frame starts with a copy of `first`.
     template <class S>
@@ -53,6 +61,7 @@ public:
     std::size_t total_bytes() const { return total_; }  // padding included
     std::size_t bytes(Lifetime lifetime) const;
 
+    Device device() const { return device_; }
     Origin origin() const { return origin_; }
     std::vector<std::shared_ptr<void>> new_states() const;
 
@@ -60,6 +69,7 @@ private:
     std::size_t add(const std::string& name, const Shape& shape, Lifetime lifetime,
                     std::size_t item_bytes);
 
+    Device device_;
     Origin origin_ = new_origin();
     std::string prefix_;
     std::vector<TensorSpec> tensors_;

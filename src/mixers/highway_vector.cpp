@@ -75,7 +75,7 @@ void HighwayVector<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
     g_ = plan.scratch<Real>("mixer.g", this->token_shape());
     z_ = plan.scratch<Real>("mixer.z", this->token_shape());
     dz_ = plan.scratch<Real>("mixer.dz", this->token_shape());
-    db_ = plan.scratch<Real>("mixer.db", {{'P', chunks()}, {'C', channels()}});
+    db_ = plan.cpu_scratch<Real>("mixer.db", {{'P', chunks()}, {'C', channels()}});
 }
 
 // ---- forward ------------------------------------------------------------------------------------

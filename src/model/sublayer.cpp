@@ -29,9 +29,10 @@ Workspace<T>::Workspace(const SublayerShape& shape, Plan& plan)
     const auto scratch = [&](const char* name, Index width) {
         return plan.scratch<T>(std::string("work.") + name, {{'N', n}, {'Q', width}});
     };
-    heads = plan.scratch<Real>("work.heads", {{'P', shape_.threads}, {'S', attention_scratch(a)}});
-    dgain = plan.scratch<Real>("work.qk_dgain",
-                               {{'B', a.batch}, {'H', a.kv_heads}, {'D', 2 * a.head_dim}});
+    heads =
+        plan.cpu_scratch<Real>("work.heads", {{'P', shape_.threads}, {'S', attention_scratch(a)}});
+    dgain = plan.cpu_scratch<Real>("work.qk_dgain",
+                                   {{'B', a.batch}, {'H', a.kv_heads}, {'D', 2 * a.head_dim}});
     cos = plan.saved<Real>("work.cos", {{'T', t}, {'D', m.head_dim / 2}});
     sin = plan.saved<Real>("work.sin", {{'T', t}, {'D', m.head_dim / 2}});
     dqkv = scratch("dqkv", a.qkv_width());
@@ -43,7 +44,7 @@ Workspace<T>::Workspace(const SublayerShape& shape, Plan& plan)
     if (m.dropout > 0) dv = scratch("dv", m.width);
     if (!m.of("attn").flag("value_residual")) return;
     dfirst = plan.scratch<Real>("work.dfirst", {{'N', n}, {'Q', a.part_width(2)}});
-    sums = plan.scratch<Real>("work.sums", {{'P', n_chunks(n)}});
+    sums = plan.cpu_scratch<Real>("work.sums", {{'P', n_chunks(n)}});
 }
 
 template <class T>

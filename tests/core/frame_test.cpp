@@ -40,6 +40,16 @@ TEST_CASE("tensors of a frame are aligned, apart and zero", "[core]") {
     for (Index i = 0; i < 35; ++i) CHECK(std::isnan(vb.data[i]));
 }
 
+TEST_CASE("what the CPU's passes work in is declared in a plan for the CPU alone", "[core]") {
+    Plan here, there(Device::cuda);
+    for (Plan* plan : {&here, &there}) plan->scratch<float>("a", {{'N', 3}});
+    CHECK(here.cpu_scratch<float>("b", {{'N', 3}}));
+    CHECK_FALSE(there.cpu_scratch<float>("b", {{'N', 3}}));
+    CHECK(there.total_bytes() < here.total_bytes());
+    CHECK(Frame(here).device() == Device::cpu);
+    CHECK_THROWS_AS(Frame(there), InternalError);  // as this build has none
+}
+
 TEST_CASE("frames of one plan share handles and no memory", "[core]") {
     Plan plan;
     const Tensor<float> x = plan.saved<float>("x", {{'N', 3}});

@@ -66,10 +66,10 @@ void Averages<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
     else
         dv_ = dh_;
     sources_.declare(plan, "mixer.x", this->token_shape(), dv_);
-    rows_ = plan.scratch<Real>("mixer.rows",
-                               {{'P', chunks}, {'R', 1 + kMaxGroup * tile_tokens()}, {'C', c}});
-    numbers_ = plan.scratch<Real>("mixer.numbers", {{'P', chunks}, {'W', bench_numbers()}});
-    sums_ = plan.scratch<double>("mixer.sums", {{'P', chunks}, {'W', n_sums()}});
+    rows_ = plan.cpu_scratch<Real>("mixer.rows",
+                                   {{'P', chunks}, {'R', 1 + kMaxGroup * tile_tokens()}, {'C', c}});
+    numbers_ = plan.cpu_scratch<Real>("mixer.numbers", {{'P', chunks}, {'W', bench_numbers()}});
+    sums_ = plan.cpu_scratch<double>("mixer.sums", {{'P', chunks}, {'W', n_sums()}});
 }
 
 template <class T>

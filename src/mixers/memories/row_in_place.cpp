@@ -15,7 +15,7 @@ void RowInPlace<T>::declare_rows(Plan& plan, bool keeps_v, bool shares_dv) {
         v_.push_back(plan.scratch<T>("mixer.v", shape));
     h_ = plan.scratch<Real>("mixer.h", shape);
     dh_ = plan.scratch<Real>("mixer.dh", shape);
-    d_ = plan.scratch<Real>("mixer.d", {{'P', chunks()}, {'C', channels()}});
+    d_ = plan.cpu_scratch<Real>("mixer.d", {{'P', chunks()}, {'C', channels()}});
     if constexpr (std::is_same_v<T, Real>)
         if (shares_dv) {
             dv_ = dh_;

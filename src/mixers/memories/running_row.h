@@ -128,12 +128,12 @@ void RunningRow<T, R>::do_declare(Plan& plan, ParamStore<Real>& params) {
     }
     p_ = plan.scratch<Real>("mixer.p", {{'P', std::max<Index>(uses_.n_numbers, 1)}});
     a_ = plan.scratch<Real>("mixer.a", {{'A', 4}, {'G', uses_.groups}});
-    dp_ = plan.scratch<Real>("mixer.dp", {{'P', chunks()}, {'D', n_dp}});
+    dp_ = plan.cpu_scratch<Real>("mixer.dp", {{'P', chunks()}, {'D', n_dp}});
     if (!of_token()) return;
     scalars_ =
         plan.saved<Real>("mixer.scalars", {{'L', this->sublayers()}, {'N', n}, {'S', n_scalars()}});
     du_ = plan.scratch<Real>("mixer.du", {{'N', n}, {'U', std::max<Index>(uses_.n_u(), 1)}});
-    dq_ = plan.scratch<Real>("mixer.dq", {{'P', chunks()}, {'C', c}});
+    dq_ = plan.cpu_scratch<Real>("mixer.dq", {{'P', chunks()}, {'C', c}});
 }
 
 template <class T, class R>

@@ -130,11 +130,13 @@ void Sources<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
         declare_keys(plan);
     } else {
         constants_.declare(plan, params_);
-        dw_partial_ =
-            plan.scratch<double>("mixer.dw_partial", {{'P', chunks}, {'W', kMaxGroup * width()}});
+        dw_partial_ = plan.cpu_scratch<double>("mixer.dw_partial",
+                                               {{'P', chunks}, {'W', kMaxGroup * width()}});
     }
-    bench_rows_ = plan.scratch<Real>("mixer.rows", {{'P', chunks}, {'R', 1 + kMaxGroup}, {'C', c}});
-    bench_numbers_ = plan.scratch<Real>("mixer.numbers", {{'P', chunks}, {'R', bench_numbers()}});
+    bench_rows_ =
+        plan.cpu_scratch<Real>("mixer.rows", {{'P', chunks}, {'R', 1 + kMaxGroup}, {'C', c}});
+    bench_numbers_ =
+        plan.cpu_scratch<Real>("mixer.numbers", {{'P', chunks}, {'R', bench_numbers()}});
 }
 
 template <class T>
@@ -147,7 +149,8 @@ void Sources<T>::declare_keys(Plan& plan) {
     u_ = plan.saved<Real>("mixer.u", {{'L', rows()}, {'C', c}});
     delta_ = plan.scratch<Real>("mixer.delta", by_read);
     du_ = plan.scratch<Real>("mixer.du", {{'L', rows()}, {'C', c}});
-    du_partial_ = plan.scratch<Real>("mixer.du_partial", {{'P', n_chunks(n)}, {'U', rows() * c}});
+    du_partial_ =
+        plan.cpu_scratch<Real>("mixer.du_partial", {{'P', n_chunks(n)}, {'U', rows() * c}});
 }
 
 template <class T>

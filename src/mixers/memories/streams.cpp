@@ -64,13 +64,13 @@ void Streams<T>::declare_scratch(Plan& plan) {
     }
     dv_ = plan.scratch<T>("mixer.dv", this->token_shape());
     dx_ = plan.scratch<Real>("mixer.dx", {{'N', n}, {'K', streams_}, {'C', c}});
-    row_ = plan.scratch<Real>("mixer.row", {{'P', chunks}, {'T', kTile}, {'C', c}});
-    numbers_ = plan.scratch<Lane>("mixer.numbers", {{'M', most_sums}});
-    dscalars_ = plan.scratch<Lane>("mixer.dscalars", {{'P', chunks}, {'M', n_scalars(1)}});
-    du_ = plan.scratch<Lane>("mixer.du", {{'P', chunks}, {'T', kTilesPerChunk}, {'M', most_u}});
-    sums_ = plan.scratch<Lane>("mixer.sums", {{'P', chunks}, {'M', most_sums}});
-    packed_ = plan.scratch<Real>("mixer.packed", {{'W', packed}});
-    dpacked_ = plan.scratch<Real>("mixer.dpacked", {{'P', chunks}, {'W', packed}});
+    row_ = plan.cpu_scratch<Real>("mixer.row", {{'P', chunks}, {'T', kTile}, {'C', c}});
+    numbers_ = plan.cpu_scratch<Lane>("mixer.numbers", {{'M', most_sums}});
+    dscalars_ = plan.cpu_scratch<Lane>("mixer.dscalars", {{'P', chunks}, {'M', n_scalars(1)}});
+    du_ = plan.cpu_scratch<Lane>("mixer.du", {{'P', chunks}, {'T', kTilesPerChunk}, {'M', most_u}});
+    sums_ = plan.cpu_scratch<Lane>("mixer.sums", {{'P', chunks}, {'M', most_sums}});
+    packed_ = plan.cpu_scratch<Real>("mixer.packed", {{'W', packed}});
+    dpacked_ = plan.cpu_scratch<Real>("mixer.dpacked", {{'P', chunks}, {'W', packed}});
 }
 
 // ---- a site of a frame --------------------------------------------------------------------------
