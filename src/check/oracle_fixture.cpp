@@ -26,13 +26,13 @@ void load(const SafetensorsFile& file, Transformer<Real>& model) {
                                  model.params().specs().size()));
     for (const ParamSpec& spec : model.params().specs()) {
         const auto from = file.values<double>("param/" + spec.name);
-        const auto to = model.params().value(model.params().find(spec.name));
+        const auto to = model.params().value(model.params().find(spec.name)).host();
         if (std::ssize(from) != to.count())
             refuse(file, fmt::format("{} is not {}", spec.name, spec.shape.text()));
         std::copy(from.begin(), from.end(), to.data);
     }
     for (const auto& [name, to] :
-         {std::pair{"tokens", model.tokens()}, {"targets", model.targets()}}) {
+         {std::pair{"tokens", model.tokens().host()}, {"targets", model.targets().host()}}) {
         const auto from = file.values<std::int64_t>(name);
         if (std::ssize(from) != to.count()) refuse(file, std::string(name) + " has another length");
         std::copy(from.begin(), from.end(), to.data);

@@ -86,8 +86,8 @@ std::unique_ptr<Transformer<T>> tiny_model(const MixerConfig& mixer, std::uint64
     const CounterRng tokens(seed, "tiny/tokens"), targets(seed, "tiny/targets");
     for (Index n = 0; n < m->tokens().count(); ++n) {
         const auto k = static_cast<std::uint64_t>(n);
-        m->tokens().data[n] = static_cast<std::int32_t>(tokens.below(k, kTinyVocab));
-        m->targets().data[n] =
+        m->tokens().host().data[n] = static_cast<std::int32_t>(tokens.below(k, kTinyVocab));
+        m->targets().host().data[n] =
             n % 5 == 4 ? -1 : static_cast<std::int32_t>(targets.below(k, kTinyVocab));
     }
     return m;
@@ -117,7 +117,7 @@ double causality_error(const MixerConfig& mixer) {
     const Index context = model->config().context;
     double leak = 0, effect = 0;
     for (Index t = 0; t < context; ++t) {
-        std::int32_t& token = model->tokens().data[t];  // of sequence 0
+        std::int32_t& token = model->tokens().host().data[t];  // of sequence 0
         const std::int32_t old = token;
         token = (old + 1) % static_cast<std::int32_t>(kTinyVocab);
         model->forward(kContext);

@@ -59,7 +59,7 @@ private:
 template <class T>
 void Decoder<T>::Walk::run(const Context& ctx, const std::vector<SublayerDecoderPtr<T>>& of,
                            View<const std::int32_t> text, Index first, Index count) {
-    const View<std::int32_t> tokens = ctx(tokens_);
+    const View<std::int32_t> tokens = ctx(tokens_).host();
     for (Index n = 0; n < rows_; ++n)  // rows beyond count repeat the last one and are not kept
         tokens.data[n] = text.row(n / width_)[first + std::min(n % width_, count - 1)];
     embedding<T>(ctx, tokens, ctx.value(embed_), mixer_->slot(ctx, 0));
@@ -173,7 +173,7 @@ void Decoder<T>::reset() {
 // tokens (B, n). Where the text is full, its newest T/2 tokens move to the front.
 template <class T>
 void Decoder<T>::append(const Context& ctx, View<const std::int32_t> tokens) {
-    const View<std::int32_t> text = ctx(text_);
+    const View<std::int32_t> text = ctx(text_).host();
     const Index n = tokens.count() / batch_, t = model_.context, kept = t / 2;
     require(tokens.count() == n * batch_, "Decoder: tokens are (B) or (B, n)");
     for (Index i = 0; i < n; ++i) {

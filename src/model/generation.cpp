@@ -29,7 +29,7 @@ GenerationTimes continue_text(const Context& ctx, Decoder<float>& decoder,
     std::vector<double> scratch;
     for (long i = 0; i < options.tokens; ++i) {
         const View<const float> logits =
-            decoder.step(ctx, {now.data(), {{'B', batch}}, Device::cpu});
+            decoder.step(ctx, {now.data(), {{'B', batch}}, Device::cpu}).host();
         for (Index b = 0; b < batch; ++b) {
             const auto k = static_cast<std::size_t>(b);
             now[k] = sample(logits.row(b), decoder.vocab(), options.sampling,

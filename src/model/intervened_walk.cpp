@@ -36,10 +36,10 @@ void IntervenedWalk<T>::output(const Context& ctx, int l, View<T> v) {
     const Index c = shape_.channels;
     if (gain != Real(1))
         for_tokens(ctx, shape_.tokens, [&](Index n) {
-            T* row = v.row(n);
+            T* row = v.host().row(n);
             for (Index i = 0; i < c; ++i) row[i] = gain == 0 ? Real(0) : gain * Real(row[i]);
         });
-    if (!v_.empty()) std::copy_n(v.data, v.count(), v_[place].data());
+    if (!v_.empty()) std::copy_n(v.host().data, v.count(), v_[place].data());
 }
 
 template <class T>

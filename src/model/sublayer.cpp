@@ -12,8 +12,8 @@ namespace {
 template <class Real>
 void position_table(const ModelConfig& m, View<Real> cos, View<Real> sin) {
     if (m.of("attn").text("rope") == "half") return rope_table(m.rope_base, cos, sin);
-    std::fill_n(cos.data, cos.count(), Real(1));
-    std::fill_n(sin.data, sin.count(), Real(0));
+    std::fill_n(cos.host().data, cos.count(), Real(1));
+    std::fill_n(sin.host().data, sin.count(), Real(0));
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ Index attention_scratch(const AttentionShape& s) {
 
 template <class Real>
 void rope_table(double base, View<Real> cos, View<Real> sin) {
-    const Index half = cos.extent(1);
+    const Index half = cos.host().extent(1);
     for (Index t = 0; t < cos.extent(0); ++t)
         for (Index i = 0; i < half; ++i) {
             const double angle =

@@ -40,7 +40,7 @@ struct AttentionWorkspace {
 // Numbers of scratch a thread needs.
 Index attention_scratch(const AttentionShape& s);
 
-// Fills cos and sin.
+// Fills cos and sin, on the host.
 template <class Real>
 void rope_table(double base, View<Real> cos, View<Real> sin);
 
