@@ -210,6 +210,7 @@ void Ops<T>::norm_ops() {
            [&] { for_tokens(ctx_, n_, [&](Index n) { norm_put(norm, n, rows_in + n * c); }); });
     const View<Real> row = d;
     stream("pre-norm backward", rows_of(c) * 2 * sizeof(T), [&] {
+        clear<Real>(ctx_, dgain);
         for_tokens(ctx_, n_, [&](Index n) { norm_gradient(norm, n, row.row(n / kTokenChunk)); });
     });
 }
