@@ -4,6 +4,7 @@
 #include "config/config.h"
 #include "core/check.h"
 #include "core/text.h"
+#include "record/measures.h"
 
 #include <algorithm>
 #include <memory>
@@ -31,6 +32,14 @@ std::vector<Candidate> names_of(const std::string& kind) {
     return out;
 }
 
+// Of a row of what `plumb list KIND` shows; "" without a kind.
+std::string summary_of(const std::string& kind, const std::string& name) {
+    if (!kind.empty())
+        for (const ListItem& item : list_items(kind))
+            if (item.name == name) return item.summary;
+    return "";
+}
+
 // key= for every setting; after the '=' its values.
 std::vector<Candidate> settings_for(const std::string& word) {
     const std::size_t equals = word.find('=');
@@ -42,12 +51,10 @@ std::vector<Candidate> settings_for(const std::string& word) {
     }
     const std::string typed = word.substr(0, equals), key = typed == "mixer" ? "mixer.name" : typed;
     if (key == "data.path") return {{":folders", ""}};
-    if (key == "mixer.name")
-        for (const Candidate& c : names_of("mixers")) out.push_back({typed + "=" + c.word, c.text});
     for (const FieldInfo& f : fields()) {
         if (f.key != key) continue;
         for (const std::string& c : f.choices)
-            if (!c.empty()) out.push_back({typed + "=" + c, ""});
+            if (!c.empty()) out.push_back({typed + "=" + c, summary_of(f.kind, c)});
         if (f.type == "boolean")
             out.insert(out.end(), {{typed + "=true", ""}, {typed + "=false", ""}});
     }
@@ -87,7 +94,9 @@ std::vector<Candidate> values_for(const CommandDoc& plumb, const std::string& na
     if (kind == "KIND")
         for (const ListKind& k : list_kinds()) out.push_back({k.name, k.text});
     if (kind == "TOPIC") return topics(plumb);
-    if (kind == "MEASURE") return names_of("measures");
+    if (kind == "MEASURE")
+        for (const Measure* m : measures_of(MeasurePlace::depth))
+            if (m->field) out.push_back({m->key, m->meaning});
     if (kind == "RUN" || kind == "DIR") return {{":folders", ""}};
     if (name == "text") {  // of `data prepare`; an option's TEXT is any
         out = names_of("corpora");

@@ -9,7 +9,6 @@
 #include "run/warnings.h"
 
 #include <algorithm>
-#include <map>
 
 namespace plumb {
 namespace {
@@ -19,14 +18,13 @@ constexpr double kAssumedShare = 0.5;
 
 // "model.layers = 4  (default)" and, below, what that means.
 void print_settings(const LoadedConfig& loaded) {
-    std::map<std::string, std::string> help;
-    for (const FieldInfo& f : fields()) help[f.key] = f.help;
     const int width = Terminal::of(stdout).width;
     for (const auto& [key, value] : values(loaded.config)) {
         const auto from = loaded.origin.find(key);
         fmt::print("{} = {}  ({})\n", key, printable_line(value),
                    from == loaded.origin.end() ? "default" : printable_line(from->second));
-        for (const std::string& line : wrap(help[key], width - 4)) fmt::print("    {}\n", line);
+        for (const std::string& line : wrap(find_field(key)->help, width - 4))
+            fmt::print("    {}\n", line);
     }
     fmt::print("\n");
 }

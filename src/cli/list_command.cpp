@@ -22,10 +22,9 @@ constexpr const char* kExamples = R"(Examples:
   plumb list tasks --json
 )";
 
-std::vector<std::string> option_keys(const std::string& table,
-                                     const std::vector<std::string>& options) {
+std::vector<std::string> option_keys(const std::string& table, const std::vector<Option>& options) {
     std::vector<std::string> keys;
-    for (const std::string& option : options) keys.push_back(table + "." + option);
+    for (const Option& option : options) keys.push_back(table + "." + option.name);
     return keys;
 }
 
@@ -36,7 +35,7 @@ std::string listed(const char* title, const std::vector<std::string>& words) {
 std::vector<ListItem> mixer_items() {
     std::vector<ListItem> out;
     for (const MixerInfo& m : mixers()) {
-        const auto keys = option_keys("mixer", m.option_names());
+        const auto keys = option_keys("mixer", m.options);
         out.push_back({m.name,
                        m.definition,
                        {m.paper, listed("options", keys)},
@@ -61,8 +60,9 @@ std::string state_text(const SublayerInfo& s) {
 std::vector<ListItem> sublayer_items() {
     std::vector<ListItem> out;
     for (const SublayerInfo& s : sublayers()) {
-        auto keys = option_keys("model", s.settings);
-        for (const Option& o : s.options) keys.push_back(s.name + "." + o.name);
+        std::vector<std::string> keys;
+        for (const std::string& key : s.settings) keys.push_back("model." + key);
+        for (const std::string& key : option_keys(s.name, s.options)) keys.push_back(key);
         out.push_back({s.name,
                        s.title + ": " + s.definition,
                        {s.paper, listed("settings", keys), state_text(s)},

@@ -30,6 +30,7 @@ struct Loader {
     void read(const fs::path& path, std::vector<fs::path>& chain);
     void override_value(const std::string& text);
     void check() const;
+    void check_typed() const;
 };
 
 FieldRef& Loader::find(const std::string& key, const std::string& where) {
@@ -110,15 +111,18 @@ void Loader::override_value(const std::string& text) {
 
 // ---- checks of the whole -----------------------------------------------------------------------
 
-void check_placed(const LoadedConfig& loaded) {
-    for (const auto& [key, where] : loaded.origin) {
-        if (where == "default") continue;
-        const auto wrong = misplaced(loaded.config, key);
+// Options of other rows than the chosen ones must not even be typed.
+void Loader::check_typed() const {
+    for (const FieldRef& field : refs) {
+        const auto origin = result.origin.find(field.key);
+        if (origin == result.origin.end() || origin->second == "default") continue;
+        const auto wrong = misplaced(refs, field);
         if (!wrong) continue;
         throw UsageError(fmt::format(
-            "{}: {} is an option of {}, but {} is '{}' ({}); leave it out, or set {}={}", where,
-            key, fmt::join(wrong->owners, ", "), wrong->selector, wrong->chosen,
-            loaded.origin.at(wrong->selector), wrong->selector, wrong->owners.front()));
+            "{}: {} is an option of {}, but {} is '{}' ({}); leave it out, or set {}={}",
+            origin->second, field.key, fmt::join(wrong->owners, ", "), wrong->selector,
+            wrong->chosen, result.origin.at(wrong->selector), wrong->selector,
+            wrong->owners.front()));
     }
 }
 
@@ -141,8 +145,7 @@ void check_length(const Config& config) {
 }
 
 void Loader::check() const {
-    find_mixer(result.config.mixer.name);
-    check_placed(result);
+    check_typed();
     validate(result.config);
 }
 
@@ -167,25 +170,12 @@ LoadedConfig with_settings(const LoadedConfig& base, const std::vector<PlacedSet
     return std::move(loader.result);
 }
 
-namespace {
-
-// What only the whole config is asked otherwise.
-void check_mixer_name(const SettingValue& value, const std::string& where) try {
-    if (value.key == "mixer.name") find_mixer(value.typed);
-} catch (const UsageError& e) {
-    throw UsageError(fmt::format("{}: {}", where, e.what()));
-}
-
-}  // namespace
-
 SettingValue setting_value(const std::string& key, std::string_view typed,
                            const std::string& where) {
     Loader loader;
     loader.set(key, typed, fmt::format("'{}'", typed), where);
     const FieldRef& field = loader.find(key, where);
-    SettingValue out{field.key, std::string(typed), field.text()};
-    check_mixer_name(out, where);
-    return out;
+    return {field.key, std::string(typed), field.text()};
 }
 
 SettingValue setting_value(const std::string& key, const toml::node& node,
@@ -194,9 +184,7 @@ SettingValue setting_value(const std::string& key, const toml::node& node,
     const FieldRef& field = loader.find(key, where);
     const TypedValue value = typed_value(field, node, where);
     loader.set(key, value.typed, value.shown, where);
-    SettingValue out{field.key, value.typed, field.text()};
-    check_mixer_name(out, where);
-    return out;
+    return {field.key, value.typed, field.text()};
 }
 
 // What earlier versions wrote: validation was eval_batches batches, and probes ran on one batch.
@@ -223,19 +211,10 @@ LoadedConfig load_run_config(const fs::path& run, const std::vector<std::string>
 Config load_run_config(const fs::path& run) { return load_run_config(run, {}).config; }
 
 void validate(const Config& config) {
-    Config copy = config;
-    Config defaults;
-    const std::vector<FieldRef> default_refs = field_refs(defaults);
-    std::size_t i = 0;
-    for (const FieldRef& field : field_refs(copy)) {
-        field.check("");
-        const auto wrong = misplaced(config, field.key);
-        if (wrong && field.text() != default_refs[i].text())
-            throw UsageError(fmt::format("{} is an option of {}, but {} is '{}'", field.key,
-                                         fmt::join(wrong->owners, ", "), wrong->selector,
-                                         wrong->chosen));
-        ++i;
-    }
+    Config copy = config, defaults;
+    const std::vector<FieldRef> refs = field_refs(copy);
+    for (const FieldRef& field : refs) field.check();
+    check_placed(refs, field_refs(defaults));
     check_mixer(config);
     check_length(config);
     if (!config.data.path.empty() && !config.data.task.empty())

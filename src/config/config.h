@@ -89,8 +89,11 @@ struct FieldInfo {
         owners;            // mixers, optimizers or tasks that read it; empty: always read
     std::string selector;  // of the owners: mixer.name, train.optimizer or data.task
     bool changes_numbers;  // false: any value gives the same losses, to the bit
+    std::string kind;      // choices that are rows of `plumb list KIND`; empty: they are none
 };
-std::vector<FieldInfo> fields();
+const std::vector<FieldInfo>& fields();
+// nullptr: there is none.
+const FieldInfo* find_field(std::string_view key);
 
 // A key of [model] or of the table of a sublayer, which say what the model is beside its mixer.
 bool is_model_key(std::string_view key);

@@ -10,8 +10,9 @@ namespace plumb {
 std::vector<std::pair<std::string, std::string>> values(const Config& config) {
     Config copy = config;
     std::vector<std::pair<std::string, std::string>> out;
-    for (const FieldRef& field : field_refs(copy))
-        if (!misplaced(config, field.key)) out.emplace_back(field.key, field.text());
+    const std::vector<FieldRef> refs = field_refs(copy);
+    for (const FieldRef& field : refs)
+        if (!misplaced(refs, field)) out.emplace_back(field.key, field.text());
     return out;
 }
 
@@ -32,8 +33,9 @@ std::string to_toml(const Config& config) {
 nlohmann::ordered_json to_json(const Config& config) {
     Config copy = config;
     nlohmann::ordered_json out;
-    for (const FieldRef& field : field_refs(copy)) {
-        if (misplaced(config, field.key)) continue;
+    const std::vector<FieldRef> refs = field_refs(copy);
+    for (const FieldRef& field : refs) {
+        if (misplaced(refs, field)) continue;
         const std::size_t dot = field.key.find('.');
         auto& slot = out[field.key.substr(0, dot)][field.key.substr(dot + 1)];
         std::visit([&slot](const auto* value) { slot = *value; }, field.value);
@@ -41,13 +43,23 @@ nlohmann::ordered_json to_json(const Config& config) {
     return out;
 }
 
-std::vector<FieldInfo> fields() {
-    Config defaults;
-    std::vector<FieldInfo> out;
-    for (const FieldRef& f : field_refs(defaults))
-        out.push_back({f.key, f.type(), f.text(), f.help, f.rule.choices, f.allowed(),
-                       option_owners(f.key), option_selector(f.key), f.rule.changes_numbers});
-    return out;
+const std::vector<FieldInfo>& fields() {
+    static const std::vector<FieldInfo> all = [] {
+        Config defaults;
+        std::vector<FieldInfo> out;
+        for (const FieldRef& f : field_refs(defaults))
+            out.push_back({f.key, f.type(), f.text(), f.help, f.rule.choices, f.allowed(),
+                           f.rule.only_with.values, f.selector(), f.rule.changes_numbers,
+                           f.rule.kind});
+        return out;
+    }();
+    return all;
+}
+
+const FieldInfo* find_field(std::string_view key) {
+    const auto found =
+        std::ranges::find_if(fields(), [&](const FieldInfo& f) { return f.key == key; });
+    return found == fields().end() ? nullptr : &*found;
 }
 
 std::string suggest_key(const std::string& key) {

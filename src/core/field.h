@@ -36,12 +36,21 @@ struct Range {
     bool limited() const { return std::isfinite(low) || std::isfinite(high); }
 };
 
+// The text field of the same table that says whether a field is read, and with which of its values;
+// without values it always is.
+struct OnlyWith {
+    std::string field;
+    std::vector<std::string> values;
+};
+
 // What a visit says of a field beside its help.
 struct Field {
     Choices choices{};            // of a text; empty: any
     Range range{};                // of a number
-    bool number_too = false;      // a text whose value may be typed as a number: -3
+    bool number_too = false;      // a text that may also be a number: -3
     bool changes_numbers = true;  // false: the losses of a run are the same bits for any value
+    OnlyWith only_with{};
+    std::string kind{};  // choices that are rows of a table: `plumb list KIND` says what they are
 
     Field() = default;
     Field(Choices c) : choices(std::move(c)) {}
@@ -50,6 +59,11 @@ struct Field {
     Field or_number() const {
         Field copy = *this;
         copy.number_too = true;
+        return copy;
+    }
+    Field rows_of(std::string table) const {
+        Field copy = *this;
+        copy.kind = std::move(table);
         return copy;
     }
     Field keeps_numbers() const {

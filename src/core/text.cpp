@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <limits>
 #include <sstream>
@@ -129,6 +130,14 @@ std::vector<std::string> wrap(std::string_view text, int width) {
             lines.push_back(word);
     }
     return lines;
+}
+
+std::optional<double> number_in(std::string_view text) {
+    double number = 0;
+    const char* last = text.data() + text.size();
+    const auto [end, error] = std::from_chars(text.data(), last, number);
+    if (error != std::errc() || end != last || !std::isfinite(number)) return std::nullopt;
+    return number;
 }
 
 std::string thousands(long long n) {

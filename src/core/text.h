@@ -1,6 +1,7 @@
 // Small text helpers shared by errors and tables.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,9 @@ std::string shell_quoted(std::string_view text);
 std::vector<std::string> wrap(std::string_view text, int width);
 // Columns that UTF-8 text takes, one per code point (no wide characters are used here).
 int display_width(std::string_view text);
+
+// The finite number that all of `text` is.
+std::optional<double> number_in(std::string_view text);
 
 // 1234567 -> "1,234,567"
 std::string thousands(long long n);

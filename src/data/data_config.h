@@ -1,22 +1,22 @@
-// The [data] table of a config.
+// The [data] table of a config. The options of tasks stand beside them (tasks.h).
 #pragma once
 
-#include "core/field.h"
+#include "core/options.h"
 
 #include <string>
 
 namespace plumb {
+
+// Of the table (tasks.h).
+const std::vector<Option>& task_options();
+const Choices& task_choices();  // "": none
 
 struct DataConfig {
     std::string path;
     long vocab = 0;
     std::string dtype = "auto";
     std::string task;
-    long task_vocab = 32;
-    long task_pairs = 8;
-    long task_hops = 2;
-    long task_modulus = 23;
-    long task_order = 1;
+    OptionValues options{task_options()};
 
     template <class V>
     void visit(V& v) {
@@ -31,13 +31,8 @@ struct DataConfig {
           "uint16, and files that look otherwise are refused",
           Choices{"auto", "uint16", "uint32"});
         v("task", task, "built-in task to learn instead of files; `plumb list tasks` shows all",
-          Choices{"", "copy", "mqar", "khop", "modadd", "markov"});
-        v("task_vocab", task_vocab, "number of different symbols", within(2, 1 << 24));
-        v("task_pairs", task_pairs, "key-value pairs of a sequence that are to be remembered",
-          within(1, 1 << 24));
-        v("task_hops", task_hops, "pointers k to follow one after the other", within(1, 1 << 24));
-        v("task_modulus", task_modulus, "modulus p of the sums a + b mod p", within(2, 1 << 24));
-        v("task_order", task_order, "symbols that the next one depends on", within(1, 64));
+          Field(task_choices()).rows_of("tasks"));
+        options.visit(v);
     }
 };
 

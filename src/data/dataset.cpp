@@ -1,5 +1,6 @@
 #include "data/dataset.h"
 
+#include "core/field_ref.h"
 #include "data/tasks.h"
 #include "data/token_files.h"
 
@@ -69,7 +70,8 @@ std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Index context, E
             "or data.task=markov for a built-in task (`plumb list tasks`)",
             config.path.empty() ? "no data: neither data.path nor data.task is set"
                                 : "data.path and data.task are both set"));
-    check_task_options(config);
+    DataConfig copy = config, defaults;
+    check_placed(refs_of("data", copy), refs_of("data", defaults));
     if (config.path.empty() && (config.vocab != 0 || config.dtype != "auto"))
         throw UsageError(fmt::format("data.{} does not apply to data.task={}; leave it out",
                                      config.vocab != 0 ? "vocab" : "dtype", config.task));

@@ -23,8 +23,7 @@ Index quantile(const double* sums, Index n, double u) {
 }  // namespace
 
 MarkovChain::MarkovChain(Index vocab, Index order) : vocab_(vocab), order_(order) {
-    if (vocab < 2) throw UsageError(fmt::format("data.task_vocab={}: must be 2 or more", vocab));
-    if (order < 1) throw UsageError(fmt::format("data.task_order={}: must be 1 or more", order));
+    require(vocab >= 2 && order >= 1, "a Markov chain over one symbol or of no order");
     for (Index k = 0; k < order && n_states_ <= kMaxStates; ++k) n_states_ *= vocab;
     if (n_states_ > kMaxStates)
         throw UsageError(fmt::format(
@@ -88,10 +87,13 @@ Index MarkovChain::draw_symbol(Index state, double u) const {
 
 // ---- The task ----------------------------------------------------------------------------------
 
+namespace {
+
 // The chain is stationary from the first symbol on, so the expected loss of the best predictor is
 // the entropy rate at every position that sees `order` symbols; only those are scored.
-Task markov_task(const DataConfig& config, Index context) {
-    const auto chain = std::make_shared<const MarkovChain>(config.task_vocab, config.task_order);
+Task make_markov(const DataConfig& config, Index context) {
+    const auto chain = std::make_shared<const MarkovChain>(config.options.integer("task_vocab"),
+                                                           config.options.integer("task_order"));
     const Index order = chain->order(), vocab = chain->vocab();
     if (context < order)
         throw UsageError(
@@ -111,6 +113,18 @@ Task markov_task(const DataConfig& config, Index context) {
     };
     return {"markov", vocab, fmt::format("chain of order {} over {} symbols", order, vocab), draw,
             chain->entropy_rate()};
+}
+
+}  // namespace
+
+TaskInfo markov_task() {
+    return {"markov",
+            "a fixed Markov chain from its stationary distribution; the next symbol is scored "
+            "where the last `order` are known: the lowest possible loss is its entropy rate, "
+            "printed",
+            {task_vocab_option(),
+             {"task_order", 1L, "symbols that the next one depends on", within(1, 64)}},
+            make_markov};
 }
 
 }  // namespace plumb

@@ -15,7 +15,7 @@ class MarkovChain {
 public:
     static constexpr Index kMaxStates = 1024;  // the stationary distribution is a dense solve
 
-    // Throws UsageError unless vocab >= 2, order >= 1 and S <= kMaxStates.
+    // vocab >= 2, order >= 1. Throws UsageError unless S <= kMaxStates.
     MarkovChain(Index vocab, Index order);
 
     Index vocab() const { return vocab_; }

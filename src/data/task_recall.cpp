@@ -24,20 +24,16 @@ std::vector<std::int32_t> numbers(Index n) {
     return list;
 }
 
-constexpr long kMaxSymbols = 65535;
-
-void need_symbols(const DataConfig& config, long least) {
-    need(config.task_vocab >= least && config.task_vocab <= kMaxSymbols, "task_vocab",
-         config.task_vocab, fmt::format("must be {} to {}", least, kMaxSymbols));
+long vocab_of(const DataConfig& config, long least) {
+    const long vocab = config.options.integer("task_vocab");
+    need(vocab >= least, "task_vocab", vocab, fmt::format("must be at least {}", least));
+    return vocab;
 }
 
-}  // namespace
-
 // Symbols 0..V-1, SEP = V. With n = T/2: x_1..x_n SEP x_1..x_n is 2n+1 symbols, inputs 0..2n-1.
-Task copy_task(const DataConfig& config, Index context) {
-    need_symbols(config, 2);
+Task make_copy(const DataConfig& config, Index context) {
     need_context("copy", context, 2);
-    const Index n_symbols = config.task_vocab, n = context / 2;
+    const Index n_symbols = config.options.integer("task_vocab"), n = context / 2;
     return {"copy", n_symbols + 1,
             fmt::format("{} of {} symbols, SEP, the same again", n, n_symbols),
             [=](Draws& draws, TaskRow row) {
@@ -52,16 +48,15 @@ Task copy_task(const DataConfig& config, Index context) {
 
 // Zoology's multi-query associative recall (Arora et al. 2023, arXiv:2312.04927), with queries
 // drawn uniformly from the pairs, with repetition, until the context is full.
-Task mqar_task(const DataConfig& config, Index context) {
-    need_symbols(config, 4);
-    const Index n_keys = config.task_vocab / 2, n_values = config.task_vocab - n_keys;
-    const Index n_pairs = config.task_pairs;
-    need(n_pairs >= 1 && n_pairs <= n_keys, "task_pairs", config.task_pairs,
+Task make_mqar(const DataConfig& config, Index context) {
+    const Index vocab = vocab_of(config, 4), n_keys = vocab / 2, n_values = vocab - n_keys;
+    const Index n_pairs = config.options.integer("task_pairs");
+    need(n_pairs <= n_keys, "task_pairs", n_pairs,
          fmt::format("must be 1 to {}, the number of keys (half of data.task_vocab={})", n_keys,
-                     config.task_vocab));
+                     vocab));
     need_context("mqar", context, 2 * n_pairs + 1);
     return {
-        "mqar", config.task_vocab,
+        "mqar", vocab,
         fmt::format("{} pairs of {} keys and {} values, then queries", n_pairs, n_keys, n_values),
         [=](Draws& draws, TaskRow row) {
             auto keys = numbers(n_keys);
@@ -83,10 +78,9 @@ Task mqar_task(const DataConfig& config, Index context) {
 }
 
 // Symbols 0..V-1, SEP = V. f is one random cycle: order c, f(c_i) = c_{i+1}, f^k(c_i) = c_{i+k}.
-Task khop_task(const DataConfig& config, Index context) {
-    need_symbols(config, 3);
-    const Index n = config.task_vocab, hops = config.task_hops;
-    need(hops >= 1 && hops < n, "task_hops", config.task_hops,
+Task make_khop(const DataConfig& config, Index context) {
+    const Index n = vocab_of(config, 3), hops = config.options.integer("task_hops");
+    need(hops < n, "task_hops", hops,
          fmt::format("must be 1 to {}, fewer than the symbols (data.task_vocab={})", n - 1, n));
     need_context("khop", context, 2 * n + 2);
     return {"khop", n + 1,
@@ -113,10 +107,8 @@ Task khop_task(const DataConfig& config, Index context) {
 }
 
 // The only task whose target is not the next input: a running sum, scored at every position.
-Task modadd_task(const DataConfig& config, Index) {
-    const Index modulus = config.task_modulus;
-    need(modulus >= 2 && modulus <= kMaxSymbols, "task_modulus", config.task_modulus,
-         fmt::format("must be 2 to {}", kMaxSymbols));
+Task make_modadd(const DataConfig& config, Index) {
+    const Index modulus = config.options.integer("task_modulus");
     return {"modadd", modulus, fmt::format("running sum mod {}", modulus),
             [=](Draws& draws, TaskRow row) {
                 Index sum = 0;
@@ -126,6 +118,41 @@ Task modadd_task(const DataConfig& config, Index) {
                     row.targets[t] = static_cast<std::int32_t>(sum);
                 }
             }};
+}
+
+}  // namespace
+
+TaskInfo copy_task() {
+    return {"copy",
+            "x1 .. xn SEP x1 .. xn, n = context / 2 random symbols; the copy is scored",
+            {task_vocab_option()},
+            make_copy};
+}
+
+TaskInfo mqar_task() {
+    return {"mqar",
+            "multi-query associative recall: k1 v1 .. kP vP, then queries k v; the v of each query "
+            "is scored. Keys are the lower half of the symbols, values the upper",
+            {task_vocab_option(),
+             {"task_pairs", 8L, "key-value pairs of a sequence that are to be remembered",
+              within(1, 1 << 24)}},
+            make_mqar};
+}
+
+TaskInfo khop_task() {
+    return {"khop",
+            "k-hop pointer chasing: x f(x) for all x in random order, SEP, then queries x f^k(x); "
+            "f^k(x) is scored. f is one random cycle through all symbols, so no hop is idle",
+            {task_vocab_option(),
+             {"task_hops", 2L, "pointers k to follow one after the other", within(1, 1 << 24)}},
+            make_khop};
+}
+
+TaskInfo modadd_task() {
+    return {"modadd",
+            "random digits x1 x2 ..; the target at every position t is x1 + .. + xt mod p",
+            {{"task_modulus", 23L, "modulus p of the sums a + b mod p", within(2, kMostSymbols)}},
+            make_modadd};
 }
 
 }  // namespace plumb

@@ -1,108 +1,38 @@
 #include "data/tasks.h"
 
+#include "core/field_ref.h"
 #include "core/rng.h"
+#include "core/row_table.h"
 #include "core/sha256.h"
-#include "core/text.h"
 
 #include <algorithm>
-#include <map>
 
 namespace plumb {
 
 // ---- The table ---------------------------------------------------------------------------------
 
-namespace {
-
-using MakeTask = Task (*)(const DataConfig&, Index);
-
-struct TaskEntry {
-    TaskInfo info;
-    MakeTask make;
-};
-
-const std::vector<TaskEntry>& entries() {
-    static const std::vector<TaskEntry> table{
-        {{"copy",
-          "x1 .. xn SEP x1 .. xn, n = context / 2 random symbols; the copy is scored",
-          {"task_vocab"}},
-         copy_task},
-        {{"mqar",
-          "multi-query associative recall: k1 v1 .. kP vP, then queries k v; the v of each query "
-          "is scored. Keys are the lower half of the symbols, values the upper",
-          {"task_vocab", "task_pairs"}},
-         mqar_task},
-        {{"khop",
-          "k-hop pointer chasing: x f(x) for all x in random order, SEP, then queries x f^k(x); "
-          "f^k(x) is scored. f is one random cycle through all symbols, so no hop is idle",
-          {"task_vocab", "task_hops"}},
-         khop_task},
-        {{"modadd",
-          "random digits x1 x2 ..; the target at every position t is x1 + .. + xt mod p",
-          {"task_modulus"}},
-         modadd_task},
-        {{"markov",
-          "a fixed Markov chain from its stationary distribution; the next symbol is scored where "
-          "the last `order` are known: the lowest possible loss is its entropy rate, printed",
-          {"task_vocab", "task_order"}},
-         markov_task},
-    };
+const std::vector<TaskInfo>& tasks() {
+    static const std::vector<TaskInfo> table{copy_task(), mqar_task(), khop_task(), modadd_task(),
+                                             markov_task()};
     return table;
 }
 
-}  // namespace
+const std::vector<Option>& task_options() {
+    static const std::vector<Option> all = options_of(tasks(), "task");
+    return all;
+}
 
-const std::vector<TaskInfo>& tasks() {
-    static const std::vector<TaskInfo> infos = [] {
-        std::vector<TaskInfo> list;
-        for (const TaskEntry& entry : entries()) list.push_back(entry.info);
-        return list;
+const Choices& task_choices() {
+    static const Choices names = [] {
+        Choices all = row_names(tasks());
+        all.insert(all.begin(), "");
+        return all;
     }();
-    return infos;
+    return names;
 }
 
-// ---- Options -----------------------------------------------------------------------------------
-
-namespace {
-
-struct TaskOptions {
-    std::map<std::string, long> values;
-    template <class T>
-    void operator()(const char* name, T& value, const char*, const Field& = {}) {
-        if constexpr (std::is_same_v<T, long>)
-            if (std::string_view(name).starts_with("task_")) values[name] = value;
-    }
-};
-
-std::map<std::string, long> task_options(DataConfig config) {
-    TaskOptions options;
-    config.visit(options);
-    return options.values;
-}
-
-const TaskEntry& find_task(const std::string& name) {
-    std::vector<std::string> names;
-    for (const TaskEntry& entry : entries()) {
-        if (entry.info.name == name) return entry;
-        names.push_back(entry.info.name);
-    }
-    throw UsageError(fmt::format("no task '{}'{} (there are {})", name, did_you_mean(name, names),
-                                 fmt::join(names, ", ")));
-}
-
-}  // namespace
-
-void check_task_options(const DataConfig& config) {
-    const auto defaults = task_options({});
-    std::vector<std::string> known;
-    if (!config.task.empty()) known = find_task(config.task).info.options;
-    for (const auto& [name, value] : task_options(config))
-        if (value != defaults.at(name) &&
-            std::find(known.begin(), known.end(), name) == known.end())
-            throw UsageError(fmt::format(
-                "data.{}={} does not apply to {}; leave it out{}", name, value,
-                config.task.empty() ? "token files (data.path)" : "data.task=" + config.task,
-                known.empty() ? ""
-                              : fmt::format(" (options: data.{})", fmt::join(known, ", data."))));
+Option task_vocab_option() {
+    return {"task_vocab", 32L, "number of different symbols", within(2, kMostSymbols)};
 }
 
 // ---- Drawing -----------------------------------------------------------------------------------
@@ -195,7 +125,9 @@ private:
 }  // namespace
 
 std::unique_ptr<Dataset> open_task(const DataConfig& config, Index context, EvalSplit split) {
-    return std::make_unique<TaskData>(find_task(config.task).make(config, context), context, split);
+    const TaskInfo& task = find_row(tasks(), config.task, "task");
+    check_ranges("data", config);
+    return std::make_unique<TaskData>(task.make(config, context), context, split);
 }
 
 }  // namespace plumb

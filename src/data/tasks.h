@@ -13,19 +13,22 @@
 namespace plumb {
 
 inline constexpr Index kTaskValSequences = 1024;
+inline constexpr long kMostSymbols = 65535;
 
+struct Task;
+
+// One more task: its file or a place in one of these (task_*.cpp, markov.cpp), which ends with its
+// row.
 struct TaskInfo {
     std::string name;
-    std::string summary;               // what a sequence is and what is scored
-    std::vector<std::string> options;  // the fields of DataConfig that apply
+    std::string summary;          // what a sequence is and what is scored
+    std::vector<Option> options;  // keys of [data] that it reads
+    // Throws UsageError for options that do not go together and a context too short for them.
+    Task (*make)(const DataConfig&, Index context);
 };
 
-// One row per task, for `plumb list tasks`.
+// The table of contents.
 const std::vector<TaskInfo>& tasks();
-
-// Throws UsageError if a task_* option was changed that does not apply to the named task (or to
-// files, where none does).
-void check_task_options(const DataConfig& config);
 
 // Throws UsageError for an unknown task, options out of range and a context too short for them.
 std::unique_ptr<Dataset> open_task(const DataConfig& config, Index context,
@@ -64,10 +67,12 @@ struct Task {
     std::optional<double> optimal_loss = std::nullopt;
 };
 
-Task copy_task(const DataConfig& config, Index context);
-Task mqar_task(const DataConfig& config, Index context);
-Task khop_task(const DataConfig& config, Index context);
-Task modadd_task(const DataConfig& config, Index context);
-Task markov_task(const DataConfig& config, Index context);
+Option task_vocab_option();
+
+TaskInfo copy_task();
+TaskInfo mqar_task();
+TaskInfo khop_task();
+TaskInfo modadd_task();
+TaskInfo markov_task();
 
 }  // namespace plumb

@@ -11,8 +11,9 @@ namespace plumb {
 // mixer.NAME of the mixers that list it; several may list the same.
 using MixerOption = Option;
 
-// Those of all mixers, in the order of the table, each once.
+// Of the table (mixers.h).
 const std::vector<MixerOption>& mixer_options();
+const Choices& mixer_names();
 
 struct MixerConfig {
     std::string name = "standard";
@@ -32,7 +33,8 @@ struct MixerConfig {
     template <class V>
     void visit(V& v) {
         v("name", name,
-          "which depth mixer stands in for the residual connection; `plumb list mixers` shows all");
+          "which depth mixer stands in for the residual connection; `plumb list mixers` shows all",
+          Field(mixer_names()).rows_of("mixers"));
         v("freeze", freeze,
           "kinds of the mixer's parameters that are not trained, as their names end: query, "
           "gate.bias");

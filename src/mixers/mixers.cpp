@@ -7,7 +7,7 @@
 // the test of its name, if any; of its memory: tests/mixers/memories.
 #include "mixers/mixers.h"
 
-#include "core/text.h"
+#include "core/row_table.h"
 
 #include <algorithm>
 
@@ -159,27 +159,18 @@ std::vector<MixerInfo> make_table() {
 }  // namespace
 
 const std::vector<MixerOption>& mixer_options() {
-    static const std::vector<MixerOption> all = [] {
-        std::vector<MixerOption> found;
-        for (const MixerInfo& info : mixers())
-            for (const MixerOption& option : info.options)
-                if (std::none_of(found.begin(), found.end(),
-                                 [&](const MixerOption& o) { return o.name == option.name; }))
-                    found.push_back(option);
-        return found;
-    }();
+    static const std::vector<MixerOption> all = options_of(mixers(), "name");
     return all;
+}
+
+const Choices& mixer_names() {
+    static const Choices names = row_names(mixers());
+    return names;
 }
 
 bool MixerInfo::reads(const std::string& option) const {
     return std::any_of(options.begin(), options.end(),
                        [&](const MixerOption& o) { return o.name == option; });
-}
-
-std::vector<std::string> MixerInfo::option_names() const {
-    std::vector<std::string> names;
-    for (const MixerOption& o : options) names.push_back(o.name);
-    return names;
 }
 
 const std::vector<MixerInfo>& mixers() {
@@ -193,15 +184,7 @@ bool starts_as_standard(const MixerInfo& info, const MixerConfig& config) {
            config.integer("window") == 0;
 }
 
-const MixerInfo& find_mixer(const std::string& name) {
-    std::vector<std::string> names;
-    for (const MixerInfo& m : mixers()) {
-        if (m.name == name) return m;
-        names.push_back(m.name);
-    }
-    throw UsageError(fmt::format("unknown mixer '{}'{} (`plumb list mixers` shows all)", name,
-                                 did_you_mean(name, names)));
-}
+const MixerInfo& find_mixer(const std::string& name) { return find_row(mixers(), name, "mixer"); }
 
 RulePtr make_rule(const MixerConfig& config, const MixerShape& shape) {
     require(shape.sublayers() >= 1 && shape.tokens >= 1 && shape.channels >= 1,

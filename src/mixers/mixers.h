@@ -66,7 +66,6 @@ struct MixerInfo {
     MixerMakers make;
 
     bool reads(const std::string& option) const;
-    std::vector<std::string> option_names() const;
 };
 
 const std::vector<MixerInfo>& mixers();

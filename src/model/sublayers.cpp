@@ -1,7 +1,7 @@
 // A row stands at the end of the file of its name: attention_sublayer.cpp, mlp_sublayer.cpp.
 #include "model/sublayers.h"
 
-#include "core/text.h"
+#include "core/row_table.h"
 
 namespace plumb {
 
@@ -11,13 +11,7 @@ const std::vector<SublayerInfo>& sublayers() {
 }
 
 const SublayerInfo& find_sublayer(const std::string& kind) {
-    std::vector<std::string> names;
-    for (const SublayerInfo& s : sublayers()) {
-        if (s.name == kind) return s;
-        names.push_back(s.name);
-    }
-    throw UsageError(fmt::format("unknown sublayer '{}'{} (`plumb list sublayers` shows all)", kind,
-                                 did_you_mean(kind, names)));
+    return find_row(sublayers(), kind, "sublayer");
 }
 
 template <class T>

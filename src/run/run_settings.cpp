@@ -13,13 +13,6 @@ namespace plumb {
 namespace fs = std::filesystem;
 namespace {
 
-const FieldInfo* find_field(const std::string& key) {
-    static const std::vector<FieldInfo> all = fields();
-    const auto found = std::find_if(all.begin(), all.end(),
-                                    [&](const FieldInfo& field) { return field.key == key; });
-    return found == all.end() ? nullptr : &*found;
-}
-
 bool changes_numbers(const std::string& key) {
     const FieldInfo* field = find_field(key);
     return field == nullptr || field->changes_numbers;

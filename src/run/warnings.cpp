@@ -24,8 +24,7 @@ void warn_of_rate(const Config& c, std::vector<std::string>& out) {
             fmt::format("train.lr={} times mixer.lr_scale={} is very large: each mixer "
                         "parameter moves by about {} in every step",
                         t.lr, c.mixer.lr_scale, t.lr * c.mixer.lr_scale));
-    const bool own = t.optimizer == "muon" && t.muon_lr > 0;
-    const double rate = own ? std::max(t.lr, t.muon_lr) : t.lr;
+    const double rate = std::max(t.lr, t.options.number("muon_lr"));
     if (rate * t.weight_decay >= 1)
         out.push_back(
             fmt::format("{}={} times train.weight_decay={} is 1 or more: every "

@@ -65,10 +65,12 @@ bool names_tuned(const SweepFile& file, const SweepCondition& condition) {
 // The config in which only mixer, optimizer and task are chosen: it says which keys belong to none.
 Config selectors(const SweepFile& file, const SweepVariant& variant, const Choice& choice) {
     Config config = file.base.config;
+    std::vector<FieldRef> refs = field_refs(config);
     const auto take = [&](const std::string& key, const std::string& value) {
-        if (key == "mixer.name") config.mixer.name = value;
-        if (key == "train.optimizer") config.train.optimizer = value;
-        if (key == "data.task") config.data.task = value;
+        const auto selects = [&](const FieldRef& field) { return field.selector() == key; };
+        if (std::any_of(refs.begin(), refs.end(), selects))
+            for (FieldRef& field : refs)
+                if (field.key == key) field.parse(value);
     };
     for (const auto& [axis, value] : choice) take(axis->key, value->typed);
     for (const PlacedSetting& s : variant.settings) take(s.key, s.value);
@@ -77,13 +79,13 @@ Config selectors(const SweepFile& file, const SweepVariant& variant, const Choic
 
 // Told once of a key, whoever does not read it.
 std::string not_read(const std::string& key) {
-    const std::vector<std::string> owners = option_owners(key);
-    return owners.empty() ? fmt::format(
-                                "{} moves nothing in a mixer without parameters: there its "
-                                "values are one run",
-                                key)
-                          : fmt::format("{} is read by {} alone: elsewhere its values are one run",
-                                        key, fmt::join(owners, ", "));
+    const FieldInfo* field = find_field(key);
+    return field == nullptr || field->owners.empty()
+               ? fmt::format(
+                     "{} moves nothing in a mixer without parameters: there its values are one run",
+                     key)
+               : fmt::format("{} is read by {} alone: elsewhere its values are one run", key,
+                             fmt::join(field->owners, ", "));
 }
 
 SweepCell make_cell(const SweepFile& file, const SweepVariant& variant, const Choice& choice,
@@ -171,7 +173,10 @@ bool excluded(const SweepFile& file, const Config& config, bool tuned, Met& met)
 }
 
 bool reads(const Config& config, const std::string& key, SweepCosts& costs) {
-    if (misplaced(config, key)) return false;
+    Config copy = config;
+    const std::vector<FieldRef> refs = field_refs(copy);
+    const FieldRef* field = find_ref(refs, key);
+    if (field != nullptr && misplaced(refs, *field)) return false;
     return key != "mixer.lr_scale" || costs.of(config).mixer_params > 0;
 }
 

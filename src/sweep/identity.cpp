@@ -6,32 +6,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
-#include <vector>
 
 namespace plumb {
-namespace {
-
-struct Rule {
-    std::string default_value;
-    bool changes_numbers;
-};
-
-const std::map<std::string, Rule>& rules() {
-    static const std::map<std::string, Rule> all = [] {
-        std::map<std::string, Rule> out;
-        for (const FieldInfo& f : fields()) out[f.key] = {f.default_value, f.changes_numbers};
-        return out;
-    }();
-    return all;
-}
-
-}  // namespace
-
 std::vector<std::pair<std::string, std::string>> chosen_values(const Config& config) {
     std::vector<std::pair<std::string, std::string>> out;
     for (auto& [key, text] : values(config))
-        if (text != rules().at(key).default_value) out.emplace_back(key, std::move(text));
+        if (text != find_field(key)->default_value) out.emplace_back(key, std::move(text));
     return out;
 }
 
@@ -39,7 +19,7 @@ std::string run_id(const Config& config, const std::string& data_fingerprint) {
     std::vector<std::string> lines{fmt::format("data = {}\n", data_fingerprint),
                                    fmt::format("numerics = {}\n", kNumerics)};
     for (const auto& [key, text] : chosen_values(config))
-        if (rules().at(key).changes_numbers && key != "data.path")
+        if (find_field(key)->changes_numbers && key != "data.path")
             lines.push_back(fmt::format("{} = {}\n", key, text));
     std::sort(lines.begin(), lines.end());
     return sha256_hex(fmt::format("{}", fmt::join(lines, ""))).substr(0, 10);

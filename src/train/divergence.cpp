@@ -70,11 +70,11 @@ std::string divergence_advice(const TrainConfig& train, long step, bool finite) 
         return "No step was made yet, so the learning rate is not the cause. Try a smaller "
                "model.init_std" +
                limit;
-    const bool own = train.optimizer == "muon" && train.muon_lr > 0;
-    return fmt::format(
-        "Try a smaller train.lr (it is {}){}, more train.warmup (it is {}){}{}", train.lr,
-        own ? fmt::format(" or train.muon_lr (it is {})", train.muon_lr) : "", train.warmup,
-        train.clip == 0 || train.clip > 1 ? ", train.clip=1" : "", limit);
+    const double own = train.options.number("muon_lr");
+    return fmt::format("Try a smaller train.lr (it is {}){}, more train.warmup (it is {}){}{}",
+                       train.lr, own > 0 ? fmt::format(" or train.muon_lr (it is {})", own) : "",
+                       train.warmup, train.clip == 0 || train.clip > 1 ? ", train.clip=1" : "",
+                       limit);
 }
 
 }  // namespace plumb

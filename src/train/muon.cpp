@@ -8,13 +8,19 @@
 namespace plumb {
 namespace {
 
+// At its peak, of the matrices.
+double muon_rate(const TrainConfig& train) {
+    const double own = train.options.number("muon_lr");
+    return own > 0 ? own : train.lr;
+}
+
 class Muon final : public Optimizer {
 public:
     explicit Muon(const OptimizerSetup& setup)
         : others_(setup, state_, [](const ParamSpec& s) { return !is_matrix_of_body(s); }),
-          momentum_(setup.train.muon_momentum),
+          momentum_(setup.train.options.number("muon_momentum")),
           weight_decay_(setup.train.weight_decay),
-          rate_(setup.train.muon_rate() / setup.train.lr) {
+          rate_(muon_rate(setup.train) / setup.train.lr) {
         for (std::size_t i = 0; i < setup.params.size(); ++i) {
             const ParamSpec& s = setup.params[i];
             if (!is_matrix_of_body(s)) continue;
@@ -65,6 +71,14 @@ private:
 
 bool is_matrix_of_body(const ParamSpec& s) {
     return s.group == Group::model && s.shape.rank() == 2 && s.shape.name(0) != 'V';
+}
+
+std::vector<Option> muon_options() {
+    return {{"muon_lr", 0.0,
+             "learning rate of the matrices that Muon takes, at its peak; train.lr is then that of "
+             "all else (0: train.lr too)",
+             within(0, 1e6)},
+            {"muon_momentum", 0.95, "Muon's memory of the gradient", within(0, 0.999999)}};
 }
 
 std::unique_ptr<Optimizer> make_muon(const OptimizerSetup& setup) {

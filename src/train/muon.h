@@ -13,6 +13,8 @@ namespace plumb {
 // of Muon have it.
 bool is_matrix_of_body(const ParamSpec& s);
 
+std::vector<Option> muon_options();
+
 std::unique_ptr<Optimizer> make_muon(const OptimizerSetup& setup);
 
 }  // namespace plumb

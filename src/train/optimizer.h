@@ -57,7 +57,7 @@ struct OptimizerInfo {
     std::string name;
     std::string paper;
     std::string definition;
-    std::vector<std::string> options;  // fields of [train] that not every optimizer reads
+    std::vector<Option> options;  // keys of [train] that not every optimizer reads
     std::unique_ptr<Optimizer> (*make)(const OptimizerSetup& setup);
 };
 

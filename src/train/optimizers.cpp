@@ -1,4 +1,4 @@
-#include "core/text.h"
+#include "core/row_table.h"
 #include "train/adamw.h"
 #include "train/muon.h"
 
@@ -11,27 +11,26 @@ const std::vector<OptimizerInfo>& optimizers() {
          "m and v average g and g^2; w <- (1 - lr decay) w - lr m^ / (sqrt(v^) + eps)",
          {},
          make_adamw},
-        {"muon",
-         "Muon, Jordan et al. 2024, scaled as Liu et al. 2025 (arXiv:2502.16982)",
+        {"muon", "Muon, Jordan et al. 2024, scaled as Liu et al. 2025 (arXiv:2502.16982)",
          "matrices of attention and MLP: W <- (1 - lr decay) W - lr 0.2 sqrt(max(R, C)) U, U the "
          "momentum with nearly equal singular values; everything else as adamw",
-         {"muon_lr", "muon_momentum"},
-         make_muon},
+         muon_options(), make_muon},
     };
     return table;
 }
 
-Choices optimizer_names() {
-    Choices names;
-    for (const OptimizerInfo& info : optimizers()) names.push_back(info.name);
+const std::vector<Option>& optimizer_options() {
+    static const std::vector<Option> all = options_of(optimizers(), "optimizer");
+    return all;
+}
+
+const Choices& optimizer_names() {
+    static const Choices names = row_names(optimizers());
     return names;
 }
 
 const OptimizerInfo& find_optimizer(const std::string& name) {
-    for (const OptimizerInfo& info : optimizers())
-        if (info.name == name) return info;
-    throw UsageError(fmt::format("unknown optimizer '{}'{} (`plumb list optimizers` shows all)",
-                                 name, did_you_mean(name, optimizer_names())));
+    return find_row(optimizers(), name, "optimizer");
 }
 
 }  // namespace plumb

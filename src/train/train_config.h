@@ -1,7 +1,8 @@
-// The [train] and [seed] tables of a config.
+// The [train] and [seed] tables of a config. What every optimizer reads stands here; the options of
+// some stand beside them (optimizer.h).
 #pragma once
 
-#include "core/field.h"
+#include "core/options.h"
 
 #include <cstdint>
 #include <string>
@@ -22,8 +23,9 @@ struct SeedConfig {
     }
 };
 
-// Those of the table (train/optimizer.h).
-Choices optimizer_names();
+// Of the table (optimizer.h).
+const std::vector<Option>& optimizer_options();
+const Choices& optimizer_names();
 
 struct TrainConfig {
     long steps = 1000;
@@ -31,8 +33,6 @@ struct TrainConfig {
     long accumulate = 1;
     std::string optimizer = "adamw";
     double lr = 1e-3;
-    double muon_lr = 0;
-    double muon_momentum = 0.95;
     std::string schedule = "cosine";
     long warmup = 100;
     double decay_fraction = 0.2;
@@ -53,10 +53,8 @@ struct TrainConfig {
     long patience = 0;
     double divergence_limit = 4.0;
     std::string precision = "fp32";
+    OptionValues options{optimizer_options()};
     SeedConfig seeds;  // a table of its own, [seed]
-
-    // At its peak, of the matrices that Muon takes.
-    double muon_rate() const { return muon_lr > 0 ? muon_lr : lr; }
 
     std::uint64_t init_seed() const { return seed_or(seeds.init); }
     std::uint64_t data_seed() const { return seed_or(seeds.data); }
@@ -72,15 +70,10 @@ struct TrainConfig {
           within(1, 1 << 20));
         v("optimizer", optimizer,
           "what makes a step of the gradients; `plumb list optimizers` shows all",
-          optimizer_names());
+          Field(optimizer_names()).rows_of("optimizers"));
         v("lr", lr, "learning rate at its peak, after the warm-up",
           Range{.low = 0, .high = 1e6, .open_low = true});
-        v("muon_lr", muon_lr,
-          "learning rate of the matrices that Muon takes, at its peak; train.lr is then that of "
-          "all "
-          "else (0: train.lr too)",
-          within(0, 1e6));
-        v("muon_momentum", muon_momentum, "Muon's memory of the gradient", within(0, 0.999999));
+        options.visit(v);
         v("schedule", schedule,
           "how the learning rate goes on after the warm-up: cosine to its end, wsd (constant, then "
           "a linear decay) or constant",

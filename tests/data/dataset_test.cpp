@@ -323,6 +323,6 @@ TEST_CASE("exactly one of data.path and data.task") {
     REQUIRE_THROWS_WITH(open_dataset(config, 8), contains_text("neither"));
     config.path = "x", config.task = "copy";
     REQUIRE_THROWS_WITH(open_dataset(config, 8), contains_text("both"));
-    config.task = "", config.task_hops = 3;
+    config.task = "", config.options.set("task_hops", 3L);
     REQUIRE_THROWS_WITH(open_dataset(config, 8), contains_text("data.task_hops=3"));
 }

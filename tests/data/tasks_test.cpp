@@ -124,8 +124,8 @@ TEST_CASE("mqar is solved by looking up the pair") {
 TEST_CASE("khop is solved by following the pointers") {
     const long hops = GENERATE(1, 2, 3, 5);
     DataConfig config = task_config("khop");
-    config.task_vocab = 6;
-    config.task_hops = hops;
+    config.options.set("task_vocab", 6L);
+    config.options.set("task_hops", static_cast<long>(hops));
     for (const Index context : {14, 40, 41})
         for (const Row& row : all_rows(config, context)) {
             std::map<std::int32_t, std::int32_t> f;
@@ -187,8 +187,8 @@ TEST_CASE("Markov chain: rows sum to 1, the stationary distribution is one, the 
 TEST_CASE("markov sequences follow the chain and cost its entropy rate") {
     const long order = GENERATE(1, 2);
     DataConfig config = task_config("markov");
-    config.task_vocab = 6;
-    config.task_order = order;
+    config.options.set("task_vocab", 6L);
+    config.options.set("task_order", static_cast<long>(order));
     const Index context = 64;
     const auto data = open_dataset(config, context);
     const MarkovChain chain(6, order);
@@ -235,25 +235,25 @@ TEST_CASE("markov sequences follow the chain and cost its entropy rate") {
 // ---- Errors ------------------------------------------------------------------------------------
 
 TEST_CASE("task errors name the option and the way out") {
-    const auto refuse = [](const std::string& task, long DataConfig::*field, long value,
-                           Index context, const std::string& part) {
+    const auto refuse = [](const std::string& task, const char* field, long value, Index context,
+                           const std::string& part) {
         DataConfig config = task_config(task);
-        if (field) config.*field = value;
+        if (field) config.options.set(field, value);
         INFO(task << " " << part);
         REQUIRE_THROWS_AS(open_dataset(config, context), UsageError);
         REQUIRE_THROWS_WITH(open_dataset(config, context), contains_text(part));
     };
     REQUIRE_THROWS_WITH(open_dataset(task_config("kop"), 64), contains_text("did you mean 'khop'"));
     refuse("copy", nullptr, 0, 1, "model.context=2");
-    refuse("copy", &DataConfig::task_vocab, 1, 64, "data.task_vocab=1");
-    refuse("mqar", &DataConfig::task_pairs, 17, 64, "1 to 16");
+    refuse("copy", "task_vocab", 1, 64, "data.task_vocab=1");
+    refuse("mqar", "task_pairs", 17, 64, "1 to 16");
     refuse("mqar", nullptr, 0, 16, "model.context=17");
     refuse("khop", nullptr, 0, 65, "model.context=66");
-    refuse("khop", &DataConfig::task_hops, 32, 128, "data.task_hops=32");
-    refuse("modadd", &DataConfig::task_modulus, 1, 64, "data.task_modulus=1");
-    refuse("markov", &DataConfig::task_order, 3, 64, "at most 1024");
-    refuse("markov", &DataConfig::task_order, 0, 64, "data.task_order=0");
-    refuse("copy", &DataConfig::task_hops, 3, 64, "data.task_hops=3 does not apply");
+    refuse("khop", "task_hops", 32, 128, "data.task_hops=32");
+    refuse("modadd", "task_modulus", 1, 64, "data.task_modulus=1");
+    refuse("markov", "task_order", 3, 64, "at most 1024");
+    refuse("markov", "task_order", 0, 64, "data.task_order=0");
+    refuse("copy", "task_hops", 3, 64, "data.task_hops=3 is an option of khop");
 }
 
 TEST_CASE("Draws of neighbouring sequences do not overlap and shuffle is a permutation") {

@@ -14,7 +14,7 @@ SignatureCase signature_case(const std::string& name) {
     c.model.layers = 2, c.model.width = 32, c.model.heads = 2, c.model.context = 24;
     c.train.batch = 4, c.train.accumulate = 2, c.train.steps = 30, c.train.warmup = 4;
     c.train.lr = 1e-2, c.train.clip = 0.5;
-    c.data.task = "markov", c.data.task_vocab = 16;
+    c.data.task = "markov", c.data.options.set("task_vocab", 16L);
     return c;
 }
 

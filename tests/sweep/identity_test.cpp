@@ -12,15 +12,12 @@ namespace {
 
 Config loaded(const std::vector<std::string>& settings) { return load_config("", settings).config; }
 
-// A config of a mixer, optimizer and task that read `key`.
-Config home_of(const std::string& key) {
+// A config of a mixer, optimizer and task that read the field.
+Config home_of(const FieldInfo& info) {
     Config config;
     config.data.task = "copy";
-    const std::vector<std::string> owners = option_owners(key);
-    if (owners.empty()) return config;
-    (key.starts_with("mixer.")   ? config.mixer.name
-     : key.starts_with("train.") ? config.train.optimizer
-                                 : config.data.task) = owners.front();
+    for (FieldRef& field : field_refs(config))
+        if (field.key == info.selector) field.parse(info.owners.front());
     return config;
 }
 
@@ -35,7 +32,8 @@ void change(FieldRef& field) {
         }
         void operator()(bool* v) const { *v = !*v; }
         void operator()(std::string* v) const {
-            *v = field.rule.choices.empty()         ? *v + "x"
+            *v = field.rule.number_too              ? "0.5"
+                 : field.rule.choices.empty()       ? *v + "x"
                  : field.rule.choices.front() == *v ? field.rule.choices.back()
                                                     : field.rule.choices.front();
         }
@@ -49,7 +47,7 @@ void change(FieldRef& field) {
 TEST_CASE("the id holds each setting that changes numbers, and no other", "[sweep]") {
     for (const FieldInfo& info : fields()) {
         INFO(info.key);
-        Config config = home_of(info.key);
+        Config config = home_of(info);
         const std::string before = run_id(config, "data");
         for (FieldRef& field : field_refs(config))
             if (field.key == info.key) change(field);

@@ -16,7 +16,7 @@ namespace {
 TrainConfig muon_train(double rate = 0) {
     TrainConfig train = tiny_train();
     train.optimizer = "muon";
-    train.muon_lr = rate;
+    train.options.set("muon_lr", rate);
     return train;
 }
 
@@ -107,7 +107,7 @@ TEST_CASE("muon's rate follows the schedule, and its momentum is a setting", "[t
     CHECK(after(muon_train(tiny_train().lr)) == same);
     CHECK(after(muon_train(2 * tiny_train().lr)) != same);
     TrainConfig memory = muon_train();
-    memory.muon_momentum = 0.5;
+    memory.options.set("muon_momentum", 0.5);
     CHECK(after(memory) != same);
     // At the last step of a cosine to nothing, nothing moves.
     TrainConfig last = muon_train(0.02);
