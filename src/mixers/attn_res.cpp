@@ -7,8 +7,6 @@ namespace {
 
 int resolve_block_size(const MixerConfig& config, int sublayers) {
     if (config.name == "attnres") return 1;
-    if (config.integer("block_size") < 0 || config.integer("n_blocks") < 0)
-        throw UsageError("mixer.block_size and mixer.n_blocks must not be negative");
     if (config.integer("block_size") > 0 && config.integer("n_blocks") > 0)
         throw UsageError("mixer.block_size and mixer.n_blocks exclude each other; set one of them");
     if (config.integer("block_size") > sublayers || config.integer("n_blocks") > sublayers)

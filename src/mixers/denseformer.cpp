@@ -52,7 +52,7 @@ private:
 
     int option(const MixerConfig& config, const char* key) const {
         const long value = config.integer(key), blocks = layout().blocks();
-        if (value < 1 || value > blocks)
+        if (value > blocks)
             throw UsageError(fmt::format("mixer.{}={}: must lie in 1..{} (transformer blocks)", key,
                                          value, blocks));
         return static_cast<int>(value);

@@ -4,8 +4,8 @@
 // 5e-4 at L = 24), but starts with gradients several times smaller; or a number.
 #include "mixers/highway.h"
 
+#include "core/text.h"
 #include "mixers/memories/running_row.h"
-#include "mixers/number_option.h"
 
 #include <cmath>
 
@@ -15,9 +15,6 @@ namespace {
 std::vector<double> initial_biases(const std::string& text, int sublayers) {
     std::vector<double> b(static_cast<std::size_t>(sublayers));
     const std::optional<double> number = number_in(text);
-    if (!number && text != "depth" && text != "uniform")
-        throw UsageError(
-            fmt::format("mixer.gate_bias={}: use 'depth', 'uniform' or a number such as -3", text));
     const double depth = std::max(1.0, static_cast<double>(sublayers - 1));
     for (std::size_t k = 0; k < b.size(); ++k)
         b[k] = number ? *number : -std::log(text == "uniform" ? static_cast<double>(k + 1) : depth);
@@ -63,7 +60,7 @@ std::vector<MixerOption> highway_options() {
         {"gate_bias", "uniform",
          "where the gates start: uniform (-log l at sublayer l: as the standard network), depth "
          "(-log(L-1) everywhere) or a number",
-         Field{}.or_number()},
+         Field(Choices{"uniform", "depth"}).or_number()},
         {"gate_input", "norm", "what the gate looks at: RMSNorm(h) or h itself",
          Choices{"norm", "raw"}}};
 }

@@ -18,7 +18,9 @@ namespace {
 class HyperRule final : public RuleOf<HyperRule> {
 public:
     HyperRule(const MixerConfig& config, const MixerShape& shape)
-        : RuleOf(shape), k_(streams_of(config)), dynamic_(config.flag("dynamic")) {}
+        : RuleOf(shape),
+          k_(static_cast<int>(config.integer("streams"))),
+          dynamic_(config.flag("dynamic")) {}
 
     int rows(int) const override { return k_; }
     int stream_rows() const override { return k_; }

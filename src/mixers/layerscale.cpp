@@ -1,9 +1,9 @@
 // LayerScale (CaiT, Touvron et al. 2021, arXiv:2103.17239): h_{l+1} = h_l + g_l * v_l, a learned
 // gain for each channel. Starts at the paper's: 0.1 up to 18 transformer blocks, 1e-5 up to 24,
 // 1e-6 deeper. Every channel is a group: M has a matrix a channel.
+#include "mixers/gain_init.h"
 #include "mixers/memories/running_row.h"
 #include "mixers/mixers.h"
-#include "mixers/number_option.h"
 
 namespace plumb {
 namespace {

@@ -9,11 +9,7 @@ namespace {
 class MhcRule final : public MhcFamily<MhcRule> {
 public:
     MhcRule(const MixerConfig& config, const MixerShape& shape)
-        : MhcFamily(config, shape), iters_(static_cast<int>(config.integer("sinkhorn_iters"))) {
-        if (iters_ < 1 || iters_ > kMaxSinkhornIters)
-            throw UsageError(fmt::format("mixer.sinkhorn_iters={}: must lie in 1..{}", iters_,
-                                         kMaxSinkhornIters));
-    }
+        : MhcFamily(config, shape), iters_(static_cast<int>(config.integer("sinkhorn_iters"))) {}
 
     int n_res() const { return k() * k(); }
     bool is_identity(int i) const { return i % (k() + 1) == 0; }
@@ -35,7 +31,7 @@ std::vector<MixerOption> mhc_options() {
     return {streams_option(),
             {"sinkhorn_iters", 20L,
              "rounds of row and column normalisation that make the transition doubly stochastic",
-             within(1, 1e4)},
+             within(1, kMaxSinkhornIters)},
             bias_init_option(),
             reduction_option()};
 }

@@ -33,7 +33,7 @@ public:
 
     MhcFamily(const MixerConfig& config, const MixerShape& shape)
         : RuleOf<R>(shape),
-          k_(streams_of(config)),
+          k_(static_cast<int>(config.integer("streams"))),
           bias_init_(config.text("bias_init")),
           reduction_(config.text("reduction")) {}
 

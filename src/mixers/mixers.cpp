@@ -7,6 +7,7 @@
 // the test of its name, if any; of its memory: tests/mixers/memories.
 #include "mixers/mixers.h"
 
+#include "core/field_ref.h"
 #include "core/row_table.h"
 
 #include <algorithm>
@@ -186,17 +187,26 @@ bool starts_as_standard(const MixerInfo& info, const MixerConfig& config) {
 
 const MixerInfo& find_mixer(const std::string& name) { return find_row(mixers(), name, "mixer"); }
 
-RulePtr make_rule(const MixerConfig& config, const MixerShape& shape) {
+namespace {
+
+// The row that is to be made, its options in their ranges.
+const MixerInfo& checked_row(const MixerConfig& config, const MixerShape& shape) {
     require(shape.sublayers() >= 1 && shape.tokens >= 1 && shape.channels >= 1,
             "empty mixer shape");
-    return find_mixer(config.name).make.rule(config, shape);
+    const MixerInfo& info = find_mixer(config.name);
+    check_ranges("mixer", config);
+    return info;
+}
+
+}  // namespace
+
+RulePtr make_rule(const MixerConfig& config, const MixerShape& shape) {
+    return checked_row(config, shape).make.rule(config, shape);
 }
 
 template <class T>
 MixerPtr<T> make_mixer(const MixerConfig& config, const MixerShape& shape) {
-    require(shape.sublayers() >= 1 && shape.tokens >= 1 && shape.channels >= 1,
-            "empty mixer shape");
-    const MixerInfo& info = find_mixer(config.name);
+    const MixerInfo& info = checked_row(config, shape);
     if constexpr (std::is_same_v<T, float>)
         return info.make.in_float(config, shape);
     else if constexpr (std::is_same_v<T, double>)

@@ -1,9 +1,9 @@
 // ReZero (Bachlechner et al. 2020, arXiv:2003.04887): h_{l+1} = h_l + a_l v_l with a learned number
 // a_l, 0 at the start: every read is the embedding until training lets a sublayer in. The paper
 // drops the norms and shares a_l inside a transformer block; here the pre-norms stay.
+#include "mixers/gain_init.h"
 #include "mixers/memories/running_row.h"
 #include "mixers/mixers.h"
-#include "mixers/number_option.h"
 
 namespace plumb {
 namespace {

@@ -3,6 +3,8 @@
 #include "catch.h"
 #include "core/check.h"
 #include "core/files.h"
+#include "data/tasks.h"
+#include "mixers/mixers.h"
 #include "support/temp_folder.h"
 
 using namespace plumb;
@@ -106,6 +108,11 @@ TEST_CASE("choices and ranges are checked") {
     CHECK(contains(refusal("", {"mixer=attnres_block", "mixer.block_size=2", "mixer.n_blocks=2"}),
                    "exclude each other"));
     CHECK(contains(refusal("", {"data.path=x", "data.task=copy"}), "exclude each other"));
+    // What a memory can hold is what its option says.
+    CHECK(contains(refusal("", {"mixer=hyper", "mixer.streams=9"}), "it must be 1 to 8"));
+    CHECK(contains(refusal("", {"mixer=mhc", "mixer.sinkhorn_iters=65"}), "it must be 1 to 64"));
+    CHECK(contains(refusal("", {"data.task=copy", "data.task_vocab=1"}), "it must be 2 to 65535"));
+    CHECK(contains(refusal("", {"mixer=atnres"}), "command line: mixer.name='atnres'"));
 }
 
 TEST_CASE("options of another mixer or task are refused, naming where they belong") {
@@ -134,6 +141,9 @@ TEST_CASE("a highway bias is a word or a number") {
     CHECK(load_config("", {"mixer=highway", "mixer.gate_bias=uniform"})
               .config.mixer.text("gate_bias") == "uniform");
     CHECK(contains(refusal("", {"mixer=highway", "mixer.gate_bias=deep"}), "gate_bias"));
+    CHECK(
+        contains(refusal("", {"mixer=highway", "mixer.gate_bias=deep"}),
+                 "command line: mixer.gate_bias='deep' is not one of uniform, depth or a number"));
 }
 
 TEST_CASE("a list is words, in brackets and quotes or not") {
@@ -262,6 +272,8 @@ TEST_CASE("fields say which mixers or tasks read them, and what is allowed") {
         if (f.key == "data.task_hops") CHECK(f.owners == std::vector<std::string>{"khop"});
         if (f.key == "train.muon_lr") CHECK(f.owners == std::vector<std::string>{"muon"});
         if (f.key == "train.muon_lr") CHECK(f.selector == "train.optimizer");
+        if (f.key == "data.task") CHECK(f.choices.size() == tasks().size() + 1);
+        if (f.key == "mixer.name") CHECK(f.choices.size() == mixers().size());
         if (f.key == "train.lr") CHECK((f.owners.empty() && f.selector.empty()));
         if (f.key == "train.lr") CHECK(f.allowed == "above 0, at most 1000000");
         if (f.key == "train.seed") CHECK(f.allowed == "at least 0");

@@ -40,5 +40,6 @@ TEST_CASE("highway: initial gates", "[mixers]") {
 TEST_CASE("highway: a bias that is no number is refused by name", "[mixers]") {
     MixerConfig config = mixer_config("highway");
     config.set("gate_bias", "deep");
-    CHECK_THROWS_WITH(make_mixer<double>(config, {4, 1, 3, 1e-6}), contains_text("gate_bias=deep"));
+    CHECK_THROWS_WITH(make_mixer<double>(config, {4, 1, 3, 1e-6}),
+                      contains_text("gate_bias='deep'"));
 }

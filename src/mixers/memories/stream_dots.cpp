@@ -7,14 +7,7 @@
 namespace plumb {
 
 MixerOption streams_option() {
-    return {"streams", 4L, "number K of parallel residual streams", within(1, 64)};
-}
-
-int streams_of(const MixerConfig& config) {
-    const long streams = config.integer("streams");
-    if (streams < 1 || streams > kMaxStreams)
-        throw UsageError(fmt::format("mixer.streams={}: must lie in 1..{}", streams, kMaxStreams));
-    return static_cast<int>(streams);
+    return {"streams", 4L, "number K of parallel residual streams", within(1, kMaxStreams)};
 }
 
 StreamDots::StreamDots(const Dots& dots, int streams) : StreamDots() {

@@ -13,8 +13,6 @@ namespace plumb {
 inline constexpr int kMaxStreams = 8;
 
 MixerOption streams_option();
-// Throws UsageError unless 1 <= mixer.streams <= kMaxStreams.
-int streams_of(const MixerConfig& config);
 
 // A rule's dots at a site: where number u has what.
 struct StreamDots {
