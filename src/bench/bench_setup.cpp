@@ -2,6 +2,7 @@
 
 #include "core/check.h"
 #include "core/rng.h"
+#include "mixers/attn_res_rule.h"
 #include "mixers/mixers.h"
 
 #include <algorithm>
@@ -118,10 +119,7 @@ std::optional<double> paper_moved(const MixerConfig& mixer, long sublayers, long
     if (mixer.name == "standard") return 3.0;
     if (mixer.name == "mhc") return 8 * m + 2 + (2 * m * m + 4 * m) / d;
     if (!mixer.name.starts_with("attnres")) return std::nullopt;
-    constexpr long kBlocks = 8;
-    const long n_blocks = mixer.integer("n_blocks"), block_size = mixer.integer("block_size");
-    const long wanted = n_blocks > 0 ? n_blocks : kBlocks;
-    const long size = block_size > 0 ? block_size : (sublayers + wanted - 1) / wanted;
+    const long size = sublayers_a_block(mixer, static_cast<int>(sublayers));
     const auto s = static_cast<double>(size);
     const auto n = static_cast<double>((sublayers + size - 1) / size);
     return mixer.name == "attnres" ? s + n : n / s + 5;

@@ -4,22 +4,25 @@
 
 namespace plumb {
 namespace {
+constexpr int kBlocks = 8;  // the paper's, where nothing is said
+}
 
-int resolve_block_size(const MixerConfig& config, int sublayers) {
-    if (config.name == "attnres") return 1;
-    if (config.integer("block_size") > 0 && config.integer("n_blocks") > 0)
+int sublayers_a_block(const MixerConfig& config, int sublayers) {
+    const long size = config.integer("block_size"), n_blocks = config.integer("n_blocks");
+    if (size > 0 && n_blocks > 0)
         throw UsageError("mixer.block_size and mixer.n_blocks exclude each other; set one of them");
-    if (config.integer("block_size") > sublayers || config.integer("n_blocks") > sublayers)
+    if (size > sublayers || n_blocks > sublayers)
         throw UsageError(
             fmt::format("mixer.block_size={} mixer.n_blocks={}: the model has {} sublayers (2 per "
                         "model.layers); "
                         "use at most that many",
-                        config.integer("block_size"), config.integer("n_blocks"), sublayers));
-    if (config.integer("block_size") > 0) return static_cast<int>(config.integer("block_size"));
-    const int blocks =
-        config.integer("n_blocks") > 0 ? static_cast<int>(config.integer("n_blocks")) : 8;
+                        size, n_blocks, sublayers));
+    if (size > 0) return static_cast<int>(size);
+    const int blocks = n_blocks > 0 ? static_cast<int>(n_blocks) : kBlocks;
     return std::max(1, (sublayers + blocks - 1) / blocks);
 }
+
+namespace {
 
 AttnResOptions resolve_options(const MixerConfig& config, const MixerShape& shape) {
     using Weights = SourceKeys::Weights;
@@ -36,7 +39,8 @@ AttnResOptions resolve_options(const MixerConfig& config, const MixerShape& shap
         throw UsageError(
             "mixer.query=none has no keys: mixer.heads and mixer.key_norm say nothing");
     const std::string &weights = config.text("weights"), &query = config.text("query");
-    return {.block_size = resolve_block_size(config, shape.sublayers()),
+    const bool full = config.name == "attnres";
+    return {.block_size = full ? 1 : sublayers_a_block(config, shape.sublayers()),
             .window = static_cast<int>(config.integer("window")),
             .query = no_query             ? Query::none
                      : query == "learned" ? Query::learned
@@ -66,8 +70,9 @@ std::vector<MixerOption> attn_res_options(bool blocks) {
         all.push_back({"block_size", 0L,
                        "sublayers whose outputs are summed into one block (0: n_blocks decides)",
                        within(0, 1e6)});
-        all.push_back(
-            {"n_blocks", 0L, "number of blocks (0: 8, unless block_size is set)", within(0, 1e6)});
+        all.push_back({"n_blocks", 0L,
+                       fmt::format("number of blocks (0: {}, unless block_size is set)", kBlocks),
+                       within(0, 1e6)});
     }
     all.push_back(weights_option());
     all.push_back({"query", "learned",

@@ -23,6 +23,11 @@ struct AttnResOptions {
     SourceKeys keys;
 };
 
+// Of attnres_block: mixer.block_size, or as many as make mixer.n_blocks blocks (8 where neither is
+// set), rounded up; the last block may be smaller. attn_res.cpp. Throws UsageError where both are
+// set, or one is larger than the number of sublayers.
+int sublayers_a_block(const MixerConfig& config, int sublayers);
+
 class AttnResRule final : public RuleOf<AttnResRule> {
 public:
     // attn_res.cpp; throws UsageError.
