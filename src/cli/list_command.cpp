@@ -193,7 +193,7 @@ const std::vector<ListKind>& list_kinds() {
         {"tasks", "built-in data with a known best loss (data.task=NAME)"},
         {"corpora", "texts that `plumb data prepare NAME` fetches"},
         {"settings", "every key=value of `plumb train`: what it means, and what it may be"},
-        {"measures", "what a probe records by depth, and what may be compared between mixers"}};
+        {"measures", "what a run and its probes record, and what may be compared between mixers"}};
     return kinds;
 }
 

@@ -1,5 +1,6 @@
-// Every number that Plumb records by depth, described once: depth.jsonl, matrix/step_*.safetensors,
-// TensorBoard, `plumb list measures`, `plumb inspect` and the figures read this table.
+// Every number that Plumb records by depth, and those of a run as a whole, described once:
+// depth.jsonl, matrix/step_*.safetensors, TensorBoard, `plumb list measures`, `plumb inspect`,
+// `plumb compare` and the figures read this table.
 //
 // A pre-norm makes every sublayer blind to the size of what it reads, so the same network can be
 // written down with other sizes: zero-query `attnres` is the standard network with a mean in place
@@ -22,7 +23,13 @@ enum class MeasurePlace : std::uint8_t {
     depth,    // a field of each line of depth.jsonl
     matrix,   // a tensor of matrix/step_*.safetensors
     summary,  // one number of a probe, computed from the others by the command it names
+    metrics,  // a field of lines of metrics.jsonl
+    outcome,  // a field of summary.json
+    timing,   // a field of timing.json
 };
+
+// Which of two runs did better.
+enum class Better : std::uint8_t { neither, less, more };
 
 struct Measure {
     std::string key;   // in its file; tag in TensorBoard
@@ -41,11 +48,13 @@ struct Measure {
     // where there is none).
     std::string of{};
     double (*summarise)(std::span<const double> by_depth) = nullptr;
+    Better better = Better::neither;
     bool headline = false;  // shown by `plumb inspect` and TensorBoard without being asked for
 };
 
 // Comparable ones first, in each place in the order they are shown.
 std::span<const Measure> measures();
+std::vector<Measure> measure_table();  // its rows, made anew
 
 // Throws InternalError if there is none.
 const Measure& measure(const std::string& key);
@@ -63,8 +72,12 @@ const char* place_name(MeasurePlace place);
 // "comparable" or "this mixer only"
 const char* comparable_text(const Measure& m);
 
-// {"key", "name", "unit", "meaning", "reduction", "comparable", "place"}
+// {"key", "name", "unit", "meaning", "reduction", "comparable", "place"}, and "better": "less" or
+// "more" where it is said.
 nlohmann::ordered_json to_json(const Measure& m);
+
+// All of it in a few sentences, for TensorBoard.
+std::string description(const Measure& m);
 
 // A line of depth.jsonl: step, depth, site, kind and every measure that exists there.
 nlohmann::ordered_json to_json(long step, const DepthRecord& r);

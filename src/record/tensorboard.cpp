@@ -30,11 +30,6 @@ std::string place(const DepthRecord& r) {
     return fmt::format("{}/{:02}_{}", r.kind, r.depth, r.site);
 }
 
-std::string description(const Measure& m) {
-    return fmt::format("{} ({}). {} Unit: {}. {}.", m.name, comparable_text(m), m.meaning, m.unit,
-                       m.reduction);
-}
-
 // The gradient histogram over log10 |g|, from the first bin that holds something to the last:
 // TensorBoard draws the outer ones from min and to max.
 EventHistogram to_event(const GradientSummary& g) {

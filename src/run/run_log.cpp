@@ -1,5 +1,6 @@
 #include "run/run_log.h"
 
+#include "config/config.h"
 #include "core/files.h"
 #include "core/json.h"
 #include "formats/safetensors.h"
@@ -13,6 +14,11 @@ using Json = nlohmann::ordered_json;
 
 void put(Json& json, const char* key, const std::optional<double>& value) {
     if (value) json[key] = *value;
+}
+
+// What a chart is told to show.
+std::string told(const std::string& key) {
+    return key == "lr" ? find_field("train.lr")->help : description(measure(key));
 }
 
 }  // namespace
@@ -46,11 +52,11 @@ void RunLog::metrics(const MetricsLine& m) {
                                                                     {"grad_norm", m.grad_norm}};
     for (const auto& [key, value] : fields) {
         put(json, key, value);
-        if (events_ && value) events_->scalar(m.step, key, *value);
+        if (events_ && value) events_->scalar(m.step, key, *value, told(key));
     }
     metrics_->write(json);
     if (!events_) return;
-    if (m.tok_per_s > 0) events_->scalar(m.step, "tok_per_s", m.tok_per_s);
+    if (m.tok_per_s > 0) events_->scalar(m.step, "tok_per_s", m.tok_per_s, told("tok_per_s"));
     events_->flush();
 }
 

@@ -39,6 +39,20 @@ TEST_CASE("what a run writes by depth is what the table of measures says", "[rec
     for (const Measure* m : measures_of(MeasurePlace::matrix)) tensors.insert(m->key);
     const auto names = file.names();
     CHECK(std::set<std::string>(names.begin(), names.end()) == tensors);
+    std::set<std::string> logged, known{"step", "tokens", "lr", "val/bpb"};  // bpb: of text alone
+    for (const Measure* m : measures_of(MeasurePlace::metrics)) known.insert(m->key);
+    std::istringstream metrics(slurp(folder / "run/metrics.jsonl"));
+    for (std::string text; std::getline(metrics, text);) {
+        const auto line = nlohmann::json::parse(text);
+        for (const auto& [key, value] : line.items()) logged.insert(key);
+    }
+    logged.insert("val/bpb");
+    CHECK(logged == known);
+    const auto summary = nlohmann::json::parse(slurp(folder / "run/summary.json"));
+    for (const char* key : {"final_val_loss", "last_val_loss", "best_val_loss"}) {
+        CHECK(measure(key).place == MeasurePlace::outcome);
+        CHECK(summary.contains(key));
+    }
 }
 
 TEST_CASE("every measure says what it is, once", "[record]") {
@@ -50,6 +64,9 @@ TEST_CASE("every measure says what it is, once", "[record]") {
         CHECK(m.meaning.ends_with("."));
         CHECK((m.field != nullptr) + (m.list != nullptr) == (m.place == MeasurePlace::depth));
         CHECK((m.tensor != nullptr) == (m.place == MeasurePlace::matrix));
+        const bool of_run = m.place > MeasurePlace::summary;
+        CHECK((m.better != Better::neither) == (of_run && m.comparable));
+        CHECK(to_json(m).contains("better") == (m.better != Better::neither));
     }
 }
 
