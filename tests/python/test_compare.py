@@ -21,6 +21,7 @@ from plumb.comparison import compare as compare_module  # noqa: E402
 from plumb.comparison import verdict  # noqa: E402
 from plumb.reading.files import UsageError  # noqa: E402
 from sweeps import DIVERGED, RUNNING  # noqa: E402
+from with_program import needs_program  # noqa: E402
 
 HAVE_STATSMODELS = importlib.util.find_spec("statsmodels") is not None
 
@@ -207,6 +208,7 @@ class Verdicts(Scratch):
         self.assertTrue(row.low < -0.003 < row.same_low)
         self.assertEqual(row.verdict, "same")
 
+    @needs_program
     def test_more_is_better_of_speed(self):
         s = self.sweep(metric="tok_per_s", margin=5)
         for seed in range(1, 6):
@@ -338,6 +340,7 @@ class Holes(Scratch):
         moved = self.rows({"base": [1.0, 2.0, 3.0], "v": [1.5, 2.5, 3.5]})["v"]
         self.assertEqual(moved.verdict_text, "+0.5 exactly in every seed: not tested")
 
+    @needs_program
     def test_nan_and_null_losses_are_no_values(self):
         s = self.sweep()
         for seed, x in enumerate(self.BASE, 1):

@@ -3,6 +3,7 @@ python3 -m unittest -v (here), with build/release/plumb built.
 """
 
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -13,11 +14,13 @@ from unittest import mock
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
 
+from plumb.comparison import question  # noqa: E402
 from plumb.figures import bookkeeping, magnitudes, over_training, profiles  # noqa: E402
-from plumb.reading import measures  # noqa: E402
+from plumb.reading import files, groups, measures, program, runs  # noqa: E402
+from with_program import needs_program  # noqa: E402
 
 
-@unittest.skipUnless(measures.of_program(), "no program that lists its measures")
+@needs_program
 class Comparable(unittest.TestCase):
     def test_every_measure_drawn_across_mixers_is(self):
         drawn = [k for _, rows in profiles.FIGURES.values() for row in rows for k in row]
@@ -55,6 +58,63 @@ class Names(unittest.TestCase):
         self.learn(json.dumps([dict(zip(names, row)) for row in rows]))
         self.assertEqual([measures.axis_label(k) for k in "ab"], ["size (nats)", "part"])
         self.assertEqual([measures.describe(k).comparable for k in "ab"], [True, False])
+
+
+class Program(unittest.TestCase):
+    """What is asked of a program: one that says what it is told to."""
+
+    def setUp(self):
+        self.dir = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.dir)
+        self.addCleanup(self.forget)
+        patch = mock.patch.dict(os.environ, PLUMB=str(self.dir / "plumb"))
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def forget(self):
+        program.listed.cache_clear()
+        measures.of_program.cache_clear()
+        measures.learn([])
+
+    def says(self, text):
+        script = self.dir / "plumb"
+        script.write_text(f'#!/bin/sh\n[ "$1 $3" = "list --json" ] && cat {self.dir}/$2\n')
+        script.chmod(0o755)
+        for kind in ("mixers", "measures"):
+            (self.dir / kind).write_text(text)
+        self.forget()
+
+    def test_none_or_one_that_says_nothing_sensible_lists_nothing(self):
+        self.forget()
+        self.assertEqual(program.listed("mixers"), [])
+        for text in ("", "{", "7", "[7]", '[{"key": "a"}]', "[" * 5000):
+            self.says(text)
+            self.assertEqual(measures.of_program(), {}, text)
+            self.assertIsNone(measures.describe("a").less_is_better)
+        self.assertEqual(program.mixer_rank(), {})
+
+    def test_mixers_stand_as_the_program_lists_them_and_others_by_name(self):
+        self.says('[{"name": "zebra"}, {"name": "ant"}]')
+        found = [groups.Variant(m, {"mixer.name": m}) for m in ("cow", "ant", "bee", "zebra")]
+        order = [v.mixer for v in groups.in_order(found)]
+        self.assertEqual(order, ["zebra", "ant", "bee", "cow"])
+
+    def test_what_is_better_is_the_measures_to_say(self):
+        rows = [
+            {"key": "tok_per_s", "name": "speed", "unit": "tokens/s", "better": "more"},
+            {"key": "val/loss", "name": "loss here", "unit": "bits", "better": "less"},
+        ]
+        self.says(json.dumps([row | {"comparable": True} for row in rows]))
+        speed = question.ask(runs.Runs([]), metric="tok_per_s")
+        self.assertEqual((speed.name, speed.unit), ("speed", "tokens/s"))
+        self.assertFalse(speed.less_is_better)
+        at = question.ask(runs.Runs([]), at="tokens=1e6")
+        self.assertEqual((at.name, at.unit), ("loss here at 1e+06 tokens", "bits"))
+        self.assertTrue(at.less_is_better)
+        self.says("")
+        self.assertTrue(question.ask(runs.Runs([]), metric="final_val_loss").less_is_better)
+        with self.assertRaisesRegex(files.UsageError, "PLUMB"):
+            question.ask(runs.Runs([]), metric="tok_per_s")
 
 
 if __name__ == "__main__":

@@ -292,7 +292,7 @@ class Shapes(Scratch):
         )
 
     def test_every_mixer_has_its_own_colour_and_variants_too(self):
-        here = {m: [made(self.dir, m, 1)] for m in groups.MIXERS}
+        here = {m: [made(self.dir, m, 1)] for m in synthetic.MIXERS}
         here["mhc, 8 streams"] = [made(self.dir, "mhc", 1)]
         self.assertEqual(len({v.color for v in style.looks(here).values()}), 8)
         alone = {"mhc, 8 streams": here["mhc, 8 streams"]}

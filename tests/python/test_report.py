@@ -17,6 +17,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
 import report_runs  # noqa: E402
 from plumb.report import markup  # noqa: E402
 from report_pages import Made, Parsed  # noqa: E402
+from with_program import needs_program  # noqa: E402
 
 
 class ThePage(Made):
@@ -151,6 +152,7 @@ class Numbers(Made):
                 ]
                 self.says(self.pages["runs"], f">{words[0]} [{words[1]}, {words[2]}]</text>")
 
+    @needs_program
     def test_curves_are_the_means_of_the_logs(self):
         data = json.loads(self.parsed["runs"].blocks["data-val-0"])
         label, _, x, y = data["series"][0][:4]
@@ -201,6 +203,7 @@ class Numbers(Made):
         self.assertEqual(len(self.rows("runs", "timing.csv")), 9)
         self.assertEqual(len(self.rows("sweep", "timing.csv")), 16)
 
+    @needs_program
     def test_the_answer_names_verdicts(self):
         answer = re.search(r'class="answer">(.*?)</p>', self.pages["runs"])[1]
         row = next(r for r in self.rows("runs", "results.csv") if r["label"] == "attnres")

@@ -2,19 +2,11 @@
 when results were to be looked at.
 """
 
+import re
 from dataclasses import dataclass, field
 
+from ..reading import measures
 from ..reading.files import UsageError, printable
-
-# metric: (name, unit, whether less is better)
-METRICS = {
-    "final_val_loss": ("final validation loss", "nats", True),
-    "final_test_loss": ("final test loss", "nats", True),
-    "last_val_loss": ("last validation loss of the curve", "nats", True),
-    "best_val_loss": ("best validation loss of the curve", "nats", True),
-    "final_val_bpb": ("final validation loss", "bits per byte", True),
-    "tok_per_s": ("speed", "tokens/s", False),
-}
 
 
 @dataclass(frozen=True)
@@ -39,18 +31,24 @@ class Question:
     @property
     def name(self):
         if self.at:
-            return f"validation loss at {self.at[1]:g} {AT_UNITS[self.at[0]]}"
-        return METRICS.get(self.metric, (self.metric, "", True))[0]
+            return f"{self.measure.name} at {self.at[1]:g} {AT_UNITS[self.at[0]]}"
+        return self.measure.name
+
+    @property
+    def measure(self):
+        return measures.describe("val/loss" if self.at else self.metric)
 
     @property
     def unit(self):
-        return "nats" if self.at else METRICS.get(self.metric, ("", "", True))[1]
+        return self.measure.unit
 
     @property
     def less_is_better(self):
-        return bool(self.at) or METRICS.get(self.metric, ("", "", True))[2]
+        """Of a number that nobody described, too: ask() lets only losses be that."""
+        return self.measure.less_is_better is not False
 
 
+LOSS = re.compile(r"\w+_(loss|bpb)")
 AT_UNITS = {"tokens": "tokens", "time": "s of training", "flops": "FLOPs"}
 
 
@@ -93,6 +91,12 @@ def ask(runs, baseline=None, metric=None, margin=None, looks=None, at=None):
     if len(runs) and chosen not in known:
         names = sorted(k for k in known if k.startswith(("final_", "last_", "best_", "tok_")))
         raise UsageError(printable(f"--metric {chosen}: the runs have {', '.join(names)}"))
+    measures.learn([r.path for r in runs])
+    if measures.describe(chosen).less_is_better is None and not LOSS.fullmatch(chosen):
+        raise UsageError(
+            printable(f"--metric {chosen}: neither the runs nor a program here (PLUMB=plumb) says "
+                      "whether less of it is better")
+        )  # fmt: skip
     if looks is None:
         looks = sweep.looks if sweep else ()
     return Question(

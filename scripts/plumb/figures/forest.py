@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from .. import stats
+from ..reading import measures
 from ..reading.files import Skip
 from ..wording import signed, with_interval
 from . import caption, layout, results, style
@@ -80,7 +81,7 @@ def make(experiment, out):
     ax.tick_params(axis="y", length=0)
     ax.grid(False, axis="y")
     ax.xaxis.set_major_locator(style.plt.MaxNLocator(6, steps=[1, 2, 5, 10]))
-    ax.set_xlabel("difference (nats per token); left of 0 is better")
+    ax.set_xlabel(f"{measures.with_unit('difference', 'final_val_loss')}; left of 0 is better")
     header = ("label", "baseline", "seed", "difference_nats")
     rows = (
         (label, experiment.baseline_of(label), run.seed, value)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import stats
+from ..reading import measures
 from ..reading.files import Skip
 from . import caption, layout, style
 from .curves import Curves, notes
@@ -123,22 +124,31 @@ def smoothed(tokens, mean, *_):
 
 def panels_of(experiment, groups, curves, start):
     """[Panel]: validation, difference, training; those there are."""
-    nats = "loss (nats per token)"
+    validation = measures.describe("val/loss").name
     training = {k: smoothed(*v) for k, v in losses(groups, "train/loss").items()}
     bases = {experiment.baseline_of(k) for k in curves}
     against = bases.pop() if len(bases) == 1 else "the baseline's"
     shifts = {k: (tokens, *rest) for k, (_, tokens, *rest) in curves.items()}
     found = (
-        Panel.of("validation loss", nats, 1.9, losses(groups, "val/loss"), start),
         Panel.of(
-            f"validation loss minus {against}, paired by seed",
-            "difference (nats per token), below 0 is better",
+            validation, measures.with_unit("loss", "val/loss"), 1.9, losses(groups, "val/loss"), start
+        ),
+        Panel.of(
+            f"{validation} minus {against}, paired by seed",
+            f"{measures.with_unit('difference', 'val/loss')}, below 0 is better",
             2.3,
             shifts,
             start,
             zero=True,
         ),
-        Panel.of("training loss, smoothed, mean over seeds", nats, 1.9, training, start, thin=True),
+        Panel.of(
+            f"{measures.describe('train/loss').name}, smoothed, mean over seeds",
+            measures.with_unit("loss", "train/loss"),
+            1.9,
+            training,
+            start,
+            thin=True,
+        ),
     )
     return [p for p in found if p]
 

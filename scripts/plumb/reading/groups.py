@@ -8,11 +8,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import measures
+from . import measures, program
 from .files import InputError, UsageError, printable
 from .run import SEEDS, find_runs, try_load
-
-MIXERS = ("standard", "highway", "denseformer", "hyper", "mhc", "attnres", "attnres_block")
 
 # Keys that change no trained number (how often things are written, and names) of older runs: the
 # others say it themselves, in manifest.json.
@@ -218,15 +216,16 @@ def find_baselines(variants, wanted):
 
 
 def in_order(variants):
-    rank = {m: i for i, m in enumerate(MIXERS)}
+    """As the program lists the mixers; those it does not know, or all without one, by name."""
+    rank = program.mixer_rank()
     return sorted(
-        variants, key=lambda v: (rank.get(v.mixer, len(MIXERS)), v.label != v.mixer, v.label)
+        variants, key=lambda v: (rank.get(v.mixer, len(rank)), v.label != v.mixer, v.label)
     )
 
 
 def group(runs, baseline="standard", title=""):
-    """An Experiment of runs: the known mixers in their order, then the others by name. Runs that
-    are not finished are kept apart, with the reason.
+    """An Experiment of runs, mixers in their order. Runs that are not finished are kept apart, with
+    the reason.
     """
     variants = in_order(make_variants([r for r in runs if r.mixer]))
     for v in variants:

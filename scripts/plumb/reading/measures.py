@@ -1,19 +1,14 @@
-"""What the numbers of depth.jsonl are. The table stands in the program; every run has it beside its
-numbers (measures.json). Runs that are older take the program's (`plumb list measures --json`), and
-where there is none their keys serve as names.
+"""What the numbers of a run are. The table stands in the program; every run has it beside its numbers
+(measures.json). Runs that are older take the program's (program.py), and where there is none their
+keys serve as names.
 """
 
 import functools
 import json
-import os
-import shutil
-import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
+from . import program
 from .files import InputError, read_text
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)
@@ -22,32 +17,33 @@ class Measure:
     name: str
     unit: str = ""
     comparable: bool | None = None  # None: nobody said
+    less_is_better: bool | None = None  # None: neither
+
+
+def of_rows(rows):
+    """{key: Measure}, {} of what is no table of measures."""
+    try:
+        found = {}
+        for row in rows:
+            key, name, unit = (str(row[k]) for k in ("key", "name", "unit"))
+            less = {"less": True, "more": False}.get(row.get("better"))
+            found[key] = Measure(key, name, unit, bool(row["comparable"]), less)
+        return found
+    except (AttributeError, KeyError, TypeError):
+        return {}
 
 
 def parse(text):
-    """{key: Measure}, {} for a text that is no table of measures."""
+    """The same of JSON."""
     try:
-        found = {}
-        for row in json.loads(text):
-            key, name, unit = (str(row[k]) for k in ("key", "name", "unit"))
-            found[key] = Measure(key, name, unit, bool(row["comparable"]))
-        return found
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return of_rows(json.loads(text))
+    except (ValueError, RecursionError):
         return {}
 
 
 @functools.cache
 def of_program():
-    """The table of $PLUMB, build/release/plumb or the plumb on the PATH, {} without one."""
-    built = ROOT / "build" / "release" / "plumb"
-    plumb = os.environ.get("PLUMB") or (built if built.exists() else shutil.which("plumb"))
-    if not plumb:
-        return {}
-    try:
-        command = [plumb, "list", "measures", "--json"]
-        return parse(subprocess.run(command, capture_output=True, timeout=60, check=True).stdout)
-    except (OSError, subprocess.SubprocessError):
-        return {}
+    return of_rows(program.listed("measures"))
 
 
 _of_runs = {}
@@ -69,7 +65,11 @@ def describe(key):
     return _of_runs.get(key) or of_program().get(key) or Measure(key, key.replace("_", " "))
 
 
+def with_unit(words, key):
+    """`words (unit of the measure)`; no brackets for a pure number."""
+    unit = describe(key).unit
+    return f"{words} ({unit})" if unit not in ("", "1") else words
+
+
 def axis_label(key):
-    """`name (unit)`; no brackets for a pure number."""
-    m = describe(key)
-    return f"{m.name} ({m.unit})" if m.unit not in ("", "1") else m.name
+    return with_unit(describe(key).name, key)

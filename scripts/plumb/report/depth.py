@@ -144,7 +144,7 @@ def draw_quantiles(m, label, table, limits, name):
     chart = Chart(
         name,
         f"sublayer ({places.ODD_EVEN})",
-        "|gradient| of weights (nats)",
+        measures.with_unit("|gradient| of weights", "pgrad_q"),
         f"Quantiles of the weight gradients of {m.names[label]} by sublayer",
         kind="log",
         y_range=limits,

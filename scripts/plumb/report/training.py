@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import stats
 from ..figures import loss_curves
+from ..reading import measures
 from ..reading.files import Skip, printable
 from ..reading.groups import pair_key
 from ..reading.runs import point_words, shown
@@ -84,20 +85,20 @@ def family_curves(m, i, family):
     largest = max(float(t[-1]) for t in every)
     start = loss_curves.FROM * largest
     scale, prefix = loss_curves.in_units(largest)
-    x, nats = f"{prefix}tokens", "nats per token"
+    x, told = f"{prefix}tokens", measures.describe("val/loss")
     base = m.names[family.base.label] if family.base else ""
     shown = (
-        ("validation loss", late(validation, start), dict(y_label=nats), BAND),
+        (told.name, late(validation, start), dict(y_label=told.unit), BAND),
         (
-            f"validation loss minus {base}, paired by seed",
+            f"{told.name} minus {base}, paired by seed",
             late(differences(family), start),
-            dict(y_label=f"{nats}, below 0 is better", zero=True, signed=True),
+            dict(y_label=f"{told.unit}, below 0 is better", zero=True, signed=True),
             BAND,
         ),
         (
-            "training loss, smoothed",
+            f"{measures.describe('train/loss').name}, smoothed",
             late(training, start),
-            dict(y_label=nats),
+            dict(y_label=told.unit),
             "Mean over seeds, moving average over a fortieth of the run.",
         ),
     )

@@ -1,0 +1,38 @@
+"""What the program says of itself: `plumb list KIND --json`. Nothing of it is kept here a second
+time. What a number of a run means, and which settings change none, stands in the run's own folder
+(measures.json, manifest.json), so that runs can be read where there is no program; the rest is
+asked of it.
+"""
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@functools.cache
+def listed(kind):
+    """Rows of $PLUMB, build/release/plumb or the plumb on the PATH; [] without one, or of one that
+    does not know the kind.
+    """
+    built = ROOT / "build" / "release" / "plumb"
+    plumb = os.environ.get("PLUMB") or (built if built.exists() else shutil.which("plumb"))
+    if not plumb:
+        return []
+    try:
+        command = [plumb, "list", kind, "--json"]
+        said = subprocess.run(command, capture_output=True, timeout=60, check=True).stdout
+        rows = json.loads(said)
+    except (OSError, subprocess.SubprocessError, ValueError, RecursionError):
+        return []
+    return rows if isinstance(rows, list) else []
+
+
+def mixer_rank():
+    """{mixer: its place in the program's table}"""
+    names = [row.get("name") for row in listed("mixers") if isinstance(row, dict)]
+    return {name: i for i, name in enumerate(names)}
