@@ -50,15 +50,15 @@ std::vector<int> affinity() {
 
 }  // namespace
 
-std::vector<Cpu> allowed_cpus() {
-    std::vector<Cpu> cpus;
+std::vector<LogicalCpu> allowed_cpus() {
+    std::vector<LogicalCpu> cpus;
     for (const int id : affinity()) cpus.push_back({id, first_sibling(id)});
     return cpus;
 }
 
-std::vector<std::vector<int>> core_slices(const std::vector<Cpu>& cpus, int n) {
+std::vector<std::vector<int>> core_slices(const std::vector<LogicalCpu>& cpus, int n) {
     std::map<int, std::vector<int>> by_core;
-    for (const Cpu& cpu : cpus) by_core[cpu.core].push_back(cpu.id);
+    for (const LogicalCpu& cpu : cpus) by_core[cpu.core].push_back(cpu.id);
     std::vector<std::vector<int>> cores;
     for (auto& [core, ids] : by_core) cores.push_back(ids);
     const auto parts = static_cast<std::size_t>(std::max(n, 1));

@@ -12,7 +12,7 @@ std::string SweepPlace::text() const {
     return fmt::format("cores {}{}", cpu_list(cpus), gpu.empty() ? "" : ", GPU " + gpu);
 }
 
-std::vector<SweepPlace> make_places(const std::vector<Cpu>& cpus, int jobs, int threads,
+std::vector<SweepPlace> make_places(const std::vector<LogicalCpu>& cpus, int jobs, int threads,
                                     const std::vector<std::string>& gpus) {
     const int n_gpus = static_cast<int>(gpus.size());
     if (n_gpus > 0 && jobs > n_gpus)

@@ -18,7 +18,7 @@ struct SweepPlace {
 
 // jobs 0: as many as there are cores for `threads` each, or with GPUs one for each entry. Throws
 // UsageError for more jobs than entries of gpus.
-std::vector<SweepPlace> make_places(const std::vector<Cpu>& cpus, int jobs, int threads,
+std::vector<SweepPlace> make_places(const std::vector<LogicalCpu>& cpus, int jobs, int threads,
                                     const std::vector<std::string>& gpus);
 
 // "0,1" -> {"0", "1"}; "0,1x2", two runs on each -> {"0", "1", "0", "1"}. Throws UsageError.

@@ -15,8 +15,8 @@ using Slices = std::vector<std::vector<int>>;
 namespace {
 
 // Physical core c has the CPUs c and c + cores, as most machines with two threads a core count.
-std::vector<Cpu> two_threads_a_core(int cores) {
-    std::vector<Cpu> cpus;
+std::vector<LogicalCpu> two_threads_a_core(int cores) {
+    std::vector<LogicalCpu> cpus;
     for (int i = 0; i < 2 * cores; ++i) cpus.push_back({i, i % cores});
     return cpus;
 }
@@ -24,7 +24,7 @@ std::vector<Cpu> two_threads_a_core(int cores) {
 }  // namespace
 
 TEST_CASE("cores are cut whole as long as there are enough", "[sweep]") {
-    const std::vector<Cpu> cpus = two_threads_a_core(4);
+    const std::vector<LogicalCpu> cpus = two_threads_a_core(4);
     CHECK(core_slices(cpus, 1) == Slices{{0, 1, 2, 3, 4, 5, 6, 7}});
     CHECK(core_slices(cpus, 2) == Slices{{0, 1, 4, 5}, {2, 3, 6, 7}});
     CHECK(core_slices(cpus, 3) == Slices{{0, 4}, {1, 5}, {2, 3, 6, 7}});
@@ -48,7 +48,7 @@ TEST_CASE("more runs than cores share them evenly", "[sweep]") {
 
 TEST_CASE("a set of cores that is not whole is cut as it is", "[sweep]") {
     // 2 and 6 are one core, of 3 its other thread is not ours.
-    const std::vector<Cpu> cpus{{2, 2}, {3, 3}, {6, 2}};
+    const std::vector<LogicalCpu> cpus{{2, 2}, {3, 3}, {6, 2}};
     CHECK(core_slices(cpus, 2) == Slices{{2, 6}, {3}});
     CHECK(core_slices(cpus, 3) == Slices{{2}, {6}, {3}});
 }
@@ -62,11 +62,12 @@ TEST_CASE("lists of cores are as the system writes them", "[sweep]") {
     cpu_set_t set;
     REQUIRE(::sched_getaffinity(0, sizeof set, &set) == 0);
     CHECK(std::ssize(allowed_cpus()) == CPU_COUNT(&set));
-    for (const Cpu& cpu : allowed_cpus()) CHECK(CPU_ISSET(static_cast<std::size_t>(cpu.id), &set));
+    for (const LogicalCpu& cpu : allowed_cpus())
+        CHECK(CPU_ISSET(static_cast<std::size_t>(cpu.id), &set));
 }
 
 TEST_CASE("places of runs are cores, and GPUs in turn", "[sweep]") {
-    const std::vector<Cpu> cpus = two_threads_a_core(4);
+    const std::vector<LogicalCpu> cpus = two_threads_a_core(4);
     CHECK(make_places(cpus, 0, 1, {}).size() == 8);
     CHECK(make_places(cpus, 0, 4, {}).size() == 2);
     CHECK(make_places(cpus, 0, 64, {}).size() == 1);
