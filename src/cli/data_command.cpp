@@ -1,5 +1,6 @@
 #include "cli/data_command.h"
 
+#include "cli/terminal.h"
 #include "core/text.h"
 #include "data/prepare.h"
 
@@ -19,7 +20,8 @@ constexpr const char* kExamples = R"(Examples:
   plumb data prepare austen --out data/austen
   plumb data prepare notes/*.txt --out data/notes --test-fraction 0.05
   plumb data prepare train.txt --val val.txt --out data/mine
-  plumb data prepare kjv --out data/kjv-char --tokenizer char
+  plumb data prepare kjv --out data/kjv-bpe --tokenizer bpe:4096
+  plumb data prepare notes/*.txt --out data/more --tokenizer gpt2:data/kjv-bpe
 )";
 
 struct DataArguments {
@@ -38,6 +40,13 @@ std::string unescape(const std::string& typed) {
         text += at == std::string_view::npos ? typed[i] : meant[at];
         if (at != std::string_view::npos) ++i;
     }
+    return text;
+}
+
+std::string tokenizer_help() {
+    std::string text;
+    for (const TokenizerKind& kind : tokenizer_kinds())
+        text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", kind.name, kind.about);
     return text;
 }
 
@@ -73,7 +82,8 @@ void print_prepared(const Prepared& made, const DataArguments& arguments) {
                thousands(meta.bytes), meta.text_sha256);
     if (arguments.text.size() > 1)
         fmt::print("separator    \"{}\" between two texts\n", printable_line(arguments.separator));
-    fmt::print("tokenizer    {}, vocabulary {}\n", meta.tokenizer.kind(), meta.tokenizer.vocab());
+    fmt::print("tokenizer    {}, vocabulary {}, {:.4f} bytes per validation token\n",
+               meta.tokenizer.kind(), meta.tokenizer.vocab(), meta.val.bytes_per_token);
     print_split("train.bin", meta.train);
     print_split("val.bin", meta.val);
     if (has_test) print_split("test.bin", meta.test);
@@ -85,8 +95,10 @@ void print_prepared(const Prepared& made, const DataArguments& arguments) {
         "{:.4f} bits per byte\n",
         made.unigram_entropy, per_byte);
     const std::string out = printable_line(arguments.options.out);
-    fmt::print("{:<12} {}: train.bin, val.bin, {}meta.json\n\n",
-               made.unchanged ? "unchanged" : "wrote", out, has_test ? "test.bin, " : "");
+    std::string files = has_test ? "test.bin, meta.json" : "meta.json";
+    for (const auto& [name, content] : meta.tokenizer.files()) files += ", " + name;
+    fmt::print("{:<12} {}: train.bin, val.bin, {}\n\n", made.unchanged ? "unchanged" : "wrote", out,
+               files);
     fmt::print("data.vocab: {}\ndata.unigram_loss: {:.6f}\ndata.sha256: {}\ndata.path: {}\n",
                meta.tokenizer.vocab(), made.unigram_entropy, meta.text_sha256, out);
     fmt::print("next: plumb train {} --out runs/first\n",
@@ -106,9 +118,14 @@ std::vector<SourceText> load_all(const std::vector<std::string>& names) {
 void prepare(const DataArguments& arguments) {
     PrepareOptions options = arguments.options;
     options.separator = unescape(arguments.separator);
-    Tokenizer::check_kind(options.tokenizer);  // before a corpus is fetched
+    parse_tokenizer(options.tokenizer);  // before a corpus is fetched
+    WorkProgress progress(stderr, Terminal::of(stderr));
+    options.progress = [&](double fraction, std::string_view what) {
+        progress.update(fraction, fmt::format("learning a vocabulary: {}", what));
+    };
     const Prepared made = prepare_token_files(
         {load_all(arguments.text), load_all(arguments.val), load_all(arguments.test)}, options);
+    progress.finish();
     for (const std::string& notice : made.notices)
         fmt::print(stderr, "note: {}\n", printable(notice));
     print_prepared(made, arguments);
@@ -150,10 +167,8 @@ void add_data_command(CLI::App& app) {
         ->add_option("--separator", arguments->separator,
                      "put between two texts; \\n, \\t, \\0 are understood, '' is nothing")
         ->capture_default_str();
-    command
-        ->add_option("--tokenizer", options.tokenizer,
-                     "byte (any file) or char (UTF-8 code points)")
-        ->type_name("byte|char")
+    command->add_option("--tokenizer", options.tokenizer, tokenizer_help())
+        ->type_name(tokenizer_choices())
         ->capture_default_str();
     command->add_flag("--raw", options.raw, "keep byte order marks and CR LF line ends");
     command->add_flag("--force", options.force, "replace token files with other content");

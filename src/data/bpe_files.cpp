@@ -158,18 +158,23 @@ Bpe parse_bpe(std::string_view vocab, const std::string& vocab_name, std::string
     }
 }
 
+std::optional<BpeFiles> find_bpe(const fs::path& folder) {
+    std::error_code ignored;
+    for (const BpeFiles& files : {BpeFiles{folder / kBpeVocab, folder / kBpeMerges},
+                                  BpeFiles{folder / "encoder.json", folder / "vocab.bpe"}})
+        if (fs::exists(files.vocab, ignored) && fs::exists(files.merges, ignored)) return files;
+    return std::nullopt;
+}
+
 Bpe read_bpe(const fs::path& folder) {
-    constexpr std::pair<const char*, const char*> kNames[]{{kBpeVocab, kBpeMerges},
-                                                           {"encoder.json", "vocab.bpe"}};
-    for (const auto& [vocab_name, merges_name] : kNames) {
-        const fs::path vocab = folder / vocab_name, merges = folder / merges_name;
-        std::error_code ignored;
-        if (fs::exists(vocab, ignored) && fs::exists(merges, ignored))
-            return parse_bpe(read_file(vocab), vocab.string(), read_file(merges), merges.string());
-    }
-    throw IoError(fmt::format(
-        "{} holds no GPT-2 tokenizer: neither {} and {} nor encoder.json and vocab.bpe are there",
-        folder.string(), kBpeVocab, kBpeMerges));
+    const auto files = find_bpe(folder);
+    if (!files)
+        throw IoError(fmt::format(
+            "{} holds no GPT-2 tokenizer: neither {} and {} nor encoder.json and vocab.bpe are "
+            "there",
+            folder.string(), kBpeVocab, kBpeMerges));
+    return parse_bpe(read_file(files->vocab), files->vocab.string(), read_file(files->merges),
+                     files->merges.string());
 }
 
 }  // namespace plumb

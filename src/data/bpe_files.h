@@ -8,6 +8,7 @@
 #include "data/bpe.h"
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,7 +29,12 @@ std::string bpe_merges_text(const Bpe& bpe);
 Bpe parse_bpe(std::string_view vocab, const std::string& vocab_name, std::string_view merges,
               const std::string& merges_name);
 
-// From a folder that has them under either pair of names. Throws IoError.
+// The two files of a folder, under either pair of names.
+struct BpeFiles {
+    std::filesystem::path vocab, merges;
+};
+std::optional<BpeFiles> find_bpe(const std::filesystem::path& folder);
+// Throws IoError, also where they are not there.
 Bpe read_bpe(const std::filesystem::path& folder);
 
 }  // namespace plumb

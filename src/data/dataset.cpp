@@ -1,6 +1,7 @@
 #include "data/dataset.h"
 
 #include "core/field_ref.h"
+#include "core/text.h"
 #include "data/tasks.h"
 #include "data/token_files.h"
 
@@ -10,10 +11,11 @@
 
 namespace plumb {
 
-std::string Dataset::meta_json() const {
+std::map<std::string, std::string> Dataset::meta_files() const {
     const nlohmann::ordered_json json{
         {"schema", 1}, {"name", describe()}, {"tokenizer", "none"}, {"vocab", vocab()}};
-    return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    return {
+        {"meta.json", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"}};
 }
 
 std::string Dataset::decode(std::span<const std::int32_t> tokens) const {
@@ -82,18 +84,18 @@ std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Index context, E
 void check_same_tokenizer(const Dataset& data, const std::optional<Tokenizer>& trained_with,
                           const std::string& run) {
     const auto tokenizer = data.tokenizer();
-    if (tokenizer.has_value() == trained_with.has_value() &&
-        (!tokenizer || tokenizer->alphabet() == trained_with->alphabet()))
-        return;
+    if (tokenizer == trained_with) return;
     const auto name = [](const std::optional<Tokenizer>& t) {
-        return !t                      ? std::string("none")
-               : t->alphabet().empty() ? std::string("byte")
-                                       : fmt::format("char, {} characters", t->vocab());
+        return t ? t->describe() : std::string("none");
     };
+    const bool has_files = trained_with && !trained_with->files().empty();
     throw UsageError(fmt::format(
         "{} was trained with another tokenizer ({}) than that of {} ({}): the same text would be "
-        "other tokens. Prepare the data with the tokenizer of the run, from the same characters",
-        run, name(trained_with), data.describe(), name(tokenizer)));
+        "other tokens. Prepare the data with the tokenizer of the run{}",
+        run, name(trained_with), data.describe(), name(tokenizer),
+        has_files ? fmt::format(": plumb data prepare ... --tokenizer {}",
+                                shell_quoted("gpt2:" + run + "/data"))
+                  : ", from the same characters"));
 }
 
 }  // namespace plumb

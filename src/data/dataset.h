@@ -10,6 +10,7 @@
 #include "data/tokenizer.h"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -50,8 +51,8 @@ public:
     // SHA-256 of the data and the tokenizer. Throws IoError if files are not what meta.json says.
     virtual std::string fingerprint() const = 0;
 
-    // What a run keeps of its data (run/run_text.h).
-    virtual std::string meta_json() const;
+    // What a run keeps of its data (run/run_text.h): meta.json, and the files of the tokenizer.
+    virtual std::map<std::string, std::string> meta_files() const;
 
     // What turns text into tokens; nullopt where the data are numbers only.
     virtual std::optional<Tokenizer> tokenizer() const { return std::nullopt; }
@@ -76,8 +77,8 @@ std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Index context,
                                       EvalSplit split = EvalSplit::val);
 
 // Throws UsageError unless `data` has the tokenizer that a run was trained with (nullopt: the run
-// knows none, its tokens are numbers): another alphabet gives other tokens for the same text, even
-// where it has as many characters. `run` names the run.
+// knows none, its tokens are numbers): another alphabet or other merges give other tokens for the
+// same text, even where there are as many. `run` is its folder.
 void check_same_tokenizer(const Dataset& data, const std::optional<Tokenizer>& trained_with,
                           const std::string& run);
 

@@ -96,8 +96,7 @@ SplitTexts split_sources(const PrepareSources& sources, const PrepareOptions& op
 
 namespace {
 
-void check_options(const PrepareSources& sources, const PrepareOptions& o) {
-    Tokenizer::check_kind(o.tokenizer);
+void check_options(const PrepareSources& sources, const PrepareOptions& o, bool needs_utf8) {
     if (sources.text.empty()) throw UsageError("no text: name a corpus (austen, kjv) or files");
     const bool cut_val = sources.val.empty(), cut_test = sources.test.empty();
     if (cut_val && !(o.val_fraction > 0 && o.val_fraction < 1))
@@ -111,7 +110,7 @@ void check_options(const PrepareSources& sources, const PrepareOptions& o) {
             "--test and --test-fraction both say what the test text is; leave one out");
     if (cut_val && o.val_fraction + o.test_fraction >= 1)
         throw UsageError(fmt::format("{} leave nothing to train on", fraction_hint(o)));
-    if (o.tokenizer == "char" && invalid_utf8(o.separator))
+    if (needs_utf8 && invalid_utf8(o.separator))
         throw UsageError("--separator is not UTF-8; type --tokenizer byte, or another separator");
 }
 
@@ -141,21 +140,21 @@ double unigram_entropy(const std::vector<std::int32_t>& tokens, std::int64_t voc
 
 // ---- Tokens ------------------------------------------------------------------------------------
 
-// What a .bin file holds, as bytes.
-std::string as_uint16(const std::vector<std::int32_t>& tokens) {
+// What a .bin file holds, as bytes: little-endian numbers of this type (token_type).
+std::string as_numbers(const std::vector<std::int32_t>& tokens, std::string_view type) {
+    const int n_bits = type == "uint32" ? 32 : 16;
     std::string bytes;
-    bytes.reserve(2 * tokens.size());
-    for (const std::int32_t token : tokens) {
-        bytes.push_back(static_cast<char>(token & 0xff));
-        bytes.push_back(static_cast<char>(token >> 8));
-    }
+    bytes.reserve(tokens.size() * static_cast<std::size_t>(n_bits / 8));
+    for (const std::int32_t token : tokens)
+        for (int bit = 0; bit < n_bits; bit += 8)
+            bytes.push_back(static_cast<char>(token >> bit & 0xff));
     return bytes;
 }
 
-// Encodes one split into `bytes`.
-SplitMeta encode_split(const std::string& text, const std::vector<std::int32_t>& tokens,
-                       std::string& bytes) {
-    bytes = as_uint16(tokens);
+// Writes the tokens of one split into `bytes`.
+SplitMeta split_meta(const std::string& text, const std::vector<std::int32_t>& tokens,
+                     std::string_view type, std::string& bytes) {
+    bytes = as_numbers(tokens, type);
     return {static_cast<std::int64_t>(tokens.size()),
             static_cast<double>(text.size()) / static_cast<double>(tokens.size()),
             sha256_hex(bytes)};
@@ -164,14 +163,15 @@ SplitMeta encode_split(const std::string& text, const std::vector<std::int32_t>&
 }  // namespace
 
 Prepared prepare_token_files(PrepareSources sources, const PrepareOptions& options) {
-    check_options(sources, options);
+    const TypedTokenizer typed = parse_tokenizer(options.tokenizer);
+    check_options(sources, options, typed.kind->needs_utf8);
     Prepared made;
     for (auto* list : {&sources.text, &sources.val, &sources.test})
         for (SourceText& source : *list) {
             if (!options.raw)
                 for (std::string& notice : normalize_text(source))
                     made.notices.push_back(std::move(notice));
-            if (options.tokenizer == "char") check_utf8(source);
+            if (typed.kind->needs_utf8) check_utf8(source);
         }
     const SplitTexts split = split_sources(sources, options);
     check_split(split, sources, options);
@@ -179,15 +179,19 @@ Prepared prepare_token_files(PrepareSources sources, const PrepareOptions& optio
 
     TokenMeta& meta = made.meta;
     meta.name = corpus_name(sources.text);
-    meta.tokenizer = Tokenizer::make(options.tokenizer, text);
+    meta.tokenizer = typed.make({text, split.train}, options.progress);
+    meta.dtype = token_type(meta.tokenizer.vocab());
     meta.bytes = static_cast<std::int64_t>(text.size());
     meta.text_sha256 = sha256_hex(text);
-    TokenBins bins;
-    const auto val = meta.tokenizer.encode(split.val);
-    meta.train = encode_split(split.train, meta.tokenizer.encode(split.train), bins["train.bin"]);
-    meta.val = encode_split(split.val, val, bins["val.bin"]);
-    if (!split.test.empty())
-        meta.test = encode_split(split.test, meta.tokenizer.encode(split.test), bins["test.bin"]);
+    TokenBins bins = meta.tokenizer.files();
+    const auto tokens_of = [&](const std::string& part, const char* file, SplitMeta& about) {
+        auto tokens = meta.tokenizer.encode(part);
+        about = split_meta(part, tokens, meta.dtype, bins[file]);
+        return tokens;
+    };
+    tokens_of(split.train, "train.bin", meta.train);
+    const auto val = tokens_of(split.val, "val.bin", meta.val);
+    if (!split.test.empty()) tokens_of(split.test, "test.bin", meta.test);
 
     made.unigram_entropy = unigram_entropy(val, meta.tokenizer.vocab());
     made.sample = meta.tokenizer.decode({val.data(), std::min<std::size_t>(val.size(), 240)});

@@ -3,17 +3,19 @@
 
 #include "data/corpora.h"
 #include "data/token_meta.h"
+#include "data/tokenizer_kinds.h"
 
 namespace plumb {
 
 struct PrepareOptions {
     std::string out;                 // folder to write
-    std::string tokenizer = "byte";  // or "char"
+    std::string tokenizer = "byte";  // as typed: data/tokenizer_kinds.h
     std::string separator = "\n";    // between two sources
     double val_fraction = 0.1;       // of the bytes of each source, see split_sources
     double test_fraction = 0;
-    bool raw = false;    // keep byte order marks and CRLF
-    bool force = false;  // replace token files with other content
+    bool raw = false;         // keep byte order marks and CRLF
+    bool force = false;       // replace token files with other content
+    DataProgress progress{};  // of learning a vocabulary
 };
 
 struct PrepareSources {
@@ -47,8 +49,10 @@ std::vector<std::string> normalize_text(SourceText& source);
 // are joined by the separator. Where val (or test) sources are given, they are that split instead.
 SplitTexts split_sources(const PrepareSources& sources, const PrepareOptions& options);
 
-// Normalises, splits, encodes and writes train.bin, val.bin, test.bin (if there is a test split)
-// and meta.json (write_token_folder). Throws UsageError (options, text that is not UTF-8, a folder
+// Normalises, splits, encodes and writes train.bin, val.bin, test.bin (if there is a test split),
+// meta.json and the files of the tokenizer (write_token_folder). A vocabulary is learnt from the
+// training split alone; char takes the characters of all. Tokens are uint16, or uint32 where the
+// vocabulary is larger than 65,536. Throws UsageError (options, text that is not UTF-8, a folder
 // with other token files) or IoError.
 Prepared prepare_token_files(PrepareSources sources, const PrepareOptions& options);
 

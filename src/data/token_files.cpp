@@ -4,6 +4,7 @@
 #include "core/rng.h"
 #include "core/sha256.h"
 #include "core/text.h"
+#include "data/bpe_files.h"
 #include "data/nanogpt_meta.h"
 #include "data/token_bin.h"
 #include "data/token_folder.h"
@@ -43,7 +44,7 @@ namespace {
 // What the folder says of its tokens, whoever wrote it.
 struct FolderMeta {
     std::optional<TokenMeta> meta;  // of meta.json
-    std::string source;             // "meta.json", "meta.pkl", "" where there is neither
+    std::string source;             // the file that says it, "" where there is none
     std::optional<Tokenizer> tokenizer;
     Index vocab = 0;  // 0: not said
 };
@@ -54,13 +55,17 @@ FolderMeta read_folder_meta(const fs::path& folder) {
         return {std::move(meta), "meta.json", tokenizer, tokenizer.vocab()};
     }
     const auto nanogpt = read_nanogpt_meta(folder);
+    if (const auto files = nanogpt ? std::nullopt : find_bpe(folder)) {
+        const Tokenizer tokenizer = Tokenizer::of(read_bpe(folder));
+        return {{}, files->vocab.filename().string(), tokenizer, tokenizer.vocab()};
+    }
     if (!nanogpt) return {};
     FolderMeta out{{}, "meta.pkl", {}, nanogpt->vocab};
     const std::string& characters = nanogpt->characters;
     if (characters.empty() || invalid_utf8(characters)) return out;
     // nanoGPT sorts its characters, as the char tokenizer does; any other order is not one.
     Tokenizer tokenizer = Tokenizer::chars_of(characters);
-    if (tokenizer.alphabet() == characters && tokenizer.vocab() == nanogpt->vocab)
+    if (tokenizer.definition() == characters && tokenizer.vocab() == nanogpt->vocab)
         out.tokenizer = std::move(tokenizer);
     return out;
 }
@@ -131,13 +136,13 @@ public:
         }
         return sha256_hex(fmt::format("{}\n{}\n{}\n{}", train_.sha256(), val_.sha256(),
                                       about_.tokenizer ? about_.tokenizer->kind() : "none",
-                                      about_.tokenizer ? about_.tokenizer->alphabet() : ""));
+                                      about_.tokenizer ? about_.tokenizer->definition() : ""));
     }
 
-    std::string meta_json() const override {
-        if (about_.meta) return about_.meta->to_json();
-        if (!about_.tokenizer) return Dataset::meta_json();
-        TokenMeta meta;  // of meta.pkl; the text itself is not known
+    std::map<std::string, std::string> meta_files() const override {
+        if (about_.meta) return about_.meta->files();
+        if (!about_.tokenizer) return Dataset::meta_files();
+        TokenMeta meta;  // of another program's folder; the text itself is not known
         meta.name = "token files";
         meta.tokenizer = *about_.tokenizer;
         if (train_.format().starts_with("uint32")) meta.dtype = "uint32";
@@ -145,7 +150,7 @@ public:
         meta.val = {val_.size(), count_bytes(val_) / static_cast<double>(val_.size()),
                     val_.sha256()};
         meta.bytes = static_cast<std::int64_t>(count_bytes(train_) + count_bytes(val_));
-        return meta.to_json();
+        return meta.files();
     }
 
     std::optional<Tokenizer> tokenizer() const override { return about_.tokenizer; }

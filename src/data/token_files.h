@@ -1,5 +1,5 @@
 // A folder of token files: train.bin, val.bin and maybe test.bin (token_bin.h), with Plumb's
-// meta.json or nanoGPT's meta.pkl, or neither.
+// meta.json, nanoGPT's meta.pkl or the two files of a GPT-2 tokenizer (bpe_files.h), or none.
 #pragma once
 
 #include "data/dataset.h"
@@ -22,9 +22,9 @@ Index n_val_windows(Index n_tokens, Index context);
 bool holds_token_files(const std::filesystem::path& folder);
 
 // Opens the folder config.path. The type of the numbers is config.dtype, else what the files or
-// meta.json say. The vocabulary is config.vocab, else that of meta.json or meta.pkl, else the
-// largest token + 1. Without a tokenizer (a meta.json, or a meta.pkl with single characters) there
-// is no text and no bits per byte. Throws IoError naming the file, UsageError if a setting does not
+// meta.json say. The vocabulary is config.vocab, else that of meta.json, meta.pkl or the tokenizer,
+// else the largest token + 1. Without a tokenizer (a meta.json, a meta.pkl with single characters,
+// or GPT-2's files) there is no text and no bits per byte. Throws IoError naming the file, UsageError if a setting does not
 // fit the files or the context is longer than a split.
 // Whether data.path holds tokens that training and validation never see (test.bin).
 bool has_test_split(const DataConfig& config);

@@ -3,6 +3,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/sha256.h"
+#include "data/bpe_files.h"
 
 #include <unistd.h>
 
@@ -17,7 +18,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kFiles[]{"train.bin", "val.bin", "test.bin", "meta.json"};
+constexpr const char* kFiles[]{"train.bin", "val.bin",  "test.bin",
+                               kBpeVocab,   kBpeMerges, "meta.json"};
 
 // Something of this name, be it a link that leads nowhere.
 bool is_there(const fs::path& path) {
@@ -102,8 +104,8 @@ bool write_token_folder(const fs::path& folder, const TokenMeta& meta, const Tok
     write_file(folder / kUnfinished,
                "plumb data prepare has not finished this folder; type the command again\n");
     if (unfinished) remove_temporaries(folder);
-    remove_file(folder / "meta.json");
-    if (!bins.contains("test.bin")) remove_file(folder / "test.bin");
+    for (const char* name : kFiles)
+        if (!bins.contains(name)) remove_file(folder / name);
     for (const auto& [name, bytes] : bins) write_file(folder / name, bytes);
     write_file(folder / "meta.json", meta.to_json());
     remove_file(folder / kUnfinished);

@@ -16,7 +16,7 @@ inline constexpr const char* kUnfinished = ".preparing";
 // True if a preparation of this folder was interrupted.
 bool is_unfinished(const std::filesystem::path& folder);
 
-// Name and content of each .bin file.
+// Name and content of each file of tokens, and of those of the tokenizer.
 using TokenBins = std::map<std::string, std::string>;
 
 // Writes the files, each whole or not at all and never through a symbolic link, meta.json last.

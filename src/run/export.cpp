@@ -1,7 +1,7 @@
 #include "run/export.h"
 
 #include "core/files.h"
-#include "core/utf8.h"
+#include "data/bpe_files.h"
 #include "formats/npz.h"
 #include "mixers/mixers.h"
 #include "run/run_directory.h"
@@ -85,18 +85,6 @@ ordered_json hf_config(const ModelConfig& m, Index vocab) {
             {"torch_dtype", "float32"}};
 }
 
-// The visible character that GPT-2's byte-level tokenizer writes for a byte.
-std::string byte_character(int byte) {
-    const auto visible = [](int b) {
-        return (b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || (b >= 0xae && b <= 0xff);
-    };
-    int others = 0;
-    for (int b = 0; b < byte; ++b) others += !visible(b);
-    std::string text;
-    append_utf8(text, static_cast<char32_t>(visible(byte) ? byte : 256 + others));
-    return text;
-}
-
 // ---- the card ----------------------------------------------------------------------------------
 
 std::string model_card(const ExportedModel& m, const std::string& how) {
@@ -134,14 +122,22 @@ void check_hf(const Config& config) {
 }
 
 std::string hf_tokenizer(const Tokenizer& tokenizer) {
-    ordered_json vocab = ordered_json::object();
-    const bool bytes = tokenizer.alphabet().empty();
+    const Bpe* bpe = tokenizer.bpe();
+    const bool bytes = tokenizer.kind() != "char";
+    const auto name = [&](std::int32_t token) {
+        const std::string text = tokenizer.decode(std::span(&token, 1));
+        return bytes ? bpe_characters(text) : text;
+    };
+    ordered_json::object_t vocab;  // push_back: operator[] looks at every key before
     for (std::int32_t token = 0; token < tokenizer.vocab(); ++token)
-        vocab[bytes ? byte_character(token) : tokenizer.decode(std::span(&token, 1))] = token;
+        vocab.push_back({name(token), token});
+    ordered_json merges = ordered_json::array();
+    for (const BpeMerge& m : bpe ? bpe->merges() : std::vector<BpeMerge>{})
+        merges.push_back(name(m.left) + " " + name(m.right));
     const ordered_json byte_level{{"type", "ByteLevel"},
                                   {"add_prefix_space", false},
                                   {"trim_offsets", false},
-                                  {"use_regex", false}};
+                                  {"use_regex", bpe != nullptr}};
     const ordered_json json{{"version", "1.0"},
                             {"truncation", nullptr},
                             {"padding", nullptr},
@@ -158,8 +154,8 @@ std::string hf_tokenizer(const Tokenizer& tokenizer) {
                               {"end_of_word_suffix", nullptr},
                               {"fuse_unk", false},
                               {"byte_fallback", false},
-                              {"vocab", vocab},
-                              {"merges", ordered_json::array()}}}};
+                              {"vocab", std::move(vocab)},
+                              {"merges", std::move(merges)}}}};
     return json.dump(1) + "\n";
 }
 

@@ -40,7 +40,7 @@ void check_hf(const Config& config);
 void export_hf(const ExportedModel& model, const std::filesystem::path& folder);
 void export_npz(const ExportedModel& model, const std::filesystem::path& folder);
 
-// tokenizer.json of the tokenizers library: a byte-level or character vocabulary without merges.
+// tokenizer.json of the tokenizers library: byte-level BPE, for byte and char without merges.
 std::string hf_tokenizer(const Tokenizer& tokenizer);
 
 }  // namespace plumb

@@ -2,6 +2,7 @@
 
 #include "core/check.h"
 #include "core/files.h"
+#include "data/bpe_files.h"
 #include "run/run_lock.h"
 #include "run/run_settings.h"
 #include "train/checkpoint.h"
@@ -41,9 +42,9 @@ bool is_numbered(const std::string& name, std::string_view begin, std::string_vi
 
 // A file that a run writes whole, in its folder or in matrix/.
 bool is_run_file(const std::string& name) {
-    static const std::set<std::string> names{"config.toml",  "manifest.json", "STATUS",
-                                             "summary.json", "metrics.jsonl", "depth.jsonl",
-                                             "timing.json",  "meta.json",     RunLease::kName};
+    static const std::set<std::string> names{
+        "config.toml", "manifest.json", "STATUS",  "summary.json", "metrics.jsonl", "depth.jsonl",
+        "timing.json", "meta.json",     kBpeVocab, kBpeMerges,     RunLease::kName};
     return names.contains(name) || is_numbered(name, "manifest.", ".json") ||
            is_numbered(name, "step_", ".safetensors");
 }

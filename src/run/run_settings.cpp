@@ -31,15 +31,6 @@ bool same_steps(const TrainConfig& there, const TrainConfig& here, long complete
     return true;
 }
 
-// Nothing where there is none, or none of text.
-std::optional<TokenMeta> meta_of(const fs::path& folder) {
-    try {
-        return read_token_meta(folder);
-    } catch (const IoError&) {
-        return std::nullopt;
-    }
-}
-
 }  // namespace
 
 LoadedConfig load_run_settings(const fs::path& dir, Resume resume, const fs::path& toml_path,
@@ -131,7 +122,7 @@ void require_same_data(const fs::path& dir, const Config& there, const Config& h
                         dir.string(), here.data.path));
     };
     if (there.data.path == here.data.path) {
-        const auto kept = meta_of(dir / "data"), now = meta_of(here.data.path);
+        const auto kept = text_meta(dir / "data"), now = text_meta(here.data.path);
         if (kept && now && !kept->same_content(*now)) refuse();
         // Files of another program say nothing of themselves: they are read.
         if ((kept && now) || !fs::exists(fs::path(here.data.path) / "train.bin")) return;

@@ -76,7 +76,10 @@ void save_run_text(const fs::path& run, const Dataset& data) {
     const fs::path file = folder_of(run) / "meta.json";
     if (fs::exists(file)) return;
     make_folder(folder_of(run));
-    write_file(file, data.meta_json());
+    const auto files = data.meta_files();
+    for (const auto& [name, content] : files)
+        if (name != "meta.json") write_file(folder_of(run) / name, content);
+    write_file(file, files.at("meta.json"));
 }
 
 std::unique_ptr<RunText> open_run_text(const fs::path& run, const DataConfig& config,
@@ -90,8 +93,9 @@ std::unique_ptr<RunText> open_run_text(const fs::path& run, const DataConfig& co
         return std::make_unique<Text>(read_token_meta(folder_of(run))->tokenizer);
     } catch (const IoError&) {
         throw IoError(fmt::format(
-            "{} is damaged; copy it again from the data the run was trained on{}", file.string(),
-            config.path.empty() ? "" : fmt::format(" ({}/meta.json)", config.path)));
+            "{}, or a file of the tokenizer beside it, is damaged; copy them again from the data "
+            "the run was trained on{}",
+            file.string(), config.path.empty() ? "" : fmt::format(" ({}/meta.json)", config.path)));
     }
 }
 

@@ -1,7 +1,7 @@
 // RUN/data/meta.json: what a run needs of its data to read and write text, kept with the run. A run
 // that was copied without its tokens still generates, and still turns other text into its tokens.
-// The file is the data folder's own meta.json (data/token_meta.h); where there is no tokenizer it
-// says {"schema": 1, "tokenizer": "none", "vocab": N}.
+// The file is the data folder's own meta.json (data/token_meta.h), with the files of the tokenizer
+// beside it; where there is no tokenizer it says {"schema": 1, "tokenizer": "none", "vocab": N}.
 #pragma once
 
 #include "data/dataset.h"
@@ -10,7 +10,7 @@
 
 namespace plumb {
 
-// Writes the file, which a resumed run has already. Throws IoError.
+// Writes the files, meta.json last, which a resumed run has already. Throws IoError.
 void save_run_text(const std::filesystem::path& run, const Dataset& data);
 
 class RunText {

@@ -1,6 +1,8 @@
 #include "run/warnings.h"
 
 #include "core/text.h"
+#include "data/token_meta.h"
+#include "train/checkpoint.h"
 #include "train/schedule.h"
 
 #include <algorithm>
@@ -67,6 +69,22 @@ void warn_of_sequences(const Config& c, const Dataset& data, std::vector<std::st
         compare("record.probe_sequences", c.record.probe_sequences, "measured");
 }
 
+// The shapes fit, so nothing else would say it.
+void warn_of_tokenizer(const Config& c, const Dataset& data, std::vector<std::string>& out) {
+    if (c.train.init_from.empty()) return;
+    const auto folder = parse_checkpoint_name(c.train.init_from).run / "data";
+    const auto there = text_meta(folder);
+    const auto here = data.tokenizer();
+    if (!there || !here || there->tokenizer == *here) return;
+    out.push_back(fmt::format(
+        "train.init_from={} was trained with another tokenizer ({}) than that of {} ({}): its "
+        "embedding begins with the meaning of other tokens{}",
+        c.train.init_from, there->tokenizer.describe(), data.describe(), here->describe(),
+        there->tokenizer.files().empty()
+            ? ""
+            : "; prepare the data with --tokenizer " + shell_quoted("gpt2:" + folder.string())));
+}
+
 }  // namespace
 
 std::vector<std::string> config_warnings(const Config& c, const Dataset& data, Index mixer_params) {
@@ -74,6 +92,7 @@ std::vector<std::string> config_warnings(const Config& c, const Dataset& data, I
     warn_of_rate(c, out);
     warn_of_schedule(c.train, out);
     warn_of_sequences(c, data, out);
+    warn_of_tokenizer(c, data, out);
     if (mixer_params == 0 && c.mixer.lr_scale != 1)
         out.push_back(fmt::format("mixer.lr_scale={} has no effect: {} learns no parameters",
                                   c.mixer.lr_scale, c.mixer.name));

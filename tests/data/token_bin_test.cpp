@@ -145,10 +145,10 @@ TEST_CASE("the vocabulary can be given, and is that of meta.pkl where there is o
     CHECK(std::abs(data->bytes_per_token() - 7.0 / 6) <= 1e-12);  // one of six has two bytes
     CHECK(data->fingerprint().size() == 64);
     // What a run keeps of it is enough to read and write text.
-    spill(text.temp / "meta.json", data->meta_json());
+    for (const auto& [name, content] : data->meta_files()) spill(text.temp / name, content);
     const auto kept = read_token_meta(text.temp.path());
     REQUIRE(kept);
-    CHECK(kept->tokenizer.alphabet() == "abcde\xc2\xa3");
+    CHECK(kept->tokenizer.definition() == "abcde\xc2\xa3");
     CHECK(kept->bytes == 7000);
     CHECK(kept->train.sha256 == sha256_hex(slurp(text.temp / "train.bin")));
     fs::remove(text.temp / "meta.json");

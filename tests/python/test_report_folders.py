@@ -95,13 +95,15 @@ class Few(PageTest):
         notes.mkdir()
         meta = {"name": "x", "tokenizer": "char", "train_tokens": 90, "sha256": {"text": "beef"}}
         (notes / "meta.json").write_text(json.dumps(meta))
-        made = {"essays": notes, "a b": "gone/x", "kjv": "data/kjv", "token files": "data/gpt"}
+        made = {"essays": notes, "a b": "gone/x", "kjv": "data/kjv", "token files": "data/gpt",
+                "austen": "data/pairs"}
         for seed, (name, path) in enumerate(made.items(), 1):
             path = Path(path)
             run = self.dir / "runs" / path.name
             settings = {"data.path": json.dumps(str(path))}
             synthetic.make_run(run, "mhc", seed, n=4, steps=100, settings=settings)
-            text = f"{path} ({name}), 9,000 train + 1,000 val, byte tokens, vocabulary 256"
+            kind = "bpe" if name == "austen" else "byte"
+            text = f"{path} ({name}), 9,000 train + 1,000 val, {kind} tokens, vocabulary 256"
             manifest = {"data": {"description": text, "fingerprint": "f00d"}}
             (run / "manifest.json").write_text(json.dumps(manifest))
         self.report()
@@ -110,6 +112,8 @@ class Few(PageTest):
         self.says(text, f"    # first, with your own text for FILE: {own}\n")
         self.says(text, "FILE: plumb data prepare FILE... --tokenizer byte --out gone/x\n")
         self.says(text, "    plumb data prepare kjv --out data/kjv\n")
+        kept = f"gpt2:{self.dir}/runs/pairs/data"  # the vocabulary that the run keeps
+        self.says(text, f"    plumb data prepare austen --tokenizer {kept} --out data/pairs\n")
         self.says(text, "    # first put the token files of data/gpt there again\n")
         self.says(text, "(essays), 9,000 train + 1,000 val, byte tokens, vocabulary 256. It was")
         self.says(text, "it must print data.sha256: beef.")

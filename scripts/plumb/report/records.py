@@ -208,7 +208,9 @@ def data_commands(m):
     for path in dict.fromkeys([*told, *data_paths(m)]):
         name = told.get(path, ("", ""))[0]
         if name in CORPORA:
-            lines.append(f"plumb data prepare {name} --out {shlex.quote(path)}")
+            kind = tokenizer(m, path)
+            option = "" if kind == "byte" else f"--tokenizer {kind} "
+            lines.append(f"plumb data prepare {name} {option}--out {shlex.quote(path)}")
         elif name == FOREIGN:
             lines.append(f"# first put the token files of {path} there again")
         else:
@@ -224,10 +226,19 @@ def data_meta(path):
         return {}
 
 
+def tokenizer(m, path):
+    """As it is typed. A run keeps the vocabulary of bpe, whether it was learnt or given."""
+    found = re.search(r", (\w+) tokens, vocabulary ", described(m).get(path, ("", ""))[1])
+    kind = data_meta(path).get("tokenizer") or (found[1] if found else "byte")
+    if kind != "bpe":
+        return kind
+    run = next((r for r in m.runs.all if str(r.config.get("data.path", "")) == path), None)
+    return "gpt2:" + (shlex.quote(str(Path(run.path) / "data")) if run else "DIR")
+
+
 def own_command(m, path):
-    meta, text = data_meta(path), described(m).get(path, ("", ""))[1]
-    kind = meta.get("tokenizer") or ("char" if ", char tokens" in text else "byte")
-    return f"plumb data prepare FILE... --tokenizer {kind} --out {shlex.quote(path)}"
+    option = f"--tokenizer {tokenizer(m, path)}"
+    return f"plumb data prepare FILE... {option} --out {shlex.quote(path)}"
 
 
 def data_words(m, path):
