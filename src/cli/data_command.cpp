@@ -46,7 +46,7 @@ std::string unescape(const std::string& typed) {
 std::string tokenizer_help() {
     std::string text;
     for (const TokenizerKind& kind : tokenizer_kinds())
-        text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", kind.name, kind.about);
+        text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", kind.typed(), kind.about);
     return text;
 }
 
@@ -168,7 +168,7 @@ void add_data_command(CLI::App& app) {
                      "put between two texts; \\n, \\t, \\0 are understood, '' is nothing")
         ->capture_default_str();
     command->add_option("--tokenizer", options.tokenizer, tokenizer_help())
-        ->type_name(tokenizer_choices())
+        ->type_name("KIND")
         ->capture_default_str();
     command->add_flag("--raw", options.raw, "keep byte order marks and CR LF line ends");
     command->add_flag("--force", options.force, "replace token files with other content");

@@ -63,6 +63,7 @@ std::vector<std::string> bpe_alphabet() {
         sorted.emplace_back(character, byte);
     std::sort(sorted.begin(), sorted.end());
     std::vector<std::string> tokens;
+    tokens.reserve(sorted.size());
     for (const auto& [character, byte] : sorted) tokens.emplace_back(1, byte);
     return tokens;
 }

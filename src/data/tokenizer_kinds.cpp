@@ -67,17 +67,17 @@ constexpr TokenizerKind kKinds[]{
      false, gpt2_maker, nullptr},
 };
 
-std::string typed_as(const TokenizerKind& kind) {
-    return fmt::format("{}{}{}", kind.name, *kind.argument ? ":" : "", kind.argument);
-}
-
 }  // namespace
+
+std::string TokenizerKind::typed() const {
+    return fmt::format("{}{}{}", name, *argument ? ":" : "", argument);
+}
 
 std::span<const TokenizerKind> tokenizer_kinds() { return kKinds; }
 
 std::string tokenizer_choices() {
     std::string text;
-    for (const TokenizerKind& kind : kKinds) text += (text.empty() ? "" : "|") + typed_as(kind);
+    for (const TokenizerKind& kind : kKinds) text += (text.empty() ? "" : "|") + kind.typed();
     return text;
 }
 
@@ -91,7 +91,7 @@ TypedTokenizer parse_tokenizer(const std::string& typed) {
         const bool has_argument = colon != typed.npos && colon + 1 < typed.size();
         if (has_argument != (*kind.argument != '\0') || (colon != typed.npos && !has_argument))
             throw UsageError(fmt::format("--tokenizer {}: type --tokenizer {}{}", typed,
-                                         typed_as(kind),
+                                         kind.typed(),
                                          *kind.argument ? fmt::format(" ({})", kind.about) : ""));
         return {&kind, kind.maker(has_argument ? typed.substr(colon + 1) : "")};
     }

@@ -30,6 +30,8 @@ struct TokenizerKind {
     // From meta.json's "chars" and the folder that it stands in; nullptr: it is stored as one of
     // another kind.
     Tokenizer (*stored)(const std::string& chars, const std::filesystem::path& folder);
+
+    std::string typed() const;  // "bpe:V"
 };
 
 std::span<const TokenizerKind> tokenizer_kinds();
