@@ -21,14 +21,14 @@ Index n_val_windows(Index n_tokens, Index context);
 // A folder with train.bin and val.bin in it, whatever they are worth.
 bool holds_token_files(const std::filesystem::path& folder);
 
-// Opens the folder config.path. The type of the numbers is config.dtype, else what the files or
-// meta.json say. The vocabulary is config.vocab, else that of meta.json, meta.pkl or the tokenizer,
-// else the largest token + 1. Without a tokenizer (a meta.json, a meta.pkl with single characters,
-// or GPT-2's files) there is no text and no bits per byte. Throws IoError naming the file, UsageError if a setting does not
-// fit the files or the context is longer than a split.
 // Whether data.path holds tokens that training and validation never see (test.bin).
 bool has_test_split(const DataConfig& config);
 
+// Opens the folder config.path. The type of the numbers is config.dtype, else what the files or
+// meta.json say. The vocabulary is config.vocab, else that of meta.json, meta.pkl or the tokenizer,
+// else the largest token + 1. Without a tokenizer (a meta.json, a meta.pkl with single characters,
+// or GPT-2's files) there is no text and no bits per byte. Throws IoError naming the file,
+// UsageError if a setting does not fit the files or the context is longer than a split.
 std::unique_ptr<Dataset> open_token_files(const DataConfig& config, Index context, EvalSplit split);
 
 }  // namespace plumb
