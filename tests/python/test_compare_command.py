@@ -184,6 +184,16 @@ class Provenance(Scratch):
         self.assertEqual(code, 0)
         self.assertIn("made by abcdef0; numerics 1; cpu\n", out)
 
+    def test_runs_of_the_first_stage_are_made_by_somebody_too(self):
+        tune = {"keys": ["train.lr"], "per": ["variant"]}
+        s = sweeps.Sweep(self.dir / "tuned", ["base"], (1, 2, 3), tune=tune)
+        for seed in (1, 2, 3):
+            s.add("base", seed, 1.0 + seed, made=made())
+        s.add("base", 9, 1.0, {"train.lr": 1e-3}, stage="tune", made=made("1234567"))
+        s.add("base", 10, 1.0, {"train.lr": 1e-3}, stage="tune", current=False, made=made("7654321"))
+        _, out, _ = call(s.write(), "--width", 400)
+        self.assertIn("made by abcdef0 (3), 1234567 (1); numerics 1; cpu\n", out)
+
     def test_other_devices_and_commits(self):
         for i, (v, what) in enumerate(
             (

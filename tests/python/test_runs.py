@@ -24,6 +24,7 @@ import sweeps  # noqa: E402
 import synthetic  # noqa: E402
 from plumb.figures import cli as figures  # noqa: E402
 from plumb.reading import files  # noqa: E402
+from with_program import needs_program  # noqa: E402
 
 
 
@@ -57,6 +58,7 @@ class Folders(Scratch):
             with self.assertRaises(files.InputError):
                 plumb.load(nothing)
 
+    @needs_program  # mixers in its order
     def test_a_grid_of_settings_falls_into_cells(self):
         for mixer in ("standard", "mhc"):
             for lr in (0.001, 0.002):

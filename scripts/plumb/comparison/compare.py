@@ -221,7 +221,7 @@ def describe(found, runs, rows, problems):
     found.hypothesis = printable(runs.sweep.hypothesis) if runs.sweep else ""
     found.headline = headline(question, found.rows, question.looks)
     found.matched = provenance.matched(rows, runs.sweep)
-    found.made_by = provenance.made_by(runs)
+    found.made_by = provenance.made_by([*runs, *runs.tune])  # the first stage chose
     found.pairing = provenance.pairing(rows)
     found.mixed = provenance.provenance_warnings(rows)
     found.warnings = warnings_of(runs, question, rows, problems, found.tuning) + found.mixed

@@ -14,7 +14,6 @@ class TuneRow:
     group: dict
     values: dict  # tuned key -> value
     label: str = ""
-    losses: dict = field(default_factory=dict)  # seed -> loss of those that ended
     seeds: list = field(default_factory=list)  # of the runs that ended,
     losses: list = field(default_factory=list)  # and their losses
     n: int = 0
