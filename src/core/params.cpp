@@ -4,6 +4,8 @@
 #include "core/size.h"
 #include "core/text.h"
 
+#include <numeric>
+
 namespace plumb {
 namespace {
 
@@ -48,6 +50,9 @@ Param<Real> ParamStore<Real>::declare(ParamSpec spec) {
             [&] { return "parameter declared twice: " + spec.name; });
     check_size(spec.name, spec.shape, sizeof(Real),
                static_cast<double>(flat_size_) * static_cast<double>(sizeof(Real)));
+    require(spec.stacked.empty() || std::accumulate(spec.stacked.begin(), spec.stacked.end(),
+                                                    Index(0)) == spec.shape.extent(0),
+            [&] { return "stacked maps are not all rows of " + spec.name; });
     spec.offset = flat_size_;
     flat_size_ += padded_count<Real>(spec.shape.count());
     specs_.push_back(std::move(spec));

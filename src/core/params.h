@@ -34,6 +34,8 @@ struct ParamSpec {
     Init init;
     bool decay = false;  // weight decay applies
     Group group = Group::model;
+    // Rows of each of the maps that lie one above another in it; empty: it is one.
+    std::vector<Index> stacked{};
     Index offset = 0;  // into the flat arrays, in numbers; set by ParamStore::declare
 };
 

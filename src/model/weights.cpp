@@ -9,9 +9,12 @@ namespace {
 
 template <class Real>
 Param<Real> weight(ParamStore<Real>& params, const std::string& name, Index out, Index in,
-                   double std) {
-    return params.declare(
-        {.name = name, .shape = {{'O', out}, {'I', in}}, .init = Init::normal(std), .decay = true});
+                   double std, std::vector<Index> stacked = {}) {
+    return params.declare({.name = name,
+                           .shape = {{'O', out}, {'I', in}},
+                           .init = Init::normal(std),
+                           .decay = true,
+                           .stacked = std::move(stacked)});
 }
 
 // 0.02 / sqrt(2 L_b) for projections that write to the residual connection (GPT-2).
@@ -39,7 +42,8 @@ AttentionParams<Real> declare_attention(ParamStore<Real>& params, const std::str
                          : Param<Real>{};
     };
     AttentionParams<Real> p;
-    p.qkv = weight(params, prefix + ".qkv.weight", s.qkv_width(), m.width, m.init_std);
+    p.qkv = weight(params, prefix + ".qkv.weight", s.qkv_width(), m.width, m.init_std,
+                   {s.part_width(0), s.part_width(1), s.part_width(2)});
     p.gain_q = gain(".q_norm.gain");
     p.gain_k = gain(".k_norm.gain");
     p.out = weight(params, prefix + ".out.weight", m.width, s.out_width(), output_std(m));
@@ -53,7 +57,9 @@ template <class Real>
 MlpParams<Real> declare_mlp(ParamStore<Real>& params, const std::string& prefix,
                             const ModelConfig& m) {
     MlpParams<Real> p;
-    p.up = weight(params, prefix + ".up.weight", up_width(m), m.width, m.init_std);
+    const std::vector<Index> halves(static_cast<std::size_t>(up_width(m) / m.mlp_hidden),
+                                    m.mlp_hidden);
+    p.up = weight(params, prefix + ".up.weight", up_width(m), m.width, m.init_std, halves);
     p.down = weight(params, prefix + ".down.weight", m.width, m.mlp_hidden, output_std(m));
     return p;
 }

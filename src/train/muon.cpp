@@ -21,14 +21,17 @@ public:
           momentum_(setup.train.options.number("muon_momentum")),
           weight_decay_(setup.train.weight_decay),
           rate_(muon_rate(setup.train) / setup.train.lr) {
-        for (std::size_t i = 0; i < setup.params.size(); ++i) {
-            const ParamSpec& s = setup.params[i];
+        for (const ParamSpec& s : setup.params) {
             if (!is_matrix_of_body(s)) continue;
-            const Index rows = s.shape.extent(0), columns = s.shape.extent(1);
-            matrices_.push_back(
-                {s.shape, {static_cast<Index>(i)}, state_.declare("momentum", s), s.decay});
-            scratch_size_ = std::max(scratch_size_, muon_scratch(rows, columns));
-            flops_ += muon_flops(rows, columns);
+            const Index columns = s.shape.extent(1), momentum = state_.declare("momentum", s);
+            Index begin = 0;  // numbers of the weight before this matrix
+            for (const Index rows : matrix_rows(s)) {
+                matrices_.push_back(
+                    {{{'O', rows}, {'I', columns}}, s.offset + begin, momentum + begin, s.decay});
+                begin += rows * columns;
+                scratch_size_ = std::max(scratch_size_, muon_scratch(rows, columns));
+                flops_ += muon_flops(rows, columns);
+            }
         }
     }
 
@@ -41,8 +44,8 @@ public:
         others_.step(ctx, params, state_, s);
         for (const Matrix& m : matrices_) {
             muon<float>(ctx, {rate_ * s.lr, momentum_, m.decay ? weight_decay_ : 0.0, s.grad_scale},
-                        params.value(m.id), params.grad(m.id), state_.view(m.momentum, m.shape),
-                        scratch_.view());
+                        m.in(params.flat_values()), m.in(params.flat_grads()),
+                        state_.view(m.momentum, m.shape), scratch_.view());
         }
     }
 
@@ -53,10 +56,13 @@ public:
 
 private:
     struct Matrix {
-        Shape shape;  // (O, I)
-        ParamId id;
+        Shape shape;     // (O, I)
+        Index offset;    // into the flat arrays
         Index momentum;  // into the state
         bool decay;
+        View<float> in(const View<float>& flat) const {
+            return {flat.data + offset, shape, flat.device};
+        }
     };
     AdamWPart others_;
     std::vector<Matrix> matrices_;
@@ -79,6 +85,10 @@ std::vector<Option> muon_options() {
              "all else (0: train.lr too)",
              within(0, 1e6)},
             {"muon_momentum", 0.95, "Muon's memory of the gradient", within(0, 0.999999)}};
+}
+
+std::vector<Index> matrix_rows(const ParamSpec& s) {
+    return s.stacked.empty() ? std::vector<Index>{s.shape.extent(0)} : s.stacked;
 }
 
 std::unique_ptr<Optimizer> make_muon(const OptimizerSetup& setup) {

@@ -1,8 +1,8 @@
 // Muon (ops/muon.h) for the weight matrices of the body, AdamW for all else: embedding, head,
 // gains, and whatever a mixer learns. It keeps one number for each of a matrix, momentum.NAME.
 //
-// A weight is one matrix, also where it holds several maps one above another (queries, keys and
-// values; SwiGLU's gate and value), which the authors' examples have apart.
+// Maps that lie one above another in a weight (queries, keys and values; SwiGLU's gate and value)
+// are matrices of their own.
 #pragma once
 
 #include "train/optimizer.h"
@@ -14,6 +14,8 @@ namespace plumb {
 bool is_matrix_of_body(const ParamSpec& s);
 
 std::vector<Option> muon_options();
+// The rows of each of its matrices.
+std::vector<Index> matrix_rows(const ParamSpec& s);
 
 std::unique_ptr<Optimizer> make_muon(const OptimizerSetup& setup);
 

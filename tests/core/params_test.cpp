@@ -17,6 +17,8 @@ TEST_CASE("slices are aligned, padding is zero, names are unique", "[core]") {
                                           .group = Group::mixer});
     const ParamSpec twice{.name = "a", .shape = {{'C', 1}}, .init = {}};
     CHECK_THROWS_AS(store.declare(twice), InternalError);
+    const ParamSpec part{.name = "p", .shape = {{'O', 5}, {'I', 2}}, .init = {}, .stacked = {2, 2}};
+    CHECK_THROWS_WITH(store.declare(part), contains_text("not all rows of p"));
     store.allocate(1);
     const ParamSpec late{.name = "c", .shape = {{'C', 1}}, .init = {}};
     CHECK_THROWS_AS(store.declare(late), InternalError);

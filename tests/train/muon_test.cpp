@@ -63,6 +63,25 @@ TEST_CASE("muon takes the matrices of attention and MLP, and AdamW all else", "[
           matrices);
 }
 
+TEST_CASE("queries, keys and values, gate and value are matrices of their own", "[train]") {
+    for (const char* mlp : {"swiglu", "gelu"}) {
+        ModelConfig model = every_kind();
+        model.mlp = mlp, model.mlp_hidden = 24;
+        TinyTrainer t = tiny_trainer("standard", muon_train(), model);
+        for (const ParamSpec& s : t.params().specs()) {
+            INFO(s.name);
+            std::vector<Index> want;
+            if (s.name.ends_with("attn.qkv.weight")) want = {16, 8, 8};  // of 2, 1 and 1 heads
+            if (s.name.ends_with("attn.out.weight")) want = {16};
+            if (s.name.ends_with("mlp.up.weight"))
+                want = std::string(mlp) == "swiglu" ? std::vector<Index>{24, 24}
+                                                    : std::vector<Index>{24};
+            if (s.name.ends_with("mlp.down.weight")) want = {16};
+            if (is_matrix_of_body(s)) CHECK(matrix_rows(s) == want);
+        }
+    }
+}
+
 TEST_CASE("a step of muon is ops/muon on the matrices and AdamW's step on the rest", "[train]") {
     for (const double rate : {0.0, 0.02})
         for (const double clip : {0.0, 0.1})
@@ -85,11 +104,18 @@ TEST_CASE("a step of muon is ops/muon on the matrices and AdamW's step on the re
                     if (is_matrix_of_body(spec)) {
                         want = of(start, spec);
                         std::vector<float> g = of(muon.params().grads(), spec), b(g.size());
-                        const Index n = muon_scratch(spec.shape.extent(0), spec.shape.extent(1));
-                        std::vector<float> scratch(static_cast<std::size_t>(n));
-                        plumb::muon<float>({}, s, {want.data(), spec.shape},
-                                           View<const float>{g.data(), spec.shape},
-                                           {b.data(), spec.shape}, {scratch.data(), {{'S', n}}});
+                        const Index columns = spec.shape.extent(1);
+                        Index begin = 0;
+                        for (const Index rows : matrix_rows(spec)) {
+                            const Shape shape{{'O', rows}, {'I', columns}};
+                            const Index n = muon_scratch(rows, columns);
+                            std::vector<float> scratch(static_cast<std::size_t>(n));
+                            plumb::muon<float>({}, s, {want.data() + begin, shape},
+                                               View<const float>{g.data() + begin, shape},
+                                               {b.data() + begin, shape},
+                                               {scratch.data(), {{'S', n}}});
+                            begin += rows * columns;
+                        }
                         CHECK(want != of(adamw.params().values(), spec));
                     }
                     CHECK(of(muon.params().values(), spec) == want);
