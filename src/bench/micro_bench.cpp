@@ -190,8 +190,8 @@ void Ops<T>::head_ops() {
     const View<const std::int32_t> tokens{ids.data(), {{'N', n_}}, Device::cpu};
     stream("cross-entropy forward", rows_of(v) * sizeof(Real),
            [&] { cross_entropy<Real>(ctx_, logits, tokens, losses); });
-    stream("cross-entropy backward", rows_of(v) * (sizeof(Real) + sizeof(T)),
-           [&] { cross_entropy_backward<T>(ctx_, logits, tokens, losses, Real(1), dlogits); });
+    stream("cross-entropy and gradient", rows_of(v) * (2 * sizeof(Real) + sizeof(T)),
+           [&] { cross_entropy_gradient<T>(ctx_, logits, tokens, losses, Real(1), dlogits); });
     stream("embedding forward", rows_of(c) * (sizeof(Real) + sizeof(T)),
            [&] { embedding<T>(ctx_, tokens, table, x); });
     stream("embedding backward", rows_of(c) * (2 * sizeof(Real) + sizeof(T)),

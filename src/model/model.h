@@ -22,6 +22,7 @@ struct TransformerShape {
     Index vocab;
     Index batch;
     int threads = 1;
+    Index head_tokens = 0;  // that the head works on at a time; 0: its choice (model/head.h)
 };
 
 template <class Real>
@@ -42,18 +43,23 @@ public:
     virtual View<std::int32_t> tokens(const Frame* in = nullptr) const = 0;
     virtual View<std::int32_t> targets(const Frame* in = nullptr) const = 0;
 
-    // Mean cross-entropy in nats over the scored tokens. Logits stay readable until backward.
-    // model.dropout acts in passes with a key; backward then draws the same masks.
+    // Mean cross-entropy in nats over the scored tokens. model.dropout acts in passes with a key;
+    // backward then draws the same masks. `scale`: that of the backward which follows, where it is
+    // known. The head then takes its gradients at once, while it has the logits, and those of its
+    // weights have been added when forward returns; otherwise backward makes the logits again.
     virtual double forward(const Context& ctx, Recorder<Real>* recorder = nullptr,
-                           std::optional<DropoutKey> key = {}) = 0;
+                           std::optional<DropoutKey> key = {}, std::optional<Real> scale = {}) = 0;
     // What forward does differently from now on; nothing for nullptr. After such a forward backward
     // throws InternalError.
     virtual void intervene(const Interventions* what) = 0;
-    // Gradients of scale * loss are added to params().grads().
+    // Gradients of scale * loss are added to params().grads(). Throws InternalError for another
+    // scale than forward was told.
     virtual void backward(const Context& ctx, Real scale = Real(1),
                           Recorder<Real>* recorder = nullptr) = 0;
 
-    virtual View<const Real> logits(const Frame* in = nullptr) const = 0;        // (N, V)
+    // (N, V), of a forward without a scale until backward. Throws InternalError where they are too
+    // many to be kept (model/head.h).
+    virtual View<const Real> logits(const Frame* in = nullptr) const = 0;
     virtual View<const Real> token_losses(const Frame* in = nullptr) const = 0;  // (N)
     // The first l whose read (1..L+1) was so large in the last forward that its mean square
     // overflowed: the norm then made zeros of it, and the loss is a number that means nothing.

@@ -2,7 +2,6 @@
 
 #include "core/flush_to_zero.h"
 #include "model/weights.h"
-#include "ops/cross_entropy.h"
 #include "ops/embedding.h"
 #include "ops/reduce.h"
 
@@ -19,12 +18,14 @@ constexpr const char* kEmbedSite = "embed";
 
 template <class T>
 double Transformer<T>::forward(const Context& context, Recorder<Real>* recorder,
-                               std::optional<DropoutKey> key) {
+                               std::optional<DropoutKey> key, std::optional<Real> scale) {
     const FlushToZero flush;
     const Context ctx = home(context);
     Pass& pass = ctx(pass_);
     pass.recorder = recorder;
     pass.changed = changed_ != nullptr;
+    pass.scale = scale;
+    require(!pass.changed || !scale, "gradients of a forward with interventions");
     work_->begin_pass(ctx, key);
     const int last = this->sublayers();
     for (const auto& sublayer : sublayers_) sublayer->prepare(ctx);
@@ -44,8 +45,8 @@ double Transformer<T>::forward(const Context& context, Recorder<Real>* recorder,
         record(ctx, Quantity::output, l, v);
         mixer_->write(ctx, l);
     }
-    head_.forward(ctx, normed(ctx, last + 1).front(), ctx(logits_));
-    return cross_entropy<Real>(ctx, ctx(logits_), ctx(targets_), ctx(losses_));
+    const View<const T> x = normed(ctx, last + 1).front();
+    return head_.loss(ctx, x, ctx(targets_), scale, input_gradients(ctx).front());
 }
 
 template <class T>
@@ -54,12 +55,13 @@ void Transformer<T>::backward(const Context& context, Real scale, Recorder<Real>
     const Context ctx = home(context);
     Pass& pass = ctx(pass_);
     require(!pass.changed, "backward after a forward with interventions");
+    require(!pass.scale || *pass.scale == scale, "backward of another scale than forward's");
     pass.recorder = recorder;
     const int last = this->sublayers();
-    const View<T> dlogits = ctx(dlogits_);
     const Inputs<T> dx = input_gradients(ctx);
-    cross_entropy_backward<T>(ctx, ctx(logits_), ctx(targets_), ctx(losses_), scale, dlogits);
-    head_.backward(ctx, dlogits, normed_again(ctx, last + 1).front(), dx.front());
+    if (!pass.scale)
+        head_.loss(ctx, normed_again(ctx, last + 1).front(), ctx(targets_), scale, dx.front());
+    pass.scale.reset();
     norm_backward(ctx, last + 1);
     for (int l = last; l >= 1; --l) {
         const View<const T> dv = mixer_->write_backward(ctx, l);
@@ -197,7 +199,7 @@ Transformer<T>::Transformer(const TransformerShape& shape)
     const ModelConfig& m = shape_.model;
     const Index n = shape_.tokens(), c = m.width;
     require(vocab_ >= 1 && shape.batch >= 1 && shape.threads >= 1, "vocab, batch, threads >= 1");
-    const Shape token_shape{{'N', n}, {'C', c}}, logits_shape{{'N', n}, {'V', vocab_}};
+    const Shape token_shape{{'N', n}, {'C', c}};
     mixer_ = make_mixer<T>(shape.mixer, {m.layout(), n, c, m.norm_eps});
     embed_ = declare_table(params_, "embed.weight", vocab_, m);
     shape_.ways = mixer_->most_ways();
@@ -224,14 +226,12 @@ Transformer<T>::Transformer(const TransformerShape& shape)
         const auto i = static_cast<std::size_t>(way);
         const std::string of = way == 0 ? "" : fmt::format(".{}", way_name(way));
         x_[i] = plan_.scratch<T>("work.x" + of, token_shape);
-        dx_[i] = plan_.scratch<T>("work.dx" + of, token_shape);
+        dx_[i] = way == 0 ? plan_.saved<T>("work.dx", token_shape)
+                          : plan_.scratch<T>("work.dx" + of, token_shape);
         partial_[i] = plan_.scratch<Real>("work.partial" + of, {{'P', n_chunks(n)}, {'C', c}});
     }
-    head_ = Linear<T>(plan_, m.tied_head ? "tied_head.weight" : "head.weight", head_weight_, n);
-    if constexpr (kRounds) dlogits_ = plan_.scratch<T>("work.dlogits", logits_shape);
-    logits_ = plan_.saved<Real>("logits", logits_shape);
-    if constexpr (!kRounds) dlogits_ = logits_;
-    losses_ = plan_.saved<Real>("losses", {{'N', n}});
+    head_ = Head<T>(plan_, m.tied_head ? "tied_head.weight" : "head.weight", head_weight_, n,
+                    shape.head_tokens);
 }
 
 template <class T>

@@ -4,10 +4,10 @@
 #pragma once
 
 #include "mixers/mixers.h"
+#include "model/head.h"
 #include "model/intervened_walk.h"
 #include "model/model.h"
 #include "model/sublayers.h"
-#include "ops/linear.h"
 
 #include <memory>
 #include <optional>
@@ -34,16 +34,16 @@ public:
         return chosen(in).view(targets_);
     }
     double forward(const Context& ctx, Recorder<Real>* recorder = nullptr,
-                   std::optional<DropoutKey> key = {}) override;
+                   std::optional<DropoutKey> key = {}, std::optional<Real> scale = {}) override;
     void intervene(const Interventions* what) override;
     void backward(const Context& ctx, Real scale = Real(1),
                   Recorder<Real>* recorder = nullptr) override;
 
     View<const Real> logits(const Frame* in = nullptr) const override {
-        return chosen(in).view(logits_);
+        return chosen(in).view(head_.logits());
     }
     View<const Real> token_losses(const Frame* in = nullptr) const override {
-        return chosen(in).view(losses_);
+        return chosen(in).view(head_.losses());
     }
     int overflowed_read(const Frame* in = nullptr) const override;
     std::vector<ParamId> weights_at(int l) const override;
@@ -57,8 +57,6 @@ public:
     const Plan& plan() const override { return plan_; }
 
 private:
-    static constexpr bool kRounds = !std::is_same_v<T, Real>;
-
     // Of one way, the pre-norm of sublayer l, or the final norm (l = L+1).
     struct Norm {
         Param<Real> gain;
@@ -70,8 +68,9 @@ private:
     // What a pass is beside its tensors.
     struct Pass {
         Recorder<Real>* recorder = nullptr;
-        bool changed = false;     // by interventions
-        std::vector<Real> shown;  // what the recorder is shown
+        bool changed = false;       // by interventions
+        std::optional<Real> scale;  // with which the head's gradients have been taken
+        std::vector<Real> shown;    // what the recorder is shown
     };
     const Frame& chosen(const Frame* in) const {
         require(in || frame_, "a model is used before allocate()");
@@ -105,13 +104,11 @@ private:
     std::vector<std::vector<Norm>> norms_;   // of site l and way
     Param<Real> embed_, head_weight_;        // (V, C)
     Tensor<std::int32_t> tokens_, targets_;  // (N)
-    Linear<T> head_;
+    Head<T> head_;
     // Of each way: normed input of a sublayer and its gradient (N, C), sums for its norm's gain
-    // (chunks, C).
+    // (chunks, C). dx_ of the head waits for backward.
     std::array<Tensor<T>, kMostWays> x_, dx_;
     std::array<Tensor<Real>, kMostWays> partial_;
-    Tensor<Real> logits_, losses_;  // (N, V), (N)
-    Tensor<T> dlogits_;             // (N, V), the memory of logits_ if T is Real
     FrameState<Pass> pass_;
     std::unique_ptr<IntervenedWalk<T>> changed_;  // none in training
 };

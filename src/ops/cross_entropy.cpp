@@ -10,83 +10,107 @@
 namespace plumb {
 namespace {
 
-Index n_scored(View<const std::int32_t> targets) {
-    Index n = 0;
-    for (Index i = 0; i < targets.count(); ++i) n += targets.data[i] >= 0;
-    return n;
-}
-
-// log sum_i e^z_i; a NaN in z stays.
 template <class Real>
-Real log_sum_exp(const Real* z, Index v) {
-    Real max = z[0], sum = 0;
+Real largest(const Real* z, Index v) {
+    Real max = z[0];
 #pragma omp simd reduction(max : max)
     for (Index i = 0; i < v; ++i) max = z[i] > max ? z[i] : max;
-#pragma omp simd reduction(+ : sum)
-    for (Index i = 0; i < v; ++i) sum += fast_exp(z[i] - max);
-    return max + std::log(sum);
+    return max;
 }
 
-// dz = weight e^(z - lse); dz may be z.
+// sum_i e^(z_i - max); a NaN in z stays.
+template <class Real>
+Real masses(const Real* z, Real max, Index v) {
+    Real sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (Index i = 0; i < v; ++i) sum += fast_exp(z[i] - max);
+    return sum;
+}
+
+// The same, and z_i = e^(z_i - max).
+template <class Real>
+Real masses_in_place(Real* z, Real max, Index v) {
+    Real sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (Index i = 0; i < v; ++i) {
+        z[i] = fast_exp(z[i] - max);
+        sum += z[i];
+    }
+    return sum;
+}
+
+// dz = factor z; dz may be z.
 template <class T>
-void softmax_gradient(const RealOf<T>* z, RealOf<T> lse, RealOf<T> weight, T* dz, Index v) {
+void scaled(const RealOf<T>* z, RealOf<T> factor, T* dz, Index v) {
 #pragma omp simd
-    for (Index i = 0; i < v; ++i) dz[i] = weight * fast_exp(z[i] - lse);
+    for (Index i = 0; i < v; ++i) dz[i] = factor * z[i];
+}
+
+// loss(n), a token's, of every scored one.
+template <class Real, class F>
+double losses_of(const Context& ctx, View<const std::int32_t> targets, View<Real> losses,
+                 F&& loss) {
+    dispatch(ctx, "cross_entropy", [&](Cpu) {
+        for_tokens(ctx, targets.count(), [&](Index n) { losses.data[n] = loss(n); });
+    });
+    double total = 0;
+    for (Index n = 0; n < targets.count(); ++n) total += static_cast<double>(losses.data[n]);
+    return total;
 }
 
 }  // namespace
+
+Index n_scored(View<const std::int32_t> targets) {
+    return std::count_if(targets.data, targets.data + targets.count(),
+                         [](std::int32_t target) { return target >= 0; });
+}
 
 template <class Real>
 double cross_entropy(const Context& ctx, View<const Real> logits, View<const std::int32_t> targets,
                      View<Real> losses) {
     const Timed timed(ctx.profile, Part::loss);
-    const Index v = logits.extent(1), n_tokens = logits.extent(0);
-    require(targets.count() == n_tokens && losses.count() == n_tokens,
+    const Index v = logits.extent(1);
+    require(targets.count() == logits.extent(0) && losses.count() == logits.extent(0),
             "cross_entropy: shapes differ");
-    dispatch(ctx, "cross_entropy", [&](Cpu) {
-        for_tokens(ctx, n_tokens, [&](Index n) {
-            const std::int32_t target = targets.data[n];
-            losses.data[n] =
-                target < 0 ? Real(0) : log_sum_exp(logits.row(n), v) - logits.row(n)[target];
-        });
+    return losses_of(ctx, targets, losses, [&](Index n) {
+        const std::int32_t target = targets.data[n];
+        if (target < 0) return Real(0);
+        const Real* z = logits.row(n);
+        const Real max = largest(z, v);
+        return max + std::log(masses(z, max, v)) - z[target];
     });
-    double total = 0;
-    for (Index n = 0; n < n_tokens; ++n) total += static_cast<double>(losses.data[n]);
-    const Index scored = n_scored(targets);
-    return scored ? total / static_cast<double>(scored) : 0.0;
 }
 
 template <class T>
-void cross_entropy_backward(const Context& ctx, View<const RealOf<T>> logits,
-                            View<const std::int32_t> targets, View<const RealOf<T>> losses,
-                            RealOf<T> scale, View<T> dlogits) {
+double cross_entropy_gradient(const Context& ctx, View<RealOf<T>> logits,
+                              View<const std::int32_t> targets, View<RealOf<T>> losses,
+                              RealOf<T> weight, View<T> dlogits) {
     using Real = RealOf<T>;
     const Timed timed(ctx.profile, Part::loss);
-    const Index v = logits.extent(1), scored = n_scored(targets);
-    require(losses.count() == logits.extent(0) && dlogits.shape == logits.shape,
-            "cross_entropy_backward: shapes differ");
-    const Real weight = scored ? scale / static_cast<Real>(scored) : Real(0);
-    dispatch(ctx, "cross_entropy_backward", [&](Cpu) {
-        for_tokens(ctx, logits.extent(0), [&](Index n) {
-            const std::int32_t target = targets.data[n];
-            T* dz = dlogits.row(n);
-            if (target < 0) {
-                std::fill(dz, dz + v, T(Real(0)));
-                return;
-            }
-            const Real* z = logits.row(n);
-            const Real lse = losses.data[n] + z[target];
-            const Real missing = weight * (fast_exp(z[target] - lse) - Real(1));
-            softmax_gradient(z, lse, weight, dz, v);
-            dz[target] = missing;  // rounded to T once
-        });
+    const Index v = logits.extent(1);
+    require(targets.count() == logits.extent(0) && losses.count() == logits.extent(0) &&
+                dlogits.shape == logits.shape,
+            "cross_entropy_gradient: shapes differ");
+    return losses_of(ctx, targets, losses, [&](Index n) {
+        const std::int32_t target = targets.data[n];
+        T* dz = dlogits.row(n);
+        if (target < 0) {
+            std::fill(dz, dz + v, T(Real(0)));
+            return Real(0);
+        }
+        Real* z = logits.row(n);
+        const Real max = largest(z, v), own = z[target], sum = masses_in_place(z, max, v);
+        const Real missing = weight * (z[target] / sum - Real(1));
+        scaled(z, weight / sum, dz, v);
+        dz[target] = missing;  // rounded to T once
+        return max + std::log(sum) - own;
     });
 }
 
-#define PLUMB_INSTANTIATE(T)                                                              \
-    template void cross_entropy_backward(const Context&, View<const RealOf<T>>,           \
-                                         View<const std::int32_t>, View<const RealOf<T>>, \
-                                         RealOf<T>, View<T>);
+#define PLUMB_INSTANTIATE(T)                                                                     \
+    template double cross_entropy_gradient(const Context&, View<RealOf<T>>,                      \
+                                           View<const std::int32_t>, View<RealOf<T>>, RealOf<T>, \
+                                           View<T>);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)
 PLUMB_INSTANTIATE(Bf16)

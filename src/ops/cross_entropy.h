@@ -1,22 +1,25 @@
-// Softmax cross-entropy in nats, and its gradient. Backward takes the log-sum-exp of a row from its
-// loss, lse = loss + logit of the target, so that it is one pass.
+// Softmax cross-entropy in nats, alone or with its gradient, which is made of the exponentials that
+// the loss is a sum of, while a token's row is in cache.
 #pragma once
 
 #include "core/context.h"
 
 namespace plumb {
 
-// logits (N, V), targets (N); a target of -1 is not scored. losses (N): each token's loss, 0 where
-// not scored. Returns the mean over scored tokens (0 if there are none), summed in order.
+// How many of the targets are scored: all but those of -1.
+Index n_scored(View<const std::int32_t> targets);
+
+// logits (N, V), targets (N). losses (N): each token's loss, 0 where not scored. Returns their sum,
+// in order.
 template <class Real>
 double cross_entropy(const Context& ctx, View<const Real> logits, View<const std::int32_t> targets,
                      View<Real> losses);
 
-// dlogits (N, V), overwritten = scale * (softmax - onehot) / (scored tokens), stored in T; losses
-// (N) as forward left them. dlogits may be the memory of logits if T is RealOf<T>.
+// The same, and dlogits (N, V), overwritten = weight * (softmax - onehot), 0 where not scored,
+// stored in T. Logits are lost; dlogits may be their memory if T is RealOf<T>.
 template <class T>
-void cross_entropy_backward(const Context& ctx, View<const RealOf<T>> logits,
-                            View<const std::int32_t> targets, View<const RealOf<T>> losses,
-                            RealOf<T> scale, View<T> dlogits);
+double cross_entropy_gradient(const Context& ctx, View<RealOf<T>> logits,
+                              View<const std::int32_t> targets, View<RealOf<T>> losses,
+                              RealOf<T> weight, View<T> dlogits);
 
 }  // namespace plumb

@@ -51,7 +51,7 @@ std::string first_bad_tensor(const Context& ctx, Model<float>& model) {
                            model.layout().name(l));
     FiniteCheck check(model.layout());
     model.forward(ctx, &check);
-    if (check.found.empty() && !all_finite<float>(ctx, model.logits())) return "logits";
+    if (check.found.empty() && !all_finite<float>(ctx, model.token_losses())) return "logits";
     params.zero_grad();
     model.backward(ctx, 1.0f, &check);
     if (!check.found.empty()) return check.found;

@@ -69,6 +69,7 @@ StepResult Trainer::step(const Context& ctx, long step, const StopFlag* stop) {
     params.zero_grad();
     const Shape batch{{'B', model_tokens_ / model_->config().context},
                       {'T', model_->config().context}};
+    const float part = 1.0f / static_cast<float>(train_.accumulate);
     StepResult result{0, 0, learning_rate(train_, step)};
     for (long a = 0; a < train_.accumulate; ++a) {
         if (a > 0) stop_if(stop);
@@ -76,11 +77,11 @@ StepResult Trainer::step(const Context& ctx, long step, const StopFlag* stop) {
                              static_cast<std::uint64_t>(step * train_.accumulate + a)};
         data_.train_batch(train_.data_seed(), key.pass, {model_->tokens().host().data, batch},
                           {model_->targets().host().data, batch});
-        const double loss = model_->forward(ctx, nullptr, key);
+        const double loss = model_->forward(ctx, nullptr, key, part);
         if (!(loss <= loss_limit()) || model_->overflowed_read() > 0)
             diverged(ctx, step, "loss", loss);
         result.loss += loss / static_cast<double>(train_.accumulate);
-        model_->backward(ctx, 1.0f / static_cast<float>(train_.accumulate));
+        model_->backward(ctx, part);
     }
     zero_frozen_gradients();
     const View<const float> grads = params.flat_grads();
@@ -134,8 +135,9 @@ void Trainer::probe(const Context& ctx, Index n_sequences, Recorder<float>& reco
         const Index sequences = load_validation(*model_, data_, pass, wanted);
         used += sequences;
         if (begin_pass) begin_pass(sequences * model_->config().context);
-        model_->forward(ctx, &recorder);
-        model_->backward(ctx, static_cast<float>(static_cast<double>(scored()) / all), &recorder);
+        const auto part = static_cast<float>(static_cast<double>(scored()) / all);
+        model_->forward(ctx, &recorder, {}, part);
+        model_->backward(ctx, part, &recorder);
     }
 }
 
