@@ -49,7 +49,7 @@ double Head<T>::loss(const Context& ctx, View<const T> x, View<const std::int32_
                      std::optional<Real> scale, View<T> dx) {
     const View<Real> losses = ctx(losses_), logits = ctx(logits_);
     const View<T> dlogits = ctx(dlogits_);
-    const Index n_tokens = losses.count(), scored = n_scored(targets);
+    const Index n_tokens = losses.count(), scored = n_scored(ctx, targets);
     require(targets.count() == n_tokens, "Head: targets are (N)");
     const Real weight = scale && scored ? *scale / static_cast<Real>(scored) : Real(0);
     double total = 0;

@@ -28,7 +28,7 @@ TEST_CASE("cross-entropy and its gradient, with positions that are not scored", 
     }
     const double first = 800 - logits.row(0)[0];
     CHECK(std::abs(losses[0] - first) <= 1e-12);
-    CHECK(n_scored(targets) == scored);
+    CHECK(n_scored({}, targets) == scored);
     CHECK(std::abs(sum - (total + first)) <= 1e-12 * static_cast<double>(scored));
 
     Array<double> gradient = logits;
@@ -69,7 +69,7 @@ TEST_CASE("cross-entropy of float logits, its gradient in float and in Bf16", "[
         logits[i] = static_cast<double>(logits32[i]);
     }
     for (Index i = 0; i < n; ++i) targets[i] = static_cast<std::int32_t>(i % (v + 1)) - 1;
-    const auto scored = static_cast<double>(n_scored(targets));
+    const auto scored = static_cast<double>(n_scored({}, targets));
     const double mean = cross_entropy<double>({}, logits, targets, losses) / scored;
     const double mean32 =
         cross_entropy<float>({Device::cpu, 2}, logits32, targets, losses32) / scored;
