@@ -1,5 +1,7 @@
 #include "train/evaluate.h"
 
+#include "ops/cross_entropy.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -26,9 +28,7 @@ Evaluation evaluate(const Context& ctx, Model<float>& model, const Dataset& data
     for (Index pass = 0; e.sequences < wanted; ++pass) {
         stop_if(stop);
         e.sequences += load_validation(model, data, pass, wanted);
-        const std::int32_t* targets = model.targets().host().data;
-        const auto scored = static_cast<Index>(std::count_if(
-            targets, targets + model.targets().count(), [](std::int32_t t) { return t >= 0; }));
+        const Index scored = n_scored(ctx, model.targets());
         total += static_cast<double>(scored) * model.forward(ctx);
         if (model.overflowed_read() > 0) total = std::numeric_limits<double>::quiet_NaN();
         e.tokens += scored;

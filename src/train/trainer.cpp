@@ -2,6 +2,7 @@
 
 #include "core/flush_to_zero.h"
 #include "mixers/parameter_kind.h"
+#include "ops/cross_entropy.h"
 #include "ops/reduce.h"
 #include "train/divergence.h"
 #include "train/schedule.h"
@@ -120,11 +121,7 @@ Evaluation Trainer::evaluate_split(const Context& ctx, const StopFlag* stop, con
 void Trainer::probe(const Context& ctx, Index n_sequences, Recorder<float>& recorder,
                     const std::function<void(Index)>& begin_pass) {
     const Index wanted = std::min(n_sequences, data_.val_sequences());
-    const auto scored = [&] {
-        const std::int32_t* targets = model_->targets().host().data;
-        return std::count_if(targets, targets + model_tokens_,
-                             [](std::int32_t t) { return t >= 0; });
-    };
+    const auto scored = [&] { return n_scored(ctx, model_->targets()); };
     double all = 0;  // each pass counts by its part of the scored tokens
     for (Index used = 0, pass = 0; used < wanted; ++pass) {
         used += load_validation(*model_, data_, pass, wanted);
