@@ -2,12 +2,11 @@
 
 #include "core/flush_to_zero.h"
 #include "mixers/mixers.h"
-#include "model/weights.h"
+#include "model/norms.h"
 #include "ops/embedding.h"
 #include "ops/linear_decode.h"
 
 #include <algorithm>
-#include <array>
 
 namespace plumb {
 namespace {
@@ -38,22 +37,15 @@ public:
     void logits(const Context& ctx, View<Real> out);
 
 private:
-    struct Norm {
-        Param<Real> gain;
-        Tensor<T> xhat;
-        Tensor<Real> rstd;
-    };
     int sublayers() const { return mixer_->shape().sublayers(); }
-    // x_ = norm(h_l), of each way.
+    // norm(h_l), of each way.
     Inputs<const T> read(const Context& ctx, int l);
 
-    ModelConfig model_;
     Index width_, rows_;
     MixerPtr<T> mixer_;
-    std::vector<std::vector<Norm>> norms_;  // of site l and way
-    Param<Real> embed_, head_;              // (V, C)
-    Tensor<std::int32_t> tokens_;           // (N)
-    std::array<Tensor<T>, kMostWays> x_;    // (N, C)
+    Norms<T> norms_;
+    Param<Real> embed_, head_;     // (V, C)
+    Tensor<std::int32_t> tokens_;  // (N)
 };
 
 template <class T>
@@ -74,20 +66,11 @@ void Decoder<T>::Walk::run(const Context& ctx, const std::vector<SublayerDecoder
 
 template <class T>
 Inputs<const T> Decoder<T>::Walk::read(const Context& ctx, int l) {
-    const std::vector<Norm>& norms = norms_[static_cast<std::size_t>(l - 1)];
-    std::array<PreNorm<T>, kMostWays> site;
+    const typename Norms<T>::PreNorms site = norms_.at(ctx, l);
+    const std::span<const PreNorm<T>> ways(site.data(), static_cast<std::size_t>(norms_.ways(l)));
+    mixer_->read(ctx, l, ways);
     Inputs<const T> x;
-    for (std::size_t way = 0; way < norms.size(); ++way) {
-        x[way] = ctx(x_[way]);
-        site[way] = {.xhat = ctx(norms[way].xhat),
-                     .rstd = ctx(norms[way].rstd),
-                     .gain = ctx.value(norms[way].gain),
-                     .x = ctx(x_[way]),
-                     .eps = static_cast<Real>(model_.norm_eps),
-                     .dx = {},
-                     .dgain = {}};
-    }
-    mixer_->read(ctx, l, std::span<const PreNorm<T>>(site.data(), norms.size()));
+    for (std::size_t way = 0; way < ways.size(); ++way) x[way] = ways[way].x;
     return x;
 }
 
@@ -101,33 +84,25 @@ template <class F>
 Decoder<T>::Walk::Walk(const TransformerShape& shape, const ModelConfig& resolved, Index width,
                        const std::string& prefix, Plan& plan, ParamStore<Real>& params,
                        F&& sublayer)
-    : model_(resolved),
-      width_(width),
+    : width_(width),
       rows_(shape.batch * width),
       mixer_(make_mixer<T>(shape.mixer,
-                           {resolved.layout(), rows_, resolved.width, resolved.norm_eps})) {
-    const ModelConfig& m = model_;
+                           {resolved.layout(), rows_, resolved.width, resolved.norm_eps})),
+      norms_(resolved, rows_, Norms<T>::For::decoding) {
+    const ModelConfig& m = resolved;
     const Layout& layout = mixer_->shape().layout;
-    const Shape token_shape{{'N', rows_}, {'C', m.width}};
     embed_ = declare_table(params, "embed.weight", shape.vocab, m);
     for (int l = 1; l <= sublayers() + 1; ++l) {
-        norms_.emplace_back();
-        for (int way = 0; way < mixer_->ways(l); ++way) {
-            const std::string name =
-                prefix + layout.name(l) + (way == 0 ? "" : fmt::format(".{}", way_name(way)));
-            norms_.back().push_back({declare_norm(params, layout.name(l), m, way),
-                                     plan.scratch<T>(name + ".xhat", token_shape),
-                                     plan.scratch<Real>(name + ".rstd", {{'N', rows_}})});
-        }
+        plan.set_prefix(prefix);
+        norms_.declare_site(plan, params, layout.name(l), mixer_->ways(l));
+        plan.set_prefix("");
         if (l <= sublayers()) sublayer(layout, l, mixer_->ways(l));
     }
     head_ = m.tied_head ? embed_ : declare_table(params, "head.weight", shape.vocab, m);
     plan.set_prefix(prefix);
     mixer_->declare(plan, params);
     tokens_ = plan.scratch<std::int32_t>("tokens", {{'N', rows_}});
-    for (int way = 0; way < mixer_->most_ways(); ++way)
-        x_[static_cast<std::size_t>(way)] =
-            plan.scratch<T>(way == 0 ? "x" : fmt::format("x.{}", way_name(way)), token_shape);
+    norms_.declare_scratch(plan);
     plan.set_prefix("");
 }
 

@@ -87,33 +87,17 @@ void Transformer<T>::intervene(const Interventions* what) {
     if (what) changed_ = std::make_unique<IntervenedWalk<T>>(*what, mixer_->shape());
 }
 
-template <class T>
-auto Transformer<T>::pre_norms(const Context& ctx, int l) const -> PreNorms {
-    PreNorms norms;
-    for (std::size_t way = 0; way < ways_of(norms, l).size(); ++way) {
-        const Norm& n = norm(l, static_cast<int>(way));
-        norms[way] = {.xhat = ctx(n.xhat),
-                      .rstd = ctx(n.rstd),
-                      .gain = ctx.value(n.gain),
-                      .x = ctx(x_[way]),
-                      .eps = static_cast<Real>(shape_.model.norm_eps),
-                      .dx = ctx(dx_[way]),
-                      .dgain = ctx(partial_[way])};
-    }
-    return norms;
-}
-
-// x_ = norm(h_l), of each way: what F_l, or the head, sees. Swapped to where there is one way, an
+// x = norm(h_l), of each way: what F_l, or the head, sees. Swapped to where there is one way, an
 // attention makes its queries, keys and values from that; an MLP takes the first of several.
 template <class T>
 Inputs<const T> Transformer<T>::normed(const Context& ctx, int l) {
     const int sublayer = changed_ ? changed_->sublayer_at(l) : l;
     const int ways = mixer_->ways(l), wanted = mixer_->ways(sublayer);
-    PreNorms site = pre_norms(ctx, l);
+    PreNorms site = norms_.at(ctx, l);
     for (int way = 0; way < std::max(ways, wanted); ++way) {
         PreNorm<T>& n = site[static_cast<std::size_t>(way)];
-        if (way >= ways) n = site.front(), n.x = ctx(x_[static_cast<std::size_t>(way)]);
-        n.gain = ctx.value(norm(sublayer, std::min(way, wanted - 1)).gain);
+        if (way >= ways) n = site.front(), n.x = norms_.x(ctx, way);
+        n.gain = ctx.value(norms_.gain(sublayer, std::min(way, wanted - 1)));
     }
     mixer_->read(ctx, l, ways_of(site, l));
     Inputs<const T> x;
@@ -130,15 +114,14 @@ Inputs<const T> Transformer<T>::normed(const Context& ctx, int l) {
     return x;
 }
 
-// The same x_, for backward.
+// The same x, for backward.
 template <class T>
 Inputs<const T> Transformer<T>::normed_again(const Context& ctx, int l) const {
+    const PreNorms site = norms_.at(ctx, l);
     Inputs<const T> x;
-    for (int way = 0; way < mixer_->ways(l); ++way) {
-        const Norm& n = norm(l, way);
-        const View<T> to = ctx(x_[static_cast<std::size_t>(way)]);
-        apply_gain<T>(ctx, ctx(n.xhat), ctx.value(n.gain), to);
-        x[static_cast<std::size_t>(way)] = to;
+    for (std::size_t way = 0; way < ways_of(site, l).size(); ++way) {
+        apply_gain<T>(ctx, site[way].xhat, site[way].gain, site[way].x);
+        x[way] = site[way].x;
     }
     return x;
 }
@@ -146,20 +129,21 @@ Inputs<const T> Transformer<T>::normed_again(const Context& ctx, int l) const {
 template <class T>
 Inputs<T> Transformer<T>::input_gradients(const Context& ctx) const {
     Inputs<T> dx;
-    for (std::size_t way = 0; way < dx.size(); ++way) dx[way] = ctx(dx_[way]);
+    for (int way = 0; way < kMostWays; ++way)
+        dx[static_cast<std::size_t>(way)] = norms_.dx(ctx, way);
     return dx;
 }
 
-// The gradients of x_ are in dx_.
+// The gradients of x are in dx.
 template <class T>
 void Transformer<T>::norm_backward(const Context& ctx, int l) {
-    const PreNorms site = pre_norms(ctx, l);
+    const PreNorms site = norms_.at(ctx, l);
     record(ctx, Quantity::dread_input, l, shape_.model.width,
            [&](View<Real> out) { norm_gradients<T>(ctx, site.front(), out); });
     mixer_->read_backward(ctx, l, ways_of(site, l));
     for (int way = 0; way < mixer_->ways(l); ++way)
         add_partials<Real>(ctx, site[static_cast<std::size_t>(way)].dgain,
-                           ctx.grad(norm(l, way).gain));
+                           ctx.grad(norms_.gain(l, way)));
 }
 
 template <class T>
@@ -180,13 +164,7 @@ void Transformer<T>::record(const Context& ctx, Quantity what, int l, View<const
 
 template <class T>
 int Transformer<T>::overflowed_read(const Frame* in) const {
-    for (std::size_t k = 0; k < norms_.size(); ++k)
-        for (const Norm& norm : norms_[k]) {
-            const View<Real> rstd = chosen(in).view(norm.rstd);
-            if (std::find(rstd.data, rstd.data + rstd.count(), Real(0)) != rstd.data + rstd.count())
-                return static_cast<int>(k) + 1;
-        }
-    return 0;
+    return norms_.overflowed(chosen(in));
 }
 
 // ---- declaration --------------------------------------------------------------------------------
@@ -195,11 +173,11 @@ template <class T>
 Transformer<T>::Transformer(const TransformerShape& shape)
     : shape_{shape.model.resolved(), shape.batch, shape.threads},
       vocab_(shape.vocab),
+      norms_(shape_.model, shape_.tokens(), Norms<T>::For::training),
       pass_(plan_.state(Pass{})) {
     const ModelConfig& m = shape_.model;
     const Index n = shape_.tokens(), c = m.width;
     require(vocab_ >= 1 && shape.batch >= 1 && shape.threads >= 1, "vocab, batch, threads >= 1");
-    const Shape token_shape{{'N', n}, {'C', c}};
     mixer_ = make_mixer<T>(shape.mixer, {m.layout(), n, c, m.norm_eps});
     embed_ = declare_table(params_, "embed.weight", vocab_, m);
     shape_.ways = mixer_->most_ways();
@@ -207,13 +185,7 @@ Transformer<T>::Transformer(const TransformerShape& shape)
     for (int l = 1; l <= this->sublayers() + 1; ++l) {
         const std::string& site = this->layout().name(l);
         shape_.ways = mixer_->ways(l);
-        norms_.emplace_back();
-        for (int way = 0; way < shape_.ways; ++way) {
-            const std::string name = site + (way == 0 ? "" : fmt::format(".{}", way_name(way)));
-            norms_.back().push_back({declare_norm(params_, site, m, way),
-                                     plan_.saved<T>(name + ".xhat", token_shape),
-                                     plan_.saved<Real>(name + ".rstd", {{'N', n}})});
-        }
+        norms_.declare_site(plan_, params_, site, shape_.ways);
         if (l > this->sublayers()) break;
         sublayers_.push_back(
             make_sublayer<T>(this->layout().kind(l), site, shape_, *work_, plan_, params_));
@@ -222,14 +194,7 @@ Transformer<T>::Transformer(const TransformerShape& shape)
     mixer_->declare(plan_, params_);
     tokens_ = plan_.saved<std::int32_t>("tokens", {{'N', n}});
     targets_ = plan_.saved<std::int32_t>("targets", {{'N', n}});
-    for (int way = 0; way < mixer_->most_ways(); ++way) {
-        const auto i = static_cast<std::size_t>(way);
-        const std::string of = way == 0 ? "" : fmt::format(".{}", way_name(way));
-        x_[i] = plan_.scratch<T>("work.x" + of, token_shape);
-        dx_[i] = way == 0 ? plan_.saved<T>("work.dx", token_shape)
-                          : plan_.scratch<T>("work.dx" + of, token_shape);
-        partial_[i] = plan_.scratch<Real>("work.partial" + of, {{'P', n_chunks(n)}, {'C', c}});
-    }
+    norms_.declare_scratch(plan_);
     head_ = Head<T>(plan_, m.tied_head ? "tied_head.weight" : "head.weight", head_weight_, n,
                     shape.head_tokens);
 }
@@ -251,7 +216,7 @@ template <class T>
 std::vector<ParamId> Transformer<T>::weights_at(int l) const {
     if (l == 0) return {embed_};
     if (l <= this->sublayers()) return sublayers_[static_cast<std::size_t>(l - 1)]->weights();
-    return {norms_.back().front().gain, head_weight_};
+    return {norms_.gain(l), head_weight_};
 }
 
 double train_flops_per_token(const ModelConfig& m, Index vocab, Index mixer_params) {

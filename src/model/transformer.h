@@ -7,6 +7,7 @@
 #include "model/head.h"
 #include "model/intervened_walk.h"
 #include "model/model.h"
+#include "model/norms.h"
 #include "model/sublayers.h"
 
 #include <memory>
@@ -57,14 +58,7 @@ public:
     const Plan& plan() const override { return plan_; }
 
 private:
-    // Of one way, the pre-norm of sublayer l, or the final norm (l = L+1).
-    struct Norm {
-        Param<Real> gain;
-        Tensor<T> xhat;     // (N, C)
-        Tensor<Real> rstd;  // (N)
-    };
-    // Of a site, for the pass: the first of its ways, and of what they are made for a sublayer.
-    using PreNorms = std::array<PreNorm<T>, kMostWays>;
+    using PreNorms = typename Norms<T>::PreNorms;
     // What a pass is beside its tensors.
     struct Pass {
         Recorder<Real>* recorder = nullptr;
@@ -77,13 +71,9 @@ private:
         return in ? *in : *frame_;
     }
     Context home(const Context& ctx) const { return ctx.in(chosen(ctx.frame)); }
-    const Norm& norm(int l, int way) const {
-        return norms_[static_cast<std::size_t>(l - 1)][static_cast<std::size_t>(way)];
-    }
     std::span<const PreNorm<T>> ways_of(const PreNorms& norms, int l) const {
         return {norms.data(), static_cast<std::size_t>(mixer_->ways(l))};
     }
-    PreNorms pre_norms(const Context& ctx, int l) const;
     Inputs<const T> normed(const Context& ctx, int l);
     Inputs<const T> normed_again(const Context& ctx, int l) const;
     Inputs<T> input_gradients(const Context& ctx) const;
@@ -101,14 +91,10 @@ private:
     std::unique_ptr<DepthMixer<T>> mixer_;
     std::unique_ptr<Workspace<T>> work_;
     std::vector<SublayerPtr<T>> sublayers_;
-    std::vector<std::vector<Norm>> norms_;   // of site l and way
+    Norms<T> norms_;
     Param<Real> embed_, head_weight_;        // (V, C)
     Tensor<std::int32_t> tokens_, targets_;  // (N)
     Head<T> head_;
-    // Of each way: normed input of a sublayer and its gradient (N, C), sums for its norm's gain
-    // (chunks, C). dx_ of the head waits for backward.
-    std::array<Tensor<T>, kMostWays> x_, dx_;
-    std::array<Tensor<Real>, kMostWays> partial_;
     FrameState<Pass> pass_;
     std::unique_ptr<IntervenedWalk<T>> changed_;  // none in training
 };
