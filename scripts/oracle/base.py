@@ -29,31 +29,33 @@ def gelu(x):
 
 
 def site(cfg, l):
-    """Name of sublayer l = 1..L, `output` for L + 1."""
+    """Name of sublayer l = 1..L, `output` for L + 1; the second attention of a block is attn2."""
     if l == n_sublayers(cfg) + 1:
         return "output"
-    return f"layer.{block(l)}.{kind(l)}"
-
-
-KINDS = ("attn", "mlp")  # the sublayers of a transformer block
+    before = [kind(cfg, j) for j in range(1, l) if block(cfg, j) == block(cfg, l)].count(kind(cfg, l))
+    return f"layer.{block(cfg, l)}.{kind(cfg, l)}{before + 1 if before else ''}"
 
 
 def n_sublayers(cfg):
-    return len(KINDS) * cfg["model.layers"]
+    return len(cfg["model.pattern"]) * cfg["model.layers"]
 
 
-def kind(l):
+def kind(cfg, l):
     """Of sublayer l."""
-    return KINDS[(l - 1) % len(KINDS)]
+    return cfg["model.pattern"][(l - 1) % len(cfg["model.pattern"])]
 
 
-def block(l):
+def block(cfg, l):
     """Transformer blocks, 0, 1, .., that are written in full before sublayer l."""
-    return (l - 1) // len(KINDS)
+    return (l - 1) // len(cfg["model.pattern"])
 
 
-def ends_block(l):
-    return l % len(KINDS) == 0
+def begins_block(cfg, l):
+    return l <= n_sublayers(cfg) and ends_block(cfg, l - 1)
+
+
+def ends_block(cfg, l):
+    return l % len(cfg["model.pattern"]) == 0
 
 
 class Mixer:

@@ -3,7 +3,7 @@ and wrote: a second way to the same numbers."""
 
 import numpy as np
 
-from base import block, kind, n_sublayers, site
+from base import begins_block, block, n_sublayers, site
 
 
 def closed_form(cfg, p, h, v):
@@ -22,7 +22,7 @@ def closed_form(cfg, p, h, v):
     if name in ("rezero", "layerscale"):
         return products(of_site("gain"), L * [1])
     if name == "deepnorm":
-        a = cfg["mixer.alpha"] or (2 * cfg["model.layers"]) ** (1 / 4)
+        a = cfg["mixer.alpha"] or L ** (1 / 4)
         r = [inverse_rms(cfg, a * h[l - 1] + v[l])[:, None] for l in range(1, L + 1)]
         return products(r, [a * x for x in r])
     if name == "static_mix":
@@ -104,17 +104,18 @@ def of_scores(cfg, s):
 
 def block_averages(cfg, p, h, v):
     """A_c (I - Z A_r)^-1 over transformer blocks, Z shifts down: row k of A_c holds what way c
-    mixes after block k, A_r the same of the residual (denseformer: the only way). Inside a block
-    the MLP reads the residual and the attention's output, once."""
+    mixes after block k, A_r the same of the residual (denseformer: the only way). Inside a block a
+    read is of the residual and the block's outputs, once."""
     L, N = n_sublayers(cfg), len(v[0])
-    B, ways = block(L + 1), 3 if cfg["mixer.name"] == "mudd" else 1
+    B, ways = cfg["model.layers"], 3 if cfg["mixer.name"] == "mudd" else 1
     A = np.tile(np.eye(B + 1), (N, ways + 1, 1, 1))  # of each way, and of the residual
     for k in range(1, B + 1):
         at = f"layer.{k - 1}.mixer."
         if at + "bias" in p:  # (4, k + 1), of the last block (1, k + 1)
             A[:, :, k, :k + 1] = p[at + "bias"]
         if at + "in_proj" in p:
-            X = h[2 * k - 1] + v[2 * k]
+            last = k * len(cfg["model.pattern"])
+            X = h[last - 1] + v[last]
             a = X * inverse_rms(cfg, X)[:, None] @ p[at + "in_proj"].T
             a = a / 2 * (1 + np.tanh((2 / np.pi) ** 0.5 * (a + 0.044715 * a ** 3)))
             A[:, :, k, :k + 1] += (a @ p[at + "out_proj"].T).reshape(N, -1, k + 1)
@@ -125,9 +126,9 @@ def block_averages(cfg, p, h, v):
     M = np.zeros((ways, L + 1, N, L + 1, 1))
     for way in range(ways):
         for l in range(1, L + 2):
-            apart = l <= L and kind(l) == "attn"
-            rows = blocks[:, way if apart else ways, block(l)]
+            apart = begins_block(cfg, l)
+            rows = blocks[:, way if apart else ways, block(cfg, l)]
             for i in range(l):
-                k = block(i) + 1  # the block that v_i is in; of v_0, 0
-                M[way, l - 1, :, i, 0] = 1 if k > block(l) else rows[:, k]
+                k = block(cfg, i) + 1  # the block that v_i is in; of v_0, 0
+                M[way, l - 1, :, i, 0] = 1 if k > block(cfg, l) else rows[:, k]
     return M

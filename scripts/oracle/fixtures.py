@@ -95,6 +95,15 @@ FIXTURES = {
     "mhc_lite_streams1": ["mixer=mhc_lite", "mixer.streams=1"],
     "mudd": ["mixer=mudd", "mixer.hidden=6", EPS],
     "mudd_static": ["mixer=mudd", "mixer.dynamic=false", "model.qk_norm=true", "model.kv_heads=1"],
+    # other blocks than an attention and an MLP; six sublayers, for interventions.py
+    "pattern_attn": ["model.pattern=attn", "model.layers=6", "mixer=attnres"],
+    "pattern_mlp": ["model.pattern=mlp", "model.layers=6", "mixer=hyper", "mixer.streams=2", EPS],
+    "pattern_value_residual": ["model.pattern=attn,attn,mlp", "model.layers=2",
+                               "attn.value_residual=true"],
+    "pattern_denseformer": ["model.pattern=mlp,attn,mlp", "model.layers=2", "mixer=denseformer"],
+    "pattern_mudd": ["model.pattern=attn,attn,mlp", "model.layers=2", "mixer=mudd",
+                     "mixer.hidden=6"],
+    "pattern_deepnorm": ["model.pattern=mlp,attn,attn", "model.layers=2", "mixer=deepnorm", EPS],
 }
 
 # Further configurations whose initial values are recorded: name of a fixture, overrides on top.

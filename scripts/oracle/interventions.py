@@ -1,7 +1,7 @@
 """Interventions as `plumb eval` takes them, for model.forward: {"drop": "2", "gain": ["3=0.5"],
-"swap": ["1,4"], "mask": "output:0-1"}. Sublayers are numbers or layer.K[.attn|.mlp], embed, output."""
+"swap": ["1,4"], "mask": "output:0-1"}. Sublayers are numbers or names, layer.K all of a block."""
 
-from base import KINDS, n_sublayers, site
+from base import block, n_sublayers, site
 
 
 def depths(item, cfg):
@@ -10,7 +10,7 @@ def depths(item, cfg):
     if item in names:
         return [names[item]]
     if item.startswith("layer."):
-        return [names[f"{item}.{kind}"] for kind in KINDS]
+        return [l for l in range(1, n_sublayers(cfg) + 1) if f"layer.{block(cfg, l)}" == item]
     first, _, last = item.partition("-")
     return list(range(int(first), int(last or first) + 1))
 

@@ -1,15 +1,15 @@
-"""The Plumb model in plain PyTorch, float64: a decoder of L = 2 * layers pre-norm sublayers around
-a depth mixer. Parameters are a flat {name: tensor}; linear weights are (out, in)."""
+"""The Plumb model in plain PyTorch, float64: a decoder of L pre-norm sublayers around a depth mixer,
+as many times those of model.pattern as it has layers. Parameters are a flat {name: tensor}; linear weights are (out, in)."""
 
 import math
 
 import torch
 
-from base import gelu, kind, n_sublayers, rms_norm, site
+from base import begins_block, gelu, kind, n_sublayers, rms_norm, site
 from mixers import MIXERS
 
 DEFAULTS = {
-    "model.layers": 4, "model.width": 128, "model.heads": 4, "model.kv_heads": 0,
+    "model.layers": 4, "model.pattern": ("attn", "mlp"), "model.width": 128, "model.heads": 4, "model.kv_heads": 0,
     "model.head_dim": 0, "model.mlp": "swiglu", "model.mlp_hidden": 0, "model.context": 128,
     "model.tied_head": True, "model.qk_norm": False, "model.rope_base": 10000.0,
     "model.norm_eps": 1e-10,
@@ -32,7 +32,10 @@ def config(overrides):
         key, text = item.split("=", 1)
         key = "mixer.name" if key == "mixer" else key
         kind = type(cfg[key])
-        cfg[key] = {"true": True, "false": False}[text] if kind is bool else kind(text)
+        if kind is tuple:
+            cfg[key] = tuple(text.split(","))
+        else:
+            cfg[key] = {"true": True, "false": False}[text] if kind is bool else kind(text)
     cfg["model.kv_heads"] = cfg["model.kv_heads"] or cfg["model.heads"]
     cfg["model.head_dim"] = cfg["model.head_dim"] or cfg["model.width"] // cfg["model.heads"]
     assert cfg["model.mlp_hidden"] > 0, "the oracle wants an explicit model.mlp_hidden"
@@ -46,19 +49,23 @@ def shapes(cfg, vocab):
     out = {"embed.weight": (vocab, C), "output.norm.gain": (C,)}
     if not cfg["model.tied_head"]:
         out["head.weight"] = (vocab, C)
-    for b in range(cfg["model.layers"]):
-        at = f"layer.{b}."
-        out[at + "attn.norm.gain"] = out[at + "mlp.norm.gain"] = (C,)
-        if MIXERS[cfg["mixer.name"]].ways > 1:
-            out[at + "attn.norm_k.gain"] = out[at + "attn.norm_v.gain"] = (C,)
-        out[at + "attn.qkv.weight"] = (rows, C)
-        out[at + "attn.out.weight"] = (C, H * D)
-        if cfg["attn.value_residual"] and b > 0:
-            out[at + "attn.first_values"] = (1,)
+    seen = set()  # kinds
+    for l in range(1, n_sublayers(cfg) + 1):
+        at, is_first = site(cfg, l), kind(cfg, l) not in seen
+        seen.add(kind(cfg, l))
+        out[at + ".norm.gain"] = (C,)
+        if kind(cfg, l) == "mlp":
+            out[at + ".up.weight"] = (2 * F if cfg["model.mlp"] == "swiglu" else F, C)
+            out[at + ".down.weight"] = (C, F)
+            continue
+        if MIXERS[cfg["mixer.name"]].ways > 1 and begins_block(cfg, l):
+            out[at + ".norm_k.gain"] = out[at + ".norm_v.gain"] = (C,)
+        out[at + ".qkv.weight"] = (rows, C)
+        out[at + ".out.weight"] = (C, H * D)
+        if cfg["attn.value_residual"] and not is_first:
+            out[at + ".first_values"] = (1,)
         if cfg["model.qk_norm"]:
-            out[at + "attn.q_norm.gain"] = out[at + "attn.k_norm.gain"] = (D,)
-        out[at + "mlp.up.weight"] = (2 * F if cfg["model.mlp"] == "swiglu" else F, C)
-        out[at + "mlp.down.weight"] = (C, F)
+            out[at + ".q_norm.gain"] = out[at + ".k_norm.gain"] = (D,)
     out.update({name: shape for name, (shape, _) in mixer_parameters(cfg).items()})
     return out
 
@@ -141,7 +148,7 @@ def forward(cfg, p, tokens, gain={}, order={}, mask={}):
     for l in range(1, L + 1):
         h.append(read(l))
         n = order.get(l, l)
-        v.append(SUBLAYERS[kind(n)](cfg, p, site(cfg, n), h[-1], kept) * gain.get(l, 1))
+        v.append(SUBLAYERS[kind(cfg, n)](cfg, p, site(cfg, n), h[-1], kept) * gain.get(l, 1))
         mixer.write(l, v[-1])
     h.append(read(L + 1))
     head = p["embed.weight"] if cfg["model.tied_head"] else p["head.weight"]

@@ -80,7 +80,7 @@ class DeepNorm(Mixer):
 
     @staticmethod
     def alpha(cfg):
-        return cfg["mixer.alpha"] or (2 * cfg["model.layers"]) ** 0.25
+        return cfg["mixer.alpha"] or n_sublayers(cfg) ** 0.25
 
     def write(self, l, v):
         y = self.alpha(self.cfg) * self.h + v

@@ -5,13 +5,13 @@ import math
 import numpy as np
 import torch
 
-from base import Mixer, Normal, block, ends_block, gelu, kind, n_sublayers, rms_norm, site
+from base import Mixer, Normal, begins_block, block, ends_block, gelu, n_sublayers, rms_norm, site
 
 
 class DenseFormer(Mixer):
     """Y_k = sum_j alpha[k,j] X_j after transformer block k (Pagliardini et al. 2024,
     arXiv:2402.02622; semantics of the package in epfml/DenseFormer@c99a623).
-    X_k = Y_{k-1} + v_{2k-1} + v_{2k}, X_0 = Y_0 = v_0. X_k goes to bucket k mod dilation; only if
+    X_k = Y_{k-1} + the outputs of block k, X_0 = Y_0 = v_0. X_k goes to bucket k mod dilation; only if
     k mod period = 0 is Y_k mixed, over that bucket, else Y_k = X_k. alpha starts one-hot on k."""
 
     @staticmethod
@@ -26,9 +26,9 @@ class DenseFormer(Mixer):
 
     def write(self, l, v):
         self.h = self.h + v
-        if not ends_block(l):
+        if not ends_block(self.cfg, l):
             return
-        k, dilation = block(l) + 1, self.cfg["mixer.dilation"]
+        k, dilation = block(self.cfg, l) + 1, self.cfg["mixer.dilation"]
         self.X.append(self.h)
         if k % self.cfg["mixer.period"] == 0:
             bucket = [self.X[j] for j in range(k + 1) if j % dilation == k % dilation]
@@ -170,10 +170,10 @@ class AttnResBlock(AttnRes):
 
 class Mudd(Mixer):
     """MUDDFormer (Xiao et al. 2025, arXiv:2502.12170). X_0 = R_0 = v_0; block k = 1..B writes
-    X_k = R_{k-1} + v_{2k-1} + v_{2k}; after it, for each way c,
+    X_k = R_{k-1} + its outputs; after it, for each way c,
     Xbar_c = sum_{j<=k} (A_c[j] + b_c[j]) X_j, A = W2 gelu(W1 RMSNorm(X_k)).
     After blocks 1..B-1 the ways are q, k, v, r: the attention of block k + 1 makes its queries,
-    keys and values from Xbar_q, Xbar_k, Xbar_v, its MLP reads R_k + v_{2k+1}, R_k = Xbar_r. After
+    keys and values from Xbar_q, Xbar_k, Xbar_v, its MLP reads R_k + v_attn, R_k = Xbar_r. After
     the last block there is one way, which the output reads. Block 1 reads v_0 in all ways.
     dynamic false: A = 0. Starts with b one-hot on X_k, W1 ~ N(0, 1/C), W2 = 0."""
 
@@ -195,15 +195,15 @@ class Mudd(Mixer):
         self.X, self.R, self.attention = [v0], v0, (v0, v0, v0)
 
     def read(self, l):
-        return self.attention if l <= n_sublayers(self.cfg) and kind(l) == "attn" else self.R
+        return self.attention if begins_block(self.cfg, l) else self.R
 
     def write(self, l, v):
         self.R = self.R + v
-        if not ends_block(l):
+        if not ends_block(self.cfg, l):
             return
         self.X.append(self.R)
         mixed = [sum(w[..., j, None] * x for j, x in enumerate(self.X))
-                 for w in self.weights(block(l) + 1).unbind(-2)]
+                 for w in self.weights(block(self.cfg, l) + 1).unbind(-2)]
         *self.attention, self.R = mixed
         self.attention = tuple(self.attention)
 

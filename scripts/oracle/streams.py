@@ -21,7 +21,7 @@ class Hyper(Mixer):
         C, K, out = cfg["model.width"], cfg["mixer.streams"], {}
         for l in range(1, n_sublayers(cfg) + 1):
             alpha = np.eye(K, K + 1, k=1)
-            alpha[block(l) % K, 0] = 1
+            alpha[block(cfg, l) % K, 0] = 1
             s = {"alpha": ((K, K + 1), alpha), "beta": ((K,), 1)}
             if cfg["mixer.dynamic"]:
                 s.update(alpha_proj=((K + 1, C), 0), beta_proj=((C,), 0), alpha_scale=((1,), 0.01),
@@ -69,7 +69,7 @@ def read_write_start(cfg, l):
     one_hot: one stream's above the others', the transformer block mod K."""
     K = cfg["mixer.streams"]
     if cfg["mixer.bias_init"] == "one_hot":
-        chosen = 2 * np.eye(K)[block(l) % K] - 1
+        chosen = 2 * np.eye(K)[block(cfg, l) % K] - 1
         return chosen, chosen
     if cfg["mixer.bias_init"] == "zero":
         return np.zeros(K), np.zeros(K)

@@ -1,6 +1,9 @@
 #include "bench/bench_gemm.h"
 
+#include "model/sublayers.h"
 #include "ops/gemm_rate.h"
+
+#include <algorithm>
 
 namespace plumb {
 namespace {
@@ -16,13 +19,12 @@ void measure(const Context& ctx, GemmTime& g, int repeats) {
 
 std::vector<GemmTime> measure_gemms(const Context& ctx, const ModelConfig& m, Index vocab,
                                     Index tokens, const std::string& precision, int repeats) {
-    const Index heads = m.heads * m.head_dim, qkv = (m.heads + 2 * m.kv_heads) * m.head_dim;
-    const Index up = (m.mlp == "swiglu" ? 2 : 1) * m.mlp_hidden;
-    std::vector<GemmTime> out{{"qkv", tokens, qkv, m.width, m.layers, 0, 0, 0},
-                              {"out", tokens, m.width, heads, m.layers, 0, 0, 0},
-                              {"up", tokens, up, m.width, m.layers, 0, 0, 0},
-                              {"down", tokens, m.width, m.mlp_hidden, m.layers, 0, 0, 0},
-                              {"head", tokens, vocab, m.width, 1, 0, 0, 0}};
+    std::vector<GemmTime> out;
+    for (const SublayerInfo& info : sublayers())
+        if (const auto each = std::count(m.pattern.begin(), m.pattern.end(), info.name))
+            for (const MatrixProduct& p : info.costs(m).products)
+                out.push_back({p.name, tokens, p.out, p.in, m.layers * each, 0, 0, 0});
+    out.push_back({"head", tokens, vocab, m.width, 1, 0, 0, 0});
     for (GemmTime& g : out)
         if (precision == "bf16")
             measure<Bf16>(ctx, g, repeats);

@@ -10,9 +10,9 @@
 namespace plumb {
 
 struct GemmTime {
-    std::string name;  // qkv, out, up, down, head
+    std::string name;  // a sublayer's (MatrixProduct), head
     Index tokens, out, in;
-    long count;              // such layers in the model
+    long count;              // such products in the model
     double forward, dx, dw;  // seconds of one call
     double flops() const {   // of one call
         return 2.0 * static_cast<double>(tokens) * static_cast<double>(out) *

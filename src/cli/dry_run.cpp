@@ -30,13 +30,13 @@ void print_settings(const LoadedConfig& loaded) {
 }
 
 // layer.3.attn.qkv.weight -> "attention", and so on.
-std::string group_of(const ParamSpec& spec) {
+std::string group_of(const ParamSpec& spec, const Layout& layout) {
     if (spec.group == Group::mixer) return "depth mixer";
     if (!spec.name.starts_with("layer.")) return spec.name.substr(0, spec.name.find('.'));
     for (const char* norm : {".norm.", ".norm_k.", ".norm_v."})
         if (spec.name.find(norm) != std::string::npos) return "norms";
-    for (const SublayerInfo& s : sublayers())
-        if (spec.name.find("." + s.name + ".") != std::string::npos) return s.title;
+    for (int l = 1; l <= layout.sublayers(); ++l)
+        if (spec.name.starts_with(layout.name(l) + ".")) return find_sublayer(layout.kind(l)).title;
     throw InternalError("a parameter of no sublayer: " + spec.name);
 }
 
@@ -51,10 +51,11 @@ void print_counts(const std::vector<std::pair<std::string, Index>>& counts, Inde
 }
 
 // Counts by group, or by_name: by the last parts of the name, summed over layers.
-void print_parameters(const ParamStore<float>& params, bool by_name) {
+void print_parameters(const Model<float>& model, bool by_name) {
+    const ParamStore<float>& params = model.params();
     std::vector<std::pair<std::string, Index>> groups;
     for (const ParamSpec& s : params.specs()) {
-        std::string name = by_name ? s.name : group_of(s);
+        std::string name = by_name ? s.name : group_of(s, model.layout());
         if (name.starts_with("layer.")) name = "layer.*" + name.substr(name.find('.', 6));
         auto at =
             std::find_if(groups.begin(), groups.end(), [&](auto& g) { return g.first == name; });
@@ -124,7 +125,7 @@ void print_dry_run(const LoadedConfig& loaded, const Context& context, bool by_t
     const RunPlan plan = plan_run(loaded.config, context);  // refuses before a page is printed
     print_settings(loaded);
     const Trainer& trainer = *plan.trainer;
-    print_parameters(trainer.model().params(), by_tensor);
+    print_parameters(trainer.model(), by_tensor);
     print_memory(trainer, loaded.config, by_tensor);
     const double tokens =
         static_cast<double>(trainer.tokens_per_step() * loaded.config.train.steps);

@@ -2,8 +2,8 @@
 
 #include "cli/matrix_text.h"
 #include "cli/run_folder.h"
+#include "config/config.h"
 #include "core/check.h"
-#include "mixers/layout.h"
 #include "model/interventions.h"
 #include "train/checkpoint.h"
 
@@ -30,8 +30,7 @@ struct Arguments {
     bool json = false;
 };
 
-MatrixFile read(const Arguments& args) {
-    const CheckpointName name = parse_checkpoint_name(args.run);
+MatrixFile read(const Arguments& args, const CheckpointName& name) {
     require_run(name.run, "matrix");
     note_unfinished(name.run);
     Index step = args.step;
@@ -46,18 +45,28 @@ MatrixFile read(const Arguments& args) {
     return read_matrix_file(path, way);
 }
 
+// Of the run, which the file must fit.
+Layout layout_of(const CheckpointName& name, const MatrixFile& file) {
+    const Layout layout = load_run_config(name.run).model.layout();
+    if (layout.sublayers() + 1 != file.mean.rows())
+        throw IoError(fmt::format("{}: its config.toml has {} sublayers, its matrix is of {}",
+                                  name.run.string(), layout.sublayers(), file.mean.rows() - 1));
+    return layout;
+}
+
 void show(const Arguments& args) {
-    const MatrixFile file = read(args);
+    const CheckpointName name = parse_checkpoint_name(args.run);
+    const MatrixFile file = read(args, name);
     MatrixView view = args.view;
     if (args.top >= 0) view.top = args.top;
     if (args.json) {
         fmt::print("{}", matrix_json(file, view.tolerance));
     } else if (args.row.empty()) {
-        fmt::print("{}", matrix_text(file, view, Terminal::of(stdout)));
+        fmt::print("{}", matrix_text(file, layout_of(name, file), view, Terminal::of(stdout)));
     } else {
-        const Layout layout(static_cast<int>(file.mean.rows()) - 1);
+        const Layout layout = layout_of(name, file);
         for (const int l : parse_reads(args.row, layout, "--row"))
-            fmt::print("{}", matrix_row_text(file, l, std::max(args.top, 0)));
+            fmt::print("{}", matrix_row_text(file, layout, l, std::max(args.top, 0)));
     }
 }
 

@@ -1,7 +1,7 @@
 #include "cli/matrix_text.h"
 
 #include "core/text.h"
-#include "mixers/layout.h"
+#include "model/sublayers.h"
 
 #include <nlohmann/json.hpp>
 
@@ -98,8 +98,9 @@ std::string heat_legend(bool has_negative, bool shares, const Terminal& terminal
     return out + fmt::format("{}     a negative {}\n", heat_cell(-1, 1, 2, terminal), what);
 }
 
-// Rows of attention and of MLP apart, as in Fig. 8 of arXiv:2603.15031, then the output.
-std::string heat_map(const MatrixXd& m, bool shares, int top, const Terminal& terminal) {
+// Rows of each kind of sublayer apart, as in Fig. 8 of arXiv:2603.15031, then the output.
+std::string heat_map(const MatrixXd& m, const Layout& layout, bool shares, int top,
+                     const Terminal& terminal) {
     const Index n = m.rows();
     if (terminal.width < 60) top = std::min(top, 1);
     const int most = top * (shares ? 8 : 10);  // "12 -34%, ", "12 -0.345, "
@@ -109,17 +110,18 @@ std::string heat_map(const MatrixXd& m, bool shares, int top, const Terminal& te
         about += fmt::format(", {} to a cell (the largest shows)", columns.per_cell);
     std::string out = wrapped(about + ". Right: what it reads most from.", terminal);
     out += heat_legend(m.minCoeff() < 0, shares, terminal) + ruler(n, columns);
-    const auto rows = [&](const char* title, Index first, Index last) {
-        out += fmt::format("{}\n", title);
-        for (Index r = first; r < last; r += 2) {
+    const auto rows = [&](const std::string& kind, const std::string& title) {
+        std::string those;
+        for (Index r = 0; r < n; ++r) {
+            if (layout.kind(static_cast<int>(r) + 1) != kind) continue;
             const std::string named = most_from(m, r, top, shares);
-            out += fmt::format("{:4}  {}{}{}\n", r + 1, heat_row(m, r, columns, terminal),
-                               named.empty() ? "" : "  ", named);
+            those += fmt::format("{:4}  {}{}{}\n", r + 1, heat_row(m, r, columns, terminal),
+                                 named.empty() ? "" : "  ", named);
         }
+        if (!those.empty()) out += fmt::format("read by {}\n{}", title, those);
     };
-    rows("read by attention", 0, n - 1);
-    rows("read by MLP", 1, n - 1);
-    rows("read by the output", n - 1, n);
+    for (const SublayerInfo& s : sublayers()) rows(s.name, s.title);
+    rows("output", "the output");
     return out;
 }
 
@@ -141,7 +143,8 @@ std::string cut_table(const MatrixFigures& f, const std::optional<TokenRanks>& t
 
 }  // namespace
 
-std::string matrix_text(const MatrixFile& file, const MatrixView& view, const Terminal& terminal) {
+std::string matrix_text(const MatrixFile& file, const Layout& layout, const MatrixView& view,
+                        const Terminal& terminal) {
     const MatrixFigures f = analyse(file.mean, view.tolerance);
     const auto tokens = token_ranks(file, view.tolerance);
     const Index n = file.mean.rows();
@@ -153,7 +156,7 @@ std::string matrix_text(const MatrixFile& file, const MatrixView& view, const Te
                  "only)",
         terminal);
     out += "\n";
-    out += heat_map(shares ? *file.share : file.mean, shares, view.top, terminal);
+    out += heat_map(shares ? *file.share : file.mean, layout, shares, view.top, terminal);
     out += "\nCut r of M: what sublayers r.. read from sources 0..r-1\n" + cut_table(f, tokens);
     out +=
         wrapped("The mean over tokens can have a larger rank than any token's matrix.", terminal);
@@ -178,8 +181,7 @@ std::string matrix_text(const MatrixFile& file, const MatrixView& view, const Te
     return out;
 }
 
-std::string matrix_row_text(const MatrixFile& file, Index l, int top) {
-    const Layout layout(static_cast<int>(file.mean.rows()) - 1);
+std::string matrix_row_text(const MatrixFile& file, const Layout& layout, Index l, int top) {
     const Index row = l - 1;
     std::vector<Index> order = by_size(file.share ? *file.share : file.mean, row);
     if (top > 0 && std::ssize(order) > top) order.resize(static_cast<std::size_t>(top));

@@ -6,6 +6,7 @@
 #include "core/files.h"
 #include "core/text.h"
 #include "mixers/mixers.h"
+#include "model/sublayers.h"
 
 #include <algorithm>
 #include <charconv>
@@ -126,6 +127,19 @@ void Loader::check_typed() const {
     }
 }
 
+// Options of sublayers that no block has must stay at their defaults, as those of other mixers.
+void check_sublayers(const Config& config, const std::vector<FieldRef>& refs,
+                     const std::vector<FieldRef>& defaults) {
+    for (const SublayerInfo& s : sublayers()) {
+        if (config.model.has(s.name)) continue;
+        for (std::size_t i = 0; i < refs.size(); ++i)
+            if (refs[i].key.starts_with(s.name + ".") && refs[i].text() != defaults[i].text())
+                throw UsageError(fmt::format(
+                    "{}={} is an option of {} sublayers, and model.pattern=[{}] has none",
+                    refs[i].key, refs[i].text(), s.name, fmt::join(config.model.pattern, ", ")));
+    }
+}
+
 // What a mixer says of its own options, for this model.
 void check_mixer(const Config& config) {
     make_rule(config.mixer, {config.model.layout(), 1, config.model.width, config.model.norm_eps});
@@ -214,7 +228,9 @@ void validate(const Config& config) {
     Config copy = config, defaults;
     const std::vector<FieldRef> refs = field_refs(copy);
     for (const FieldRef& field : refs) field.check();
-    check_placed(refs, field_refs(defaults));
+    const std::vector<FieldRef> default_refs = field_refs(defaults);
+    check_placed(refs, default_refs);
+    check_sublayers(config, refs, default_refs);
     check_mixer(config);
     check_length(config);
     if (!config.data.path.empty() && !config.data.task.empty())

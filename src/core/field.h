@@ -45,7 +45,7 @@ struct OnlyWith {
 
 // What a visit says of a field beside its help.
 struct Field {
-    Choices choices{};            // of a text; empty: any
+    Choices choices{};            // of a text, or of each word of a list; empty: any
     Range range{};                // of a number
     bool number_too = false;      // a text that may also be a number: -3
     bool changes_numbers = true;  // false: the losses of a run are the same bits for any value

@@ -140,15 +140,23 @@ std::string FieldRef::allowed() const {
 
 void FieldRef::check(const std::string& where) const {
     const std::string place = where.empty() ? "" : where + ": ";
-    if (const auto* const* word = std::get_if<std::string*>(&value)) {
-        const Choices& c = rule.choices;
-        if (c.empty() || std::find(c.begin(), c.end(), **word) != c.end()) return;
-        if (rule.number_too && number_in(**word)) return;
-        const std::string more =
-            rule.kind.empty() ? ""
-                              : fmt::format(" (`plumb list {}` says what they are)", rule.kind);
-        throw UsageError(fmt::format("{}{}='{}' is not one of {}{}{}", place, key, **word,
-                                     allowed(), did_you_mean(**word, c), more));
+    const Choices& choices = rule.choices;
+    const std::string more =
+        rule.kind.empty() ? "" : fmt::format(" (`plumb list {}` says what they are)", rule.kind);
+    const auto check_word = [&](const std::string& word) {
+        if (choices.empty() || std::find(choices.begin(), choices.end(), word) != choices.end())
+            return;
+        if (rule.number_too && number_in(word)) return;
+        throw UsageError(fmt::format("{}{}='{}' is not one of {}{}{}", place, key, word, allowed(),
+                                     did_you_mean(word, choices), more));
+    };
+    if (const auto* const* word = std::get_if<std::string*>(&value)) return check_word(**word);
+    if (const auto* const* words = std::get_if<Words*>(&value)) {
+        if ((*words)->empty() && !choices.empty())
+            throw UsageError(fmt::format("{}{}=[] names nothing; it takes one or several of {}{}",
+                                         place, key, allowed(), more));
+        for (const std::string& word : **words) check_word(word);
+        return;
     }
     double number = 0;
     if (const auto* const* n = std::get_if<long*>(&value))

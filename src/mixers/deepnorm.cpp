@@ -1,7 +1,7 @@
-// DeepNorm (Wang et al. 2022, arXiv:2203.00555): h_{l+1} = RMSNorm(a h_l + v_l) with a = (2
-// B)^(1/4) for B transformer blocks. The paper's norm is LayerNorm with a gain, and it divides the
-// starts of four weights by (8 B)^(1/4); here the norm has neither, the starts are those of every
-// mixer, and the sublayers keep their own norms.
+// DeepNorm (Wang et al. 2022, arXiv:2203.00555): h_{l+1} = RMSNorm(a h_l + v_l) with a =
+// L^(1/4) for L sublayers, the paper's (2 B)^(1/4) for B blocks of two. The paper's norm is
+// LayerNorm with a gain, and it divides the starts of four weights by (8 B)^(1/4); here the norm
+// has neither, the starts are those of every mixer, and the sublayers keep their own norms.
 //
 //     A = [a r, r],  r = 1/rms(a h + v):  <a h + v, a h + v> = a^2 <h, h> + 2 a <h, v> + <v, v>
 #include "mixers/memories/running_row.h"
@@ -14,7 +14,7 @@ class DeepNormRule final : public RuleOf<DeepNormRule> {
 public:
     DeepNormRule(const MixerConfig& config, const MixerShape& shape)
         : RuleOf(shape), alpha_(config.number("alpha")) {
-        if (alpha_ <= 0) alpha_ = std::pow(2.0 * shape.layout.blocks(), 0.25);
+        if (alpha_ <= 0) alpha_ = std::pow(shape.sublayers(), 0.25);
     }
 
     Dots write_dots(int) const override {

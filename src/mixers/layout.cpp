@@ -5,6 +5,19 @@
 #include <array>
 
 namespace plumb {
+namespace {
+
+// In a block; of several of a kind the second is attn2.
+std::vector<std::string> names_of(const std::vector<std::string>& kinds) {
+    std::vector<std::string> names;
+    for (auto kind = kinds.begin(); kind != kinds.end(); ++kind) {
+        const auto before = std::count(kinds.begin(), kind, *kind);
+        names.push_back(before == 0 ? *kind : *kind + std::to_string(before + 1));
+    }
+    return names;
+}
+
+}  // namespace
 
 Layout::Layout(const std::vector<std::string>& kinds, int blocks)
     : n_kinds_(static_cast<int>(kinds.size())),
@@ -17,11 +30,12 @@ Layout::Layout(int sublayers)
 std::vector<Layout::Place> Layout::places(const std::vector<std::string>& kinds, int sublayers) {
     require(!kinds.empty() && sublayers >= 0, "a layout without sublayers");
     std::vector<Place> all{{"embed", "embed", -1, false}};
+    const std::vector<std::string> names = names_of(kinds);
     const int size = static_cast<int>(kinds.size());
     for (int i = 0; i < sublayers; ++i) {
-        const std::string& kind = kinds[static_cast<std::size_t>(i % size)];
+        const auto k = static_cast<std::size_t>(i % size);
         const int block = i / size;
-        all.push_back({kind, block_name(block) + "." + kind, block, i % size == 0});
+        all.push_back({kinds[k], block_name(block) + "." + names[k], block, k == 0});
     }
     all.push_back({"output", "output", (sublayers + size - 1) / size, true});
     return all;

@@ -24,7 +24,7 @@ public:
     // Below, l = 1..L is a sublayer, 0 the embedding, L+1 the output: what the final norm reads.
 
     const std::string& kind(int l) const { return place(l).kind; }  // "attn", "mlp", "output"
-    // "layer.1.attn" for l = 3, "layer.1.mlp" for l = 4, "embed", "output".
+    // "layer.1.attn" for l = 3 ("layer.1.attn2": the second of its block), "embed", "output".
     const std::string& name(int l) const { return place(l).name; }
     // The number of its block, 0, 1, ..: how many are written in full where l reads. l >= 1; of the
     // output, all.

@@ -10,7 +10,8 @@
 // the MLP reads Xbar_r + v_attn. The first block reads v_0 in all ways, the output reads r alone. b
 // starts one-hot on block k, W2 at 0: the standard network. dynamic=false: A_c = 0. The residual's
 // average is number kMostWays, after the three reads. Left out: MLP widths that differ by depth,
-// norms before and after an average.
+// norms before and after an average. In a block of other sublayers behind its attention these read
+// as the MLP does.
 //
 // Rows: X_0 .. X_k; while the MLP of block k+1 reads, Xbar_r + v_attn behind them.
 #include "mixers/mixers.h"
@@ -33,7 +34,14 @@ public:
     MuddRule(const MixerConfig& config, const MixerShape& shape)
         : RuleOf(shape),
           dynamic_(config.flag("dynamic")),
-          hidden_(static_cast<int>(config.integer("hidden"))) {}
+          hidden_(static_cast<int>(config.integer("hidden"))) {
+        if (layout().kind(1) != "attn")
+            throw UsageError(fmt::format(
+                "mixer.name=mudd averages for the queries, keys and values of the attention that "
+                "begins a block, and model.pattern begins one with {}; begin it with attn, as in "
+                "model.pattern=attn,mlp",
+                layout().kind(1)));
+    }
 
     int rows(int l) const override { return done(l) + 1 + (averages(l) ? 0 : 1); }
     int ways(int l) const override { return averages(l) && !at_output(l) ? kMostWays : 1; }

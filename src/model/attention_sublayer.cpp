@@ -156,10 +156,11 @@ private:
 // Four products; scores and values are two of 2 H D flops per pair of tokens, three times (forward,
 // two gradients), (T + 1) / 2 pairs a token.
 SublayerCosts costs(const ModelConfig& m) {
-    const double c = static_cast<double>(m.width), d = static_cast<double>(m.head_dim);
-    const double h = static_cast<double>(m.heads), kv = static_cast<double>(m.kv_heads);
-    const double t = static_cast<double>(m.context);
-    return {c * d * (h + 2 * kv) + h * d * c, 12 * h * d * (t + 1) / 2, 2 * kv * d};
+    const AttentionShape s = attention_shape(m, 1);
+    const double out = static_cast<double>(s.out_width()), t = static_cast<double>(m.context);
+    return {{{"qkv", s.qkv_width(), m.width}, {"out", m.width, s.out_width()}},
+            12 * out * (t + 1) / 2,
+            2 * static_cast<double>(s.part_width(2))};
 }
 
 std::vector<Option> options() {
@@ -186,7 +187,9 @@ SublayerInfo attention_sublayer() {
              {"model.kv_heads=1"},
              {"model.qk_norm=true", "model.rope_base=100"},
              {"attn.rope=none"},
-             {"attn.value_residual=true"}},
+             {"attn.value_residual=true"},
+             {"model.pattern=attn"},
+             {"model.pattern=attn,attn,mlp", "attn.value_residual=true"}},
             costs,
             sublayer_makers<Attention, AttentionDecoder>()};
 }

@@ -86,7 +86,7 @@ private:
 };
 
 SublayerCosts costs(const ModelConfig& m) {
-    return {static_cast<double>((up_width(m) + m.mlp_hidden) * m.width), 0, 0};
+    return {{{"up", up_width(m), m.width}, {"down", m.width, m.mlp_hidden}}, 0, 0};
 }
 
 }  // namespace
@@ -99,7 +99,7 @@ SublayerInfo mlp_sublayer() {
             "v = W_down act(W_up x), x the norm of h; act: swiglu (gated) or gelu",
             {"mlp", "mlp_hidden"},
             {},
-            {{}, {"model.mlp=gelu"}},
+            {{}, {"model.mlp=gelu"}, {"model.pattern=mlp"}, {"model.pattern=mlp,attn,mlp"}},
             costs,
             sublayer_makers<Mlp, MlpDecoder>()};
 }

@@ -1,6 +1,7 @@
 #include "model/model_config.h"
 
 #include "core/field_ref.h"
+#include "core/row_table.h"
 #include "model/sublayers.h"
 
 namespace plumb {
@@ -9,6 +10,11 @@ std::vector<OptionValues> ModelConfig::sublayer_tables() {
     std::vector<OptionValues> all;
     for (const SublayerInfo& info : plumb::sublayers()) all.emplace_back(info.options);
     return all;
+}
+
+const Choices& ModelConfig::sublayer_kinds() {
+    static const Choices kinds = row_names(plumb::sublayers());
+    return kinds;
 }
 
 const OptionValues& ModelConfig::of(const std::string& kind) const {

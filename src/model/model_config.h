@@ -13,6 +13,7 @@ inline constexpr double kMostLayers = 10000, kMostChannels = 1 << 20, kMostToken
 
 struct ModelConfig {
     long layers = 4;
+    Words pattern{"attn", "mlp"};
     long width = 128;
     long heads = 4;
     long kv_heads = 0;
@@ -32,8 +33,13 @@ struct ModelConfig {
     template <class V>
     void visit(V& v) {
         v("layers", layers,
-          "number of transformer blocks; each is two sublayers, attention and MLP",
+          "number of transformer blocks; each is the sublayers of model.pattern, an attention and "
+          "an MLP if nothing else is said",
           within(1, kMostLayers));
+        v("pattern", pattern,
+          "kinds of the sublayers of a transformer block, in order: attn,mlp or attn,attn,mlp or "
+          "mlp; every block has the same",
+          Field(sublayer_kinds()).rows_of("sublayers"));
         v("width", width, "channels C of the residual stream, the size of a token's vector",
           within(1, kMostChannels));
         v("heads", heads, "query heads of each attention", within(1, kMostChannels));
@@ -58,7 +64,8 @@ struct ModelConfig {
           from_to_below(0, 1));
         v("init_std", init_std, "standard deviation of the initial weights", within(1e-12, 1e3));
         v("scale_output_init", scale_output_init,
-          "whether the output projections of attention and MLP start 1/sqrt(2 layers) smaller");
+          "whether the output projections of attention and MLP start 1/sqrt(L) smaller, L the "
+          "number of sublayers (2 layers by default)");
         v("dropout", dropout,
           "share of values set to zero in training: embedding, attention weights, sublayer outputs",
           within(0, 0.99));
@@ -67,11 +74,15 @@ struct ModelConfig {
     const OptionValues& of(const std::string& kind) const;  // of a sublayer
     // The zeros above resolved, and every extent checked. Throws UsageError naming the key.
     ModelConfig resolved() const;
-    // What is where: an attention and an MLP in each of `layers` blocks.
-    Layout layout() const { return {{"attn", "mlp"}, static_cast<int>(layers)}; }
-    long sublayers() const { return layout().sublayers(); }
+    // What is where: `pattern` in each of `layers` blocks.
+    Layout layout() const { return {pattern, static_cast<int>(layers)}; }
+    long sublayers() const { return layers * std::ssize(pattern); }
+    bool has(const std::string& kind) const {
+        return std::find(pattern.begin(), pattern.end(), kind) != pattern.end();
+    }
 
 private:
+    static const Choices& sublayer_kinds();  // of sublayers()
     static std::vector<OptionValues> sublayer_tables();
 };
 

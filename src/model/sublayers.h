@@ -34,10 +34,17 @@ struct SublayerMakers {
     MakeDecoder<double> decoder_in_double;
 };
 
+// x W^T with W (out, in): the parameter `name`.weight. 2 out in flops a token forward, 4 backward.
+struct MatrixProduct {
+    std::string name;  // qkv
+    Index out, in;
+    double weights() const { return static_cast<double>(out * in); }
+};
+
 // Of one sublayer.
 struct SublayerCosts {
-    double weights;  // numbers of its matrices: 2 flops a token forward and 4 backward
-    double pairs;    // further flops of a training step, per token
+    std::vector<MatrixProduct> products;
+    double further;  // flops of a training step beside them, per token
     double state;    // numbers that decoding keeps, per position
 };
 
@@ -48,7 +55,7 @@ struct SublayerInfo {
     std::string definition;             // one line
     std::vector<std::string> settings;  // keys of [model] that only it reads
     std::vector<Option> options;        // of the table of its name: attn.rope
-    // Overrides that the contract, oracle and decoder tests loop over. The first is the default.
+    // Overrides that the contract, oracle and decoder tests loop over, of models that have it.
     std::vector<std::vector<std::string>> test_settings;
     SublayerCosts (*costs)(const ModelConfig& resolved);
     SublayerMakers make;

@@ -221,12 +221,13 @@ std::vector<ParamId> Transformer<T>::weights_at(int l) const {
 
 double train_flops_per_token(const ModelConfig& m, Index vocab, Index mixer_params) {
     const Layout layout = m.layout();
-    double weights = static_cast<double>(vocab * m.width + mixer_params), pairs = 0;
+    double weights = static_cast<double>(vocab * m.width + mixer_params), further = 0;
     for (int l = 1; l <= layout.sublayers(); ++l) {
         const SublayerCosts costs = find_sublayer(layout.kind(l)).costs(m);
-        weights += costs.weights, pairs += costs.pairs;
+        for (const MatrixProduct& p : costs.products) weights += p.weights();
+        further += costs.further;
     }
-    return 6 * weights + pairs;
+    return 6 * weights + further;
 }
 
 std::unique_ptr<Model<float>> make_model(const TransformerShape& shape,

@@ -17,16 +17,18 @@ Param<Real> weight(ParamStore<Real>& params, const std::string& name, Index out,
                            .stacked = std::move(stacked)});
 }
 
-// 0.02 / sqrt(2 L_b) for projections that write to the residual connection (GPT-2).
+// init_std / sqrt(L) for what writes to the residual connection (GPT-2), L its sublayers.
 double output_std(const ModelConfig& m) {
     const double depth = static_cast<double>(m.sublayers());
     return m.init_std * (m.scale_output_init ? 1.0 / std::sqrt(depth) : 1.0);
 }
 
-std::string first_name(const Layout& layout, const std::string& kind) {
+// Of a kind that stands in every block.
+std::string first_name(const ModelConfig& m, const std::string& kind) {
+    const Layout block(m.pattern, 1);
     int l = 1;
-    while (layout.kind(l) != kind) ++l;
-    return layout.name(l);
+    while (block.kind(l) != kind) ++l;
+    return block.name(l);
 }
 
 }  // namespace
@@ -47,7 +49,7 @@ AttentionParams<Real> declare_attention(ParamStore<Real>& params, const std::str
     p.gain_q = gain(".q_norm.gain");
     p.gain_k = gain(".k_norm.gain");
     p.out = weight(params, prefix + ".out.weight", m.width, s.out_width(), output_std(m));
-    if (m.of("attn").flag("value_residual") && prefix != first_name(m.layout(), "attn"))
+    if (m.of("attn").flag("value_residual") && prefix != first_name(m, "attn"))
         p.first_values = params.declare(
             {.name = prefix + ".first_values", .shape = {{'S', 1}}, .init = Init::constant(0.0)});
     return p;

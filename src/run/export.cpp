@@ -112,6 +112,9 @@ void check_hf(const Config& config) {
     };
     if (config.mixer.name != "standard")
         refuse("mixer.name=" + config.mixer.name, "transformers has no model with this residual");
+    if (config.model.pattern != Words{"attn", "mlp"})
+        refuse(fmt::format("model.pattern={}", fmt::join(config.model.pattern, ",")),
+               "a block of LlamaForCausalLM is an attention and an MLP");
     const OptionValues& attn = config.model.of("attn");
     if (attn.text("rope") != "half")
         refuse("attn.rope=" + attn.text("rope"), "LlamaForCausalLM turns queries and keys");

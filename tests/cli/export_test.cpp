@@ -73,6 +73,9 @@ TEST_CASE("what transformers has no counterpart of is refused by setting", "[cli
     CHECK(!fs::exists(temp / "out"));
     refuses({"export", run, "--to", "onnx", "-o", temp / "out"}, 2, "hf");
     Config config;
+    config.model.pattern = {"attn", "attn", "mlp"};
+    CHECK_THROWS_WITH(check_hf(config), contains_text("model.pattern=attn,attn,mlp"));
+    config.model.pattern = {"attn", "mlp"};
     config.model.mlp = "gelu";
     CHECK_THROWS_WITH(check_hf(config), contains_text("model.mlp=gelu"));
 }

@@ -35,7 +35,7 @@ struct Run {
 
     Run() {
         for (Index i = 0; i < kSize * kSize; ++i) sample.push_back(i % (kSize + 1) == 0 ? 1 : 0);
-        write_file(folder / "config.toml", "");
+        write_file(folder / "config.toml", "[model]\nlayers = 2\n");
         make_folder(folder / "matrix");
     }
     fs::path save(Index step, bool with_sample = true) const {
@@ -55,6 +55,9 @@ struct Run {
 bool contains(const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;
 }
+
+// Attention and MLP in turn.
+Layout of(const MatrixFile& file) { return {static_cast<int>(file.mean.rows()) - 1}; }
 
 }  // namespace
 
@@ -113,7 +116,7 @@ TEST_CASE("the rank of a mean can exceed that of every token") {
 TEST_CASE("the heat map has every row, attention and MLP apart, and fits the terminal") {
     Run run;
     const MatrixFile file = read_matrix_file(run.save(40));
-    const std::string text = matrix_text(file, {}, Terminal{});
+    const std::string text = matrix_text(file, of(file), {}, Terminal{});
     const std::string expected =
         "      0\n"
         "read by attention\n"
@@ -132,13 +135,33 @@ TEST_CASE("the heat map has every row, attention and MLP apart, and fits the ter
     // Rows are scaled by themselves.
     MatrixFile uneven = file;
     uneven.mean.row(3) *= 0.25;
-    CHECK(contains(matrix_text(uneven, {}, Terminal{}), "   4  @@@@@@@@    0 0.250, 1 0.250\n"));
+    CHECK(contains(matrix_text(uneven, of(uneven), {}, Terminal{}),
+                   "   4  @@@@@@@@    0 0.250, 1 0.250\n"));
     // 5 sources on 2 columns: three to a cell.
     Terminal narrow;
     narrow.width = 20;
-    const std::string small = matrix_text(file, {}, narrow);
+    const std::string small = matrix_text(file, of(file), {}, narrow);
     CHECK(contains(small, "3 to a cell"));
     CHECK(contains(small, "   5  @@  0 1.000\n"));
+}
+
+TEST_CASE("the rows of a map and their names are those of the run's blocks") {
+    Run run;
+    const MatrixFile file = read_matrix_file(run.save(40));
+    const Layout layout({"mlp", "attn", "attn", "mlp"}, 1);
+    const std::string text = matrix_text(file, layout, {}, Terminal{}),
+                      mlps = matrix_text(file, {{"mlp"}, 4}, {}, Terminal{});
+    CHECK(contains(text,
+                   "read by attention\n"
+                   "   2  @@@@        0 1.000, 1 1.000\n"
+                   "   3  @@@@@@      0 1.000, 1 1.000\n"
+                   "read by MLP\n"
+                   "   1  @@          0 1.000\n"
+                   "   4  @@@@@@@@    0 1.000, 1 1.000\n"
+                   "read by the output\n"));
+    CHECK((!contains(mlps, "read by attention") && contains(mlps, "read by MLP\n   1  @@ ")));
+    CHECK(contains(matrix_row_text(file, layout, 4, 0), "sublayer 4 (layer.0.mlp2)"));
+    CHECK(contains(matrix_row_text(file, layout, 4, 0), "3  layer.0.attn2"));
 }
 
 TEST_CASE("shares, where a file has them, are what the map shows") {
@@ -153,17 +176,17 @@ TEST_CASE("shares, where a file has them, are what the map shows") {
         (*file.share)(r, r) += 0.625;
     }
     (*file.share)(2, 1) = -0.5;
-    const std::string text = matrix_text(file, {}, Terminal{});
+    const std::string text = matrix_text(file, of(file), {}, Terminal{});
     CHECK(contains(text, "\n      0         5         10\nread by attention\n"));
     CHECK(contains(text, "   1  @@" + std::string(26, ' ') + "0 100%\n"));
     CHECK(contains(text, "  2 62%, 1 -50%\n"));
     CHECK(contains(text, "\n.;+#@  from none to the largest share of the row\n"));
     CHECK(contains(text, "\n-@     a negative share\n"));
-    CHECK(!contains(matrix_text(file, {.weights = true}, Terminal{}), "a negative"));
+    CHECK(!contains(matrix_text(file, of(file), {.weights = true}, Terminal{}), "a negative"));
     Terminal narrow;
     narrow.width = 60;
     narrow.unicode = true;
-    const std::string shades = matrix_text(file, {}, narrow);
+    const std::string shades = matrix_text(file, of(file), {}, narrow);
     CHECK(contains(shades, "\n·░▒▓█  from none"));
     const std::string top = shades.substr(0, shades.find("read by attention"));
     for (std::size_t at = 0, end = 0; (end = top.find('\n', at)) != top.npos; at = end + 1)
@@ -172,14 +195,14 @@ TEST_CASE("shares, where a file has them, are what the map shows") {
     MatrixView weights;
     weights.weights = true;
     weights.top = 1;
-    CHECK(contains(matrix_text(file, weights, Terminal{}), "  0 1.000\n"));
-    const std::string row = matrix_row_text(file, 3, 0);
+    CHECK(contains(matrix_text(file, of(file), weights, Terminal{}), "  0 1.000\n"));
+    const std::string row = matrix_row_text(file, of(file), 3, 0);
     CHECK(contains(row, "sublayer 3 (layer.1.attn)"));
     CHECK(contains(row, "layer.0.mlp    62.5%"));
     CHECK(contains(row, "layer.0.attn  -50.0%"));
     CHECK(row.find("layer.0.mlp") < row.find("layer.0.attn"));
-    CHECK(!contains(matrix_row_text(file, 3, 1), "layer.0.attn "));
-    CHECK(matrix_row_text(file, 13, 1).starts_with("What the output reads (step 0);"));
+    CHECK(!contains(matrix_row_text(file, of(file), 3, 1), "layer.0.attn "));
+    CHECK(matrix_row_text(file, of(file), 13, 1).starts_with("What the output reads (step 0);"));
     const auto json = nlohmann::json::parse(matrix_json(file, kRankTolerance));
     CHECK(json["share"][2][1] == -0.5);
     CHECK(json["this_mixer_only"][0] == "mean");
@@ -203,13 +226,13 @@ TEST_CASE("a mixer that reads in several ways has a matrix of each") {
         const MatrixFile file = read_matrix_file(path(7), way);
         CHECK((file.way == way_name(way) && file.mean(1, 0) == way + 0.5));
         CHECK((file.share && file.sample.size() == 1));
-        CHECK(contains(matrix_text(file, {}, Terminal{}), "\nway: " + file.way));
-        CHECK(contains(matrix_row_text(file, 1, 0), "(layer.0.attn, " + file.way + ")"));
-        CHECK(contains(matrix_row_text(file, 2, 0), "(layer.0.mlp)"));
+        CHECK(contains(matrix_text(file, of(file), {}, Terminal{}), "\nway: " + file.way));
+        CHECK(contains(matrix_row_text(file, of(file), 1, 0), "(layer.0.attn, " + file.way + ")"));
+        CHECK(contains(matrix_row_text(file, of(file), 2, 0), "(layer.0.mlp)"));
         CHECK(nlohmann::json::parse(matrix_json(file, kRankTolerance))["way"] == file.way);
     }
     const MatrixFile one = read_matrix_file(path(8));
-    CHECK((one.way.empty() && !contains(matrix_text(one, {}, Terminal{}), "way:")));
+    CHECK((one.way.empty() && !contains(matrix_text(one, of(one), {}, Terminal{}), "way:")));
     CHECK_FALSE(nlohmann::json::parse(matrix_json(one, kRankTolerance)).contains("way"));
     CHECK_THROWS_WITH(read_matrix_file(path(8), 1), contains_text("--way k"));
 }
@@ -270,6 +293,14 @@ TEST_CASE("the command runs from the command line") {
     CHECK_NOTHROW(parse(here + " --way q"));
     CHECK_THROWS_AS(parse(here + " --way r"), CLI::ValidationError);
     CHECK_THROWS_AS(parse(""), CLI::RequiredError);
+    CHECK_THROWS_AS(parse(here + " --row layer.0.attn2"), UsageError);
+    const auto config = [&](const std::string& text) {
+        write_file(run.folder / "config.toml", "[model]\n" + text);
+    };
+    config("layers = 1\npattern = [\"attn\", \"attn\", \"mlp\", \"mlp\"]\n");
+    CHECK_NOTHROW(parse(here + " --row layer.0.attn2"));
+    config("layers = 3\n");
+    CHECK_THROWS_WITH(parse(here), contains_text("6 sublayers, its matrix is of 4"));
     CHECK_THROWS_AS(parse("x --step -4"), CLI::ValidationError);
     CLI::App app;
     add_matrix_command(app);

@@ -115,6 +115,30 @@ TEST_CASE("choices and ranges are checked") {
     CHECK(contains(refusal("", {"mixer=atnres"}), "command line: mixer.name='atnres'"));
 }
 
+TEST_CASE("a pattern is kinds of sublayers, at least one") {
+    const auto pattern = [](const std::string& typed) {
+        return load_config("", {"model.pattern=" + typed}).config.model;
+    };
+    CHECK(pattern("attn, mlp").pattern == ModelConfig().pattern);
+    const ModelConfig model = pattern("[\"attn\", \"attn\", \"mlp\"]");
+    CHECK((model.sublayers() == 12 && model.layout().name(5) == "layer.1.attn2"));
+    CHECK((model.has("mlp") && !pattern("attn").has("mlp")));
+    const std::string unknown = refusal("", {"model.pattern=attn,mpl"});
+    CHECK(contains(unknown, "model.pattern='mpl' is not one of attn, mlp"));
+    CHECK(contains(unknown, "did you mean 'mlp'"));
+    CHECK(contains(unknown, "`plumb list sublayers`"));
+    CHECK(contains(refusal("", {"model.pattern=[]"}), "names nothing; it takes one or several of"));
+    CHECK(contains(refusal("", {"model.pattern="}), "names nothing"));
+    // Sublayers that no block has have no options, and mudd needs an attention to begin with.
+    CHECK(contains(refusal("", {"model.pattern=mlp", "attn.rope=none"}),
+                   "attn.rope=\"none\" is an option of attn sublayers, and model.pattern=[mlp] has "
+                   "none"));
+    const std::string mudd = refusal("", {"mixer=mudd", "model.pattern=mlp,attn"});
+    CHECK(contains(mudd, "begins one with mlp"));
+    CHECK(contains(mudd, "model.pattern=attn,mlp"));
+    CHECK(refusal("", {"mixer=mudd", "model.pattern=attn,attn,mlp"}) == "");
+}
+
 TEST_CASE("options of another mixer or task are refused, naming where they belong") {
     TempFolder folder;
     const std::string message = refusal("", {"mixer=attnres", "mixer.streams=4"});

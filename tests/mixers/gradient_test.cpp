@@ -7,8 +7,12 @@ using namespace plumb;
 using namespace plumb::test;
 
 TEST_CASE("gradients of every mixer match central differences", "[mixers]") {
-    const std::vector<MixerShape> shapes{
-        {5, 3, 6, 1e-6}, {2, 2, 5, 1e-6}, {1, 3, 6, 1e-6}, {3, 1, 1, 0.1}};
+    const std::vector<MixerShape> shapes{{5, 3, 6, 1e-6},
+                                         {2, 2, 5, 1e-6},
+                                         {1, 3, 6, 1e-6},
+                                         {3, 1, 1, 0.1},
+                                         {{{"mlp"}, 4}, 2, 6, 1e-6},
+                                         {{{"attn", "attn", "mlp"}, 2}, 2, 6, 1e-6}};
     for_every_setting([&](const MixerConfig& config, const MixerInfo&) {
         std::size_t n_made = 0;
         for (const MixerShape& shape : shapes) {
@@ -16,8 +20,8 @@ TEST_CASE("gradients of every mixer match central differences", "[mixers]") {
             if (!stack) continue;  // e.g. block_size=2 with one sublayer
             ++n_made;
             const GradientError error = check_gradients(*stack);
-            INFO("L=" << shape.sublayers() << " N=" << shape.tokens << " C=" << shape.channels
-                      << ", worst: " << error.where);
+            INFO("L=" << shape.sublayers() << " in " << shape.layout.blocks() << " blocks, N="
+                      << shape.tokens << " C=" << shape.channels << ", worst: " << error.where);
             CHECK(error.worst <= 1e-7);
         }
         CHECK(n_made >= 1);

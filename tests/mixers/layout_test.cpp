@@ -1,6 +1,7 @@
 #include "mixers/layout.h"
 
 #include "catch.h"
+#include "core/check.h"
 
 using namespace plumb;
 
@@ -25,6 +26,15 @@ TEST_CASE("a last block of an attention alone is a block", "[mixers]") {
     CHECK((five.blocks() == 3 && five.block(5) == 2 && five.block(6) == 3));
     CHECK((five.begins_block(5) && five.ends_block(5) && five.end_of(3) == 5));
     CHECK(five.name(5) == "layer.2.attn");
+}
+
+TEST_CASE("of several of a kind in a block the later have a number", "[mixers]") {
+    const Layout layout({"a", "b", "a", "a"}, 2);
+    const std::vector<std::string> names{"layer.0.a", "layer.0.b", "layer.0.a2", "layer.0.a3",
+                                         "layer.1.a", "layer.1.b", "layer.1.a2", "layer.1.a3"};
+    for (int l = 1; l <= 8; ++l) CHECK(layout.name(l) == names[static_cast<std::size_t>(l - 1)]);
+    CHECK((layout.kind(3) == "a" && layout.kind(4) == "a" && layout.kind(6) == "b"));
+    CHECK_THROWS_AS(Layout({}, 2), InternalError);
 }
 
 TEST_CASE("a block of other kinds", "[mixers]") {

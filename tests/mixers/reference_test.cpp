@@ -69,9 +69,13 @@ TEST_CASE("every mixer is its rule, at random shapes, and so is the plain memory
     };
     for_every_setting([&](const MixerConfig& config, const MixerInfo&) {
         int n_made = 0;
-        for (int i = 0; i < 12; ++i) {
-            const bool chunks = i == 5;  // more tokens than a chunk has
-            const MixerShape shape{any({1, 2, 3, 4, 5, 7, 9}), chunks ? 66 : any({1, 2, 5, 18}),
+        for (int i = 0; i < 16; ++i) {
+            const bool chunks = i == 5 || i == 12;  // more tokens than a chunk has
+            const Layout layout = i == 12 || i == 13 ? Layout({"attn", "attn", "mlp"}, 3)
+                                  : i == 14          ? Layout({"mlp"}, 5)
+                                  : i == 15          ? Layout({"mlp", "attn", "mlp", "mlp"}, 2)
+                                                     : Layout(any({1, 2, 3, 4, 5, 7, 9}));
+            const MixerShape shape{layout, chunks ? 66 : any({1, 2, 5, 18}),
                                    any({3, 6, 7, 8, 10, 15, 16, 17, 18, 30, 31}),
                                    i % 2 ? 1e-6 : 0.05};
             const auto seed = static_cast<std::uint64_t>(i);
@@ -79,7 +83,8 @@ TEST_CASE("every mixer is its rule, at random shapes, and so is the plain memory
             if (!stack) continue;
             ++n_made;
             const auto reference = reference_stack(make_rule(config, shape), seed);
-            INFO("L=" << shape.sublayers() << " N=" << shape.tokens << " C=" << shape.channels);
+            INFO("L=" << shape.sublayers() << " in " << layout.blocks()
+                      << " blocks, N=" << shape.tokens << " C=" << shape.channels);
             CHECK(difference(*stack, *reference) <= 1e-12);
             const auto plain =
                 stack_on(std::make_unique<Plain<double>>(make_rule(config, shape)), seed);

@@ -16,8 +16,8 @@ using namespace plumb::test;
 
 namespace {
 
-Interventions of_case(const nlohmann::json& words, int sublayers) {
-    Interventions what(sublayers);
+Interventions of_case(const nlohmann::json& words, const Layout& layout) {
+    Interventions what(layout);
     for (const auto& swap : words.value("swap", nlohmann::json::array())) add_swap(what, swap);
     for (const auto& gain : words.value("gain", nlohmann::json::array())) add_gain(what, gain);
     if (words.contains("drop")) add_drop(what, words["drop"]);
@@ -33,7 +33,7 @@ double worst_against_oracle() {
         const auto model =
             fixture_model<Real>(SafetensorsFile::open("tests/fixtures/" + name + ".safetensors"));
         for (std::size_t k = 0; k < losses.size(); ++k) {
-            const Interventions what = of_case(stored["cases"][k], model->sublayers());
+            const Interventions what = of_case(stored["cases"][k], model->layout());
             model->intervene(&what);
             const double want = losses[k], error = std::abs(model->forward({}) - want) / want;
             INFO(name << " " << stored["cases"][k].dump() << " " << error);

@@ -20,7 +20,8 @@ TEST_CASE("the table of sublayers", "[model]") {
         CHECK(find_sublayer(info.name).title == info.title);
         CHECK((!info.paper.empty() && !info.definition.empty()));
         REQUIRE(!info.test_settings.empty());
-        CHECK(info.test_settings.front().empty());  // the defaults
+        for (const auto& overrides : info.test_settings)
+            CHECK(tiny_model_with(overrides).has(info.name));
         for (const std::string& key : info.settings) CHECK(settings.contains("model." + key));
         for (const Option& o : info.options) CHECK(settings.contains(info.name + "." + o.name));
     }
@@ -40,8 +41,13 @@ TEST_CASE("a sublayer's weights are those its costs count", "[model]") {
             for (const ParamSpec& spec : whole->params().specs())
                 if (spec.name.starts_with(layout.name(l) + ".") && spec.shape.rank() == 2)
                     n += spec.shape.count();
-            const double costs = find_sublayer(layout.kind(l)).costs(whole->config()).weights;
-            CHECK(static_cast<double>(n) == costs);
+            for (const MatrixProduct& p :
+                 find_sublayer(layout.kind(l)).costs(whole->config()).products) {
+                const ParamId id = whole->params().find(layout.name(l) + "." + p.name + ".weight");
+                CHECK((whole->params().value(id).shape == Shape{{'O', p.out}, {'I', p.in}}));
+                n -= p.out * p.in;
+            }
+            CHECK(n == 0);
         }
     });
 }

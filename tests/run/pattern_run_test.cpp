@@ -1,0 +1,91 @@
+// Runs of transformer blocks that are not an attention and an MLP: trained, gone on with, looked
+// at.
+#include "catch.h"
+#include "support/run_files.h"
+
+namespace fs = std::filesystem;
+using namespace plumb;
+using namespace plumb::test;
+
+namespace {
+
+const std::vector<std::string> kPattern{"model.pattern=attn,attn,mlp", "model.layers=2",
+                                        "attn.value_residual=true", "mixer=denseformer"};
+
+Outcome resume(const fs::path& run, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> args{"train", "--out", run, "--resume", "must", "--threads", "1"};
+    args.insert(args.end(), more.begin(), more.end());
+    return run_plumb(args);
+}
+
+}  // namespace
+
+TEST_CASE("a run of another pattern resumes to the bytes of an unbroken one", "[run]") {
+    const TempFolder temp;
+    const fs::path whole = temp / "whole", broken = temp / "broken";
+    REQUIRE(run_plumb(tiny_run(whole, kPattern)).code == 0);
+    REQUIRE(run_plumb(tiny_run(broken, kPattern)).code == 0);
+    REQUIRE(fs::remove_all(checkpoint_of(broken, 20)) > 0);
+    spill(broken / "STATUS", "running\n");
+    const Outcome resumed = resume(broken);
+    INFO(resumed.out);
+    REQUIRE(resumed.code == 0);
+    CHECK(content(checkpoint_of(broken, 20)) == content(checkpoint_of(whole, 20)));
+
+    // Everything that looks at it names the sublayers of its own blocks.
+    const auto probe = lines_of(whole / "depth.jsonl");
+    REQUIRE(probe.size() == 2 * 8);  // twice v_0 .. v_6 and the output
+    CHECK((probe.at(2)["site"] == "layer.0.attn2" && probe.at(2)["kind"] == "attn"));
+    CHECK((probe.at(3)["site"] == "layer.0.mlp" && probe.at(4)["site"] == "layer.1.attn"));
+    const Outcome row = run_plumb({"matrix", whole, "--row", "layer.0.attn2"});
+    CHECK_THAT(row.out, contains_text("sublayer 2 (layer.0.attn2)"));
+    const Outcome map = run_plumb({"matrix", whole});
+    CHECK_THAT(map.out, contains_text("read by attention\n   1  "));
+    CHECK_THAT(map.out, contains_text("read by MLP\n   3  "));
+    CHECK(run_plumb({"eval", whole, "--drop", "layer.1.attn2", "--json"}).code == 0);
+    const Outcome other = run_plumb({"eval", whole, "--drop", "layer.1.mlp2"});
+    CHECK((other.code == 2 && other.out.find("layer.1.mlp2") != std::string::npos));
+}
+
+TEST_CASE("a run of before there were patterns resumes with its blocks", "[run]") {
+    const TempFolder temp;
+    const fs::path run = temp / "run", last = checkpoint_of(run, 20);
+    REQUIRE(run_plumb(tiny_run(run)).code == 0);
+    const auto want = content(last);
+    REQUIRE(fs::remove_all(last) > 0);
+    spill(run / "STATUS", "running\n");
+    std::string toml = slurp(run / "config.toml");
+    const std::string line = "pattern = [\"attn\", \"mlp\"]\n";
+    REQUIRE(toml.find(line) != std::string::npos);
+    spill(run / "config.toml", toml.erase(toml.find(line), line.size()));
+    const fs::path before = checkpoint_of(run, 15);
+    auto state = read_json(before / "state.json");
+    REQUIRE(state.at("settings").erase("model.pattern") == 1);
+    spill(before / "state.json", state.dump());
+    sign(before);
+    const Outcome o = resume(run);
+    INFO(o.out);
+    REQUIRE(o.code == 0);
+    CHECK(content(last) == want);
+    const Outcome other = resume(run, {"model.pattern=mlp"});
+    CHECK(other.code == 2);
+    CHECK_THAT(other.out,
+               contains_text("model.pattern ([\"attn\", \"mlp\"] there, [\"mlp\"] here)"));
+}
+
+TEST_CASE("a dry run counts the sublayers of the pattern", "[cli]") {
+    const auto params = [](const std::string& pattern) {
+        const Outcome o = run_plumb({"train", "data.task=copy", "model.layers=1", "model.width=16",
+                                     "model.heads=2", "model.mlp_hidden=24",
+                                     "model.pattern=" + pattern, "--dry-run"});
+        REQUIRE(o.code == 0);
+        return o.out;
+    };
+    // Of an attention 4 * 16 * 16 weights, of an MLP 3 * 16 * 24.
+    const std::string two = params("attn,attn"), one = params("mlp");
+    CHECK_THAT(two, contains_text("attention"));
+    CHECK_THAT(two, contains_text("2,048"));
+    CHECK(two.find("MLP  ") == std::string::npos);
+    CHECK_THAT(one, contains_text("1,152"));
+    CHECK(one.find("attention  ") == std::string::npos);
+}
