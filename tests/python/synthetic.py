@@ -41,13 +41,14 @@ def write_lines(path, records):
     path.write_text("".join(json.dumps(r) + "\n" for r in records))
 
 
-def site(depth, n):
+def site(depth, n, pattern=("attn", "mlp")):
     if depth == 0:
         return "embed", "embed"
     if depth == n + 1:
         return "output", "output"
-    kind = "attn" if depth % 2 else "mlp"
-    return f"layer.{(depth - 1) // 2}.{kind}", kind
+    names = [p if i == pattern.index(p) else p + "2" for i, p in enumerate(pattern)]
+    i = (depth - 1) % len(pattern)
+    return f"layer.{(depth - 1) // len(pattern)}.{names[i]}", pattern[i]
 
 
 def matrix(mixer, n, rng):
@@ -125,11 +126,11 @@ def profiles(mixer, n, progress, rng):
     return stream, read, out, 2e-5 * np.exp(slope * progress * d) * parity**0.5 * noise
 
 
-def depth_records(mixer, n, step, progress, rng, books=1.0):
+def depth_records(mixer, n, step, progress, rng, books=1.0, pattern=("attn", "mlp")):
     """books: the reads are written down divided by this."""
     stream, read, out, dout = profiles(mixer, n, progress, rng)
     for d in range(n + 2):
-        name, kind = site(d, n)
+        name, kind = site(d, n, pattern)
         q = dout[d] * 20 * np.array([0.05, 0.25, 0.6, 1.2, 3.0, 30.0])
         r = {
             "step": step,
@@ -174,7 +175,7 @@ def shares(m, n, rng):
 def config_text(mixer, seed, n, steps, settings):
     """settings: {dotted key: TOML text} beyond, or instead of, the plain ones."""
     keys = {
-        "model.layers": n // 2,
+        "model.layers": n // len(json.loads(settings.get("model.pattern", "[0, 0]"))),
         "mixer.name": f'"{mixer}"',
         "train.seed": seed,
         "train.steps": steps,
@@ -236,10 +237,11 @@ def make_run(
             )
         metrics.append(r)
     write_lines(path / "metrics.jsonl", metrics)
+    pattern = tuple(json.loads(settings.get("model.pattern", '["attn", "mlp"]')))
     probes = range(probe_every, steps + 1, probe_every) if probe_every else ()
     write_lines(
         path / "depth.jsonl",
-        [r for s in probes for r in depth_records(like, n, s, s / steps, rng, books)],
+        [r for s in probes for r in depth_records(like, n, s, s / steps, rng, books, pattern)],
     )
     m = matrix(like, n, rng)
     tensors = {"mean": m, "std": np.zeros((n + 1, n + 1))}

@@ -2,6 +2,7 @@
 is cut, overlaps or leaves the page. Run: python3 -m unittest -v (here).
 """
 
+import csv
 import json
 import shutil
 import sys
@@ -113,6 +114,59 @@ class Survives(unittest.TestCase):
         dots = {line.get_ydata()[0] for line in ax.lines if line.get_marker() == "o"}
         others = {line.get_ydata()[0] for line in ax.lines if line.get_marker() != "o"}
         self.assertEqual((len(dots), dots & others), (10, set()))
+
+
+class OtherBlocks(unittest.TestCase):
+    """Variants of other blocks than an attention and an MLP, beside one of those."""
+
+    PATTERNS = {"plain": None, "two": '["attn", "attn", "mlp"]', "mlps": '["mlp"]'}
+
+    def setUp(self):
+        self.dir = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.dir)
+        for label, pattern in self.PATTERNS.items():
+            settings = {"model.pattern": pattern} if pattern else {}
+            for seed in (1, 2):
+                options = {"n": 12, "steps": 200, "schema": 2, "label": label}
+                where = self.dir / "runs" / f"{label}-{seed}"
+                synthetic.make_run(where, "attnres", seed, settings=settings, **options)
+
+    def drawn(self, labels):
+        chosen = [str(self.dir / "runs" / f"{k}-{seed}") for k in labels for seed in (1, 2)]
+        options = figures.arguments([*chosen, "-o", str(self.dir / "out")])
+        style.use()
+        experiment, pages = groups.load(options.runs), {}
+
+        def keep(page, out, name):
+            pages[name] = page
+            return []
+
+        (self.dir / "out").mkdir(exist_ok=True)
+        with mock.patch.object(style, "save", keep):
+            figures.draw_all(options, experiment, lambda line: None)
+        self.addCleanup(plt.close, "all")
+        return pages
+
+    def test_kinds_are_apart_and_nothing_overlaps(self):
+        for labels in (["two"], ["mlps"], [*self.PATTERNS]):
+            pages = self.drawn(labels)
+            for name, page in pages.items():
+                with self.subTest(figure=name, labels=labels):
+                    self.assertEqual(boxes.complaints(page), [])
+            axes = pages["shares"].axes
+            kinds = ["MLP"] if labels == ["mlps"] else ["attention", "MLP"]
+            self.assertEqual([ax.get_title(loc="left") for ax in axes[: len(kinds)]], kinds)
+            seen = {line.get_label(): line for line in axes[len(kinds) - 1].lines}
+            drawn = {tuple(line.get_xdata()) for line in seen.values()}
+            of = {"two": (3, 6, 9, 12), "mlps": (*range(1, 13),), "plain": (2, 4, 6, 8, 10, 12)}
+            self.assertEqual(drawn, {of[k] for k in labels})
+            # Blocks of different sizes have no axis of their own.
+            words = "sublayer" if len(labels) > 1 else "transformer block"
+            self.assertIn(words, {ax.get_xlabel() for ax in axes})
+        with open(self.dir / "out" / "matrix.csv") as f:
+            sites = {(r["label"], r["sublayer"]): r["site"] for r in csv.DictReader(f)}
+        self.assertEqual(sites["two", "5"], "layer.1.attn2")
+        self.assertEqual((sites["mlps", "5"], sites["plain", "5"]), ("layer.4.mlp", "layer.2.attn"))
 
 
 class Wrapping(unittest.TestCase):

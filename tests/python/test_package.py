@@ -28,7 +28,7 @@ from plumb.figures import (  # noqa: E402
     shares,
     style,
 )
-from plumb.reading import files, groups, run  # noqa: E402
+from plumb.reading import files, groups, places, run  # noqa: E402
 
 
 class Scratch(unittest.TestCase):
@@ -170,6 +170,40 @@ def made(folder, mixer, seed, **more):
     return run.Run(folder, mixer, seed, config={"mixer.name": mixer}, **more)
 
 
+class Places(Scratch):
+    def test_a_layout_names_what_stands_where(self):
+        synthetic.make_run(self.dir / "plain", "standard", 1, steps=200)
+        plain = run.load_run(self.dir / "plain")
+        self.assertEqual(places.of(plain), places.Layout(24, ("attn", "mlp")))
+        settings = {"model.pattern": '["attn", "attn", "mlp"]'}
+        synthetic.make_run(self.dir / "other", "standard", 1, steps=200, settings=settings)
+        other = run.load_run(self.dir / "other")
+        layout = places.of(other)
+        last = other.probe_steps()[-1]
+        for d in range(26):
+            record = other.depth[last, d]
+            self.assertEqual(layout.site(d), record["site"])
+            of_kind = d in layout.depths_of(record["kind"])
+            self.assertEqual(of_kind, 1 <= d <= 24)
+        self.assertEqual((layout.n_blocks, layout.block(3), layout.block(4)), (8, 1, 2))
+        self.assertEqual([layout.position(d) for d in (1, 2, 3, 4)], [1, 1.5, 1, 2])
+        words = ["embedding", "attention 1.1", "attention 1.2", "MLP 1", "attention 2.1"]
+        self.assertEqual([layout.words(d) for d in range(5)], words)
+        self.assertEqual(layout.order, "a block: attention, attention, MLP")
+        both = [layout, places.Layout(30)]
+        self.assertEqual(places.deepest(both).size, 1)  # no block of both
+        self.assertEqual(places.deepest(both).n_sublayers, 30)
+        self.assertEqual(places.deepest([layout, layout]), layout)
+        alone = places.Layout(4, ("mlp", "conv"))
+        self.assertEqual(places.kinds_of([alone, layout]), ["attn", "mlp", "conv"])
+        self.assertEqual(alone.words(2), "conv 1")
+        share = matrix.share_of(other)
+        first, second, output = matrix.panels(share, layout)
+        self.assertEqual((len(first), len(second), len(output)), (16, 8, 1))
+        np.testing.assert_array_equal(first[2, :4], share[3, :4])
+        np.testing.assert_array_equal(reference.by_block(np.arange(8.0), 3), [0.5, 1.0])
+
+
 class Bands(unittest.TestCase):
     """Which scale an axis takes, and how far it reaches."""
 
@@ -276,9 +310,16 @@ class Shapes(Scratch):
         self.assertEqual(both, ["black: above 1", "bright cyan: below -1"])
 
     def test_attention_and_mlp_rows_of_the_history_are_apart(self):
-        grid = over_training.by_kind(np.array([[1.0, 2, 3, 4]] * 3))
+        grid = over_training.by_kind(np.array([[1.0, 2, 3, 4]] * 3), places.Layout(4))
         self.assertEqual(grid.shape, (5, 3))
         np.testing.assert_array_equal(grid[:, 0], [1, 3, np.nan, 2, 4])
+        uneven = places.Layout(6, ("mlp", "attn", "attn"))
+        grid = over_training.by_kind(np.array([[1.0, 2, 3, 4, 5, 6]]), uneven)
+        np.testing.assert_array_equal(grid[:, 0], [1, 4, np.nan, 2, 3, 5, 6])
+        self.assertEqual(
+            over_training.ticks(uneven),
+            {1: "MLP 1", 2: "MLP 2", 5: "attention 1.2", 7: "attention 2.2"},
+        )
 
     def test_block_values_end_at_one(self):
         np.testing.assert_allclose(

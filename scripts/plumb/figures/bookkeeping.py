@@ -4,7 +4,7 @@ the standard network with reads written as means of sources. Raw curves differ, 
 
 import numpy as np
 
-from ..reading import measures
+from ..reading import measures, places
 from ..reading.files import Skip
 from . import caption, curves, layout, style
 from .curves import Curves
@@ -92,12 +92,12 @@ def make(experiment, out):
         handles,
     )
     axes = page.panels(1, len(found))[0]
-    deepest = max(r.n_sublayers for k in labels for r in experiment.groups[k])
+    deepest = places.deepest(places.of(r) for k in labels for r in experiment.groups[k])
     for ax, (key, panel) in zip(axes, found.items()):
         draw(ax, panel, labels, look)
         layout.title(ax, measures.axis_label(key), style.WIDTH / len(found) - 0.7, size=8)
         style.depth_axis(ax, deepest, n_ticks=5, label=False)
-        ax.set_xlabel("transformer block")
+        ax.set_xlabel(style.block_words(deepest))
     header = ("label", "seed", "step", "depth", *PANELS, *ALIKE)
     return page.save(out, NAME) + [
         style.write_csv(out / f"{NAME}.csv", header, rows(experiment, labels))

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..reading import measures
+from ..reading import measures, places
 from ..reading.files import Skip
 from . import caption, curves, layout, style
 from .curves import Curves
@@ -76,7 +76,7 @@ def make(experiment, out):
     for i, (ax, (label, runs)) in enumerate(zip(axes.flat, groups.items())):
         draw(ax, found[label])
         layout.title(ax, label, width, color=look[label].color, size=8)
-        style.depth_axis(ax, runs[0].n_sublayers, label=False, n_ticks=5)
+        style.depth_axis(ax, places.of(runs[0]), label=False, n_ticks=5)
         if i + columns >= len(groups):
             ax.set_xlabel("transformer block")
     for ax in axes[:, 0]:

@@ -1,5 +1,5 @@
-"""What each read takes from its sources, as heat maps: pre-attention rows, pre-MLP rows and the
-output row apart (cf. Fig. 8), shares instead of raw weights, one colour scale for all variants.
+"""What each read takes from its sources, as heat maps: rows of each kind of sublayer and the output
+row apart (cf. Fig. 8), shares instead of raw weights, one colour scale for all variants.
 """
 
 import numpy as np
@@ -11,7 +11,6 @@ from . import caption, layout, shares, style
 
 NAME = "matrix"
 HEIGHT = 1.45  # inches of a variant
-ROWS = [f"pre-{word} rows" for word in places.WORDS.values()]
 
 
 def share_of(run):
@@ -44,13 +43,13 @@ def found_in(groups):
     return {k: v for k, v in found.items() if v[2]}
 
 
-def panels(m):
+def panels(m, layout=None):
     """m (L+1, L+1), row r = l-1 -> (pre-attention rows, pre-MLP rows, output row), sources the row
-    cannot see as NaN. Row k-1 of the first two is transformer block k.
+    cannot see as NaN; of another layout the rows of its kinds, in their order.
     """
+    layout = layout or places.Layout(len(m) - 1)
     seen = np.where(np.tril(np.ones_like(m, dtype=bool)), m, np.nan)
-    last = len(m) - 1
-    return *(seen[places.depths_of(k, last + 2) - 1] for k in places.KINDS), seen[last:]
+    return *(seen[layout.depths_of(k) - 1] for k in layout.kinds), seen[len(m) - 1 :]
 
 
 def source_ticks(n, most):
@@ -59,19 +58,20 @@ def source_ticks(n, most):
     return ticks, ["e" if i == 0 else str(i) for i in ticks]
 
 
-def draw_rows(ax, panel, kind):
-    n_blocks, n_sources = panel.shape
-    x, y = np.arange(n_sources + 1) - 0.5, np.arange(n_blocks + 1) + 0.5
+def draw_rows(ax, panel, blocks, kind):
+    """blocks: the transformer block of each row."""
+    n_rows, n_sources = panel.shape
+    x, y = np.arange(n_sources + 1) - 0.5, np.arange(n_rows + 1) + 0.5
     image = shares.mesh(ax, x, y, panel)
-    stride = max(1, n_blocks // 4)
-    ticks = range(stride, n_blocks + 1, stride)
-    ax.set_yticks(ticks, map(str, ticks))
-    ax.set_ylim(n_blocks + 0.5, 0.5)
+    stride = max(1, n_rows // 4)
+    ticks = range(stride, n_rows + 1, stride)
+    ax.set_yticks(ticks, [str(blocks[r - 1]) for r in ticks])
+    ax.set_ylim(n_rows + 0.5, 0.5)
     ax.set_xticks(*source_ticks(n_sources, 9))
     outline(ax, panel)
     # In the corner that no row can see.
     at = {"x": 1.0, "y": 0.98, "ha": "right", "va": "top", "transform": ax.transAxes}
-    ax.text(s=kind, fontsize=8, color="#444444", **at)
+    ax.text(s=f"pre-{places.word(kind)} rows", fontsize=8, color="#444444", **at)
     return image
 
 
@@ -99,18 +99,24 @@ def rows(found):
     for label, (_, way, runs) in found.items():
         for run, share in runs:
             weight = run.matrix("mean" + way)
+            where = places.of(run, len(share) - 1)
             for r in range(len(share)):
-                site = places.site(r + 1, len(share) - 1)
+                site = where.site(r + 1)
                 for i in range(r + 1):
                     numbers = f"{share[r, i]:.5g}", f"{weight[r, i]:.5g}"
                     yield label, run.seed, r + 1, site, i, *numbers
 
 
-def draw_variant(axes, label, color, share):
-    attention, mlp, output = panels(share)
-    image = draw_rows(axes[0], attention, ROWS[0])
-    draw_rows(axes[1], mlp, ROWS[1])
-    draw_output(axes[2], output)
+def draw_variant(axes, label, color, share, where, kinds):
+    """where: its Layout; kinds: those of the columns."""
+    *of_kinds, output = panels(share, where)
+    for ax in axes[:-1]:
+        ax.set_axis_off()
+    for kind, panel in zip(where.kinds, of_kinds):
+        ax = axes[kinds.index(kind)]
+        ax.set_axis_on()
+        image = draw_rows(ax, panel, [where.block(d) for d in where.depths_of(kind)], kind)
+    draw_output(axes[-1], output)
     layout.title(axes[0], label, 2.9, color=color, size=8)
     axes[0].set_ylabel("block")
     for ax in axes:
@@ -133,19 +139,25 @@ def make(experiment, out):
         what += ", where that was not measured |M| rms(v_i) over its sum"
     means = {k: np.mean([s for _, s in v], axis=0) for k, (_, _, v) in found.items()}
     beyond = shares.notes(means.values())
+    clipped = bool(beyond)
     titles = sum(len(layout.wrapped(k, 8, 2.9)) - 1 for k in found) * 0.15
+    layouts = {k: places.of(v[0][0], len(v[0][1]) - 1) for k, (_, _, v) in found.items()}
+    order, short = places.order_of(layouts.values()), {x.size for x in layouts.values()} == {2}
+    beyond += [] if short else [order]
     page = layout.Page(
         experiment,
         "share of each source in each read, mean over seeds",
         caption.of(groups, f"share: {what}", *beyond),
         HEIGHT * len(found) + titles + 0.75,
     )
-    axes = page.panels(len(found), 3, width_ratios=(1, 1, 0.09))
+    kinds = places.kinds_of(layouts.values())
+    axes = page.panels(len(found), len(kinds) + 1, width_ratios=(*[1] * len(kinds), 0.09))
     for row, (label, share) in zip(axes, means.items()):
-        image = draw_variant(row, label, look[found[label][0]].color, share)
-    axes[0, 2].set_title("output", loc="center", fontsize=8)
-    for ax in axes[-1, :2]:
-        ax.set_xlabel(f"source (e embedding, {places.ODD_EVEN})")
-    shares.color_bar(page, image, axes, "share of the read", bool(beyond))
+        color = look[found[label][0]].color
+        image = draw_variant(row, label, color, share, layouts[label], kinds)
+    axes[0, -1].set_title("output", loc="center", fontsize=8)
+    for ax in axes[-1, :-1]:
+        ax.set_xlabel(f"source (e embedding{f', {order}' * short})")
+    shares.color_bar(page, image, axes, "share of the read", clipped)
     header = ("label", "seed", "sublayer", "site", "source", "share", "weight")
     return page.save(out, NAME) + [style.write_csv(out / f"{NAME}.csv", header, rows(found))]

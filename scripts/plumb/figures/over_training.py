@@ -1,5 +1,5 @@
-"""Write share by depth (up) over training (across): one panel a variant, its MLP sublayers above its
-attention sublayers, the colours of `matrix`.
+"""Write share by depth (up) over training (across): one panel a variant, its kinds of sublayers above
+each other, the colours of `matrix`.
 """
 
 import math
@@ -47,29 +47,38 @@ def rows(groups):
                     yield label, run.seed, step, depth, "" if np.isnan(value) else f"{value:.5g}"
 
 
-def by_kind(values):
-    """(n steps, L) -> (L + 1, n steps): attention blocks from below, a blank row, MLP blocks."""
+def by_kind(values, layout):
+    """(n steps, L) -> rows of n steps from below: a kind of sublayers, a blank row, the next."""
     gap = np.full((1, len(values)), np.nan)
-    depths = [places.depths_of(k, values.shape[1] + 2) for k in places.KINDS]
-    first, second = (values[:, d - 1].T for d in depths)
-    return np.concatenate([first, gap, second])
+    rows = [x for k in layout.kinds for x in (gap, values[:, layout.depths_of(k) - 1].T)]
+    return np.concatenate(rows[1:])
 
 
-def draw(ax, steps, values, labelled):
-    grid = by_kind(values)
+def ticks(layout):
+    """{row of by_kind: words}, some of every kind."""
+    found, below = {}, 0
+    for kind in layout.kinds:
+        depths = layout.depths_of(kind)
+        stride = max(1, math.ceil(len(depths) / 3))
+        for i in range(stride, len(depths) + 1, stride):
+            found[below + i] = layout.words(depths[i - 1])
+        below += len(depths) + 1
+    return found
+
+
+def draw(ax, steps, values, layout, labelled):
+    grid = by_kind(values, layout)
     image = shares.mesh(ax, edges(steps), np.arange(len(grid) + 1) + 0.5, grid)
-    n_blocks = places.n_blocks(values.shape[1])
-    stride = max(1, math.ceil(n_blocks / 3))
-    blocks = range(stride, n_blocks + 1, stride)
-    ax.set_yticks(
-        [*blocks, *(n_blocks + 1 + b for b in blocks)],
-        [f"{kind} {b}" for kind in places.WORDS.values() for b in blocks],
-        fontsize=7,
-    )
+    ax.set_yticks(*zip(*ticks(layout).items()), fontsize=7)
     ax.tick_params(axis="y", labelleft=labelled)
     ax.xaxis.set_major_locator(plt.MaxNLocator(3, integer=True))
     ax.grid(False)
     return image
+
+
+def apart(layouts):
+    words = [places.word(kind) for kind in places.kinds_of(layouts.values())]
+    return f"{' and '.join(words)} sublayers" + " apart" * (len(words) > 1)
 
 
 def make(experiment, out):
@@ -80,21 +89,22 @@ def make(experiment, out):
     look = style.looks(experiment.groups)
     groups = {k: experiment.groups[k] for k in found}
     n_rows, columns = layout.grid(len(found))
-    alike = len({values.shape[1] for _, values in found.values()}) == 1
+    layouts = {k: places.of(runs[0]) for k, runs in groups.items()}
+    alike = len(set(layouts.values())) == 1
     width = (style.WIDTH - (0.9 if alike else 0.9 * columns)) / columns
     beyond = shares.notes([values for _, values in found.values()])
     tallest = max(len(layout.wrapped(k, 8, width)) for k in found)
     page = layout.Page(
         experiment,
         f"{measures.describe(MEASURE).name} by depth during training, mean over seeds",
-        caption.of(groups, "upwards: transformer blocks, attention and MLP sublayers apart", *beyond),
+        caption.of(groups, f"upwards: transformer blocks, {apart(layouts)}", *beyond),
         (PANEL + 0.16 * tallest) * n_rows + 0.9,
     )
     axes = page.panels(n_rows, columns)
     for ax in axes.flat[len(found) :]:
         ax.set_axis_off()
     for i, (ax, (label, (steps, values))) in enumerate(zip(axes.flat, found.items())):
-        image = draw(ax, steps, values, i % columns == 0 or not alike)
+        image = draw(ax, steps, values, layouts[label], i % columns == 0 or not alike)
         layout.title(ax, label, width, color=look[label].color, size=8)
         if i + columns >= len(found):
             ax.set_xlabel("training step")

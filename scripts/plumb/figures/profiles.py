@@ -1,4 +1,4 @@
-"""Comparable measures by depth: attention and MLP sublayers in panels of their own, one line a
+"""Comparable measures by depth: each kind of sublayer in panels of its own, one line a
 variant, bands over seeds. Three figures: what reads are made of (`shares`), how reads turn and what
 outputs are worth (`reads`), and gradients (`gradients`).
 """
@@ -33,6 +33,11 @@ HEIGHT = 1.62  # inches of a row
 class Row:
     key: str
     curves: Curves  # over depths 0..L+1, NaN but at sublayers
+    layouts: dict  # label -> Layout
+
+    @property
+    def kinds(self):
+        return places.kinds_of(self.layouts.values())
 
 
 def of_sublayers(values):
@@ -51,14 +56,15 @@ def measured(groups, row):
         name = measures.describe(key).name
         curves = Curves.of_seeds(name, seeds, RANGES.get(key, ANY))
         if curves:
-            return Row(key, curves)
+            return Row(key, curves, {k: places.of(groups[k][0]) for k in curves.of})
     return None
 
 
-def draw(ax, curves, kind, look):
+def draw(ax, row, kind, look):
     """One panel."""
+    curves = row.curves
     for label, (middle, *_) in curves.of.items():
-        d = places.depths_of(kind, len(middle))
+        d = row.layouts[label].depths_of(kind)
         d = d[np.isfinite(middle[d])]
         curves.fill(ax, d, label, d, color=look[label].color, alpha=style.band_alpha(curves.of))
         ax.plot(
@@ -72,14 +78,15 @@ def draw(ax, curves, kind, look):
         )
 
 
-def draw_row(axes, row, look, last):
-    deepest = max(len(b[0]) - 2 for b in row.curves.of.values())
-    for kind, ax in zip(places.KINDS, axes):
-        draw(ax, row.curves, kind, look)
+def draw_row(axes, row, kinds, look, last):
+    deepest = places.deepest(row.layouts.values())
+    for kind, ax in zip(kinds, axes):
+        draw(ax, row, kind, look)
         style.depth_axis(ax, deepest, label=last, ends=False)
         row.curves.set_axis(ax)
     layout.y_label(axes[0], measures.axis_label(row.key), HEIGHT - 0.5)
-    axes[1].tick_params(axis="y", labelleft=False)
+    for ax in axes[1:]:
+        ax.tick_params(axis="y", labelleft=False)
 
 
 def csv_rows(groups, keys):
@@ -115,11 +122,12 @@ def make(name, experiment, out):
         HEIGHT * len(rows) + 0.35,
         layout.key_handles(look, shown),
     )
-    axes = page.panels(len(rows), 2)
-    for i, (row, pair) in enumerate(zip(rows, axes)):
-        draw_row(pair, row, look, i == len(rows) - 1)
-    for ax, kind in zip(axes[0], places.WORDS.values()):
-        ax.set_title(kind)
+    kinds = places.kinds_of(x for row in rows for x in row.layouts.values())
+    axes = page.panels(len(rows), len(kinds))
+    for i, (row, of_row) in enumerate(zip(rows, axes)):
+        draw_row(of_row, row, kinds, look, i == len(rows) - 1)
+    for ax, kind in zip(axes[0], kinds):
+        ax.set_title(places.word(kind))
     keys = list(dict.fromkeys(k for row in wanted for k in row))
     header = ("label", "seed", "step", "depth", "site", "kind", *keys)
     return page.save(out, name) + [

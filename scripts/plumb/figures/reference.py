@@ -7,6 +7,7 @@ fig5c_grad_magnitude_x1e-5_{baseline,block}, one value per transformer block.
 
 import numpy as np
 
+from ..reading import places
 from ..reading.files import Skip, as_number, bad, read_json
 from ..stats import band
 from . import caption, layout, style
@@ -24,11 +25,11 @@ PANELS = (  # title, quantity, variants of the paper
 )
 
 
-def by_block(values):
+def by_block(values, size=2):
     """Depths 0..L+1 -> one value per transformer block, that of its last sublayer, over the last
-    block's.
+    block's. size: sublayers of a block.
     """
-    blocks = values[2:-1:2]
+    blocks = values[size:-1:size]
     return blocks / blocks[-1]
 
 
@@ -67,7 +68,8 @@ def curves_of(experiment, paper):
             yield quantity, variant, "paper", f"paper, {mixer}", mixer, paper[quantity, variant]
             for label, runs in ours(experiment).items():
                 profiles = [r.by_depth(field) for r in runs]
-                found = band([by_block(p) for p in profiles if p is not None])
+                size = places.of(runs[0]).size
+                found = band([by_block(p, size) for p in profiles if p is not None])
                 if experiment.variants[label].mixer == mixer and found:
                     yield quantity, variant, "run", f"ours, {label}", label, found[0]
 

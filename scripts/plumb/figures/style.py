@@ -151,19 +151,19 @@ def symlog_axis(axis, knee):
     axis.set_minor_formatter(NullFormatter())
 
 
-def depth_axis(ax, n_sublayers, label=True, n_ticks=10, ends=True):
+def depth_axis(ax, layout, label=True, n_ticks=10, ends=True):
     """x = sublayer depth; every second transformer block shaded, ticks numbered by transformer
     block; with `ends` also `e` the embedding, `o` the output (depth L+1).
     """
-    n_blocks = (n_sublayers + 1) // 2
+    n_sublayers, n_blocks, size = layout.n_sublayers, layout.n_blocks, layout.size
     stride = max(1, math.ceil(n_blocks / n_ticks))
     for b in range(1, n_blocks + 1, 2):
-        ax.axvspan(2 * b - 1.5, 2 * b + 0.5, color="#F5F5F5", lw=0, zorder=0)
+        ax.axvspan(size * (b - 1) + 0.5, size * b + 0.5, color="#F5F5F5", lw=0, zorder=0)
     blocks = [b for b in range(1, n_blocks + 1) if (b - 1) % stride == stride - 1 or stride == 1]
     if ends:  # room for the `o`
         room = n_sublayers / (2 * n_ticks)
-        blocks = [b for b in blocks if n_sublayers + 1.5 - 2 * b >= room]
-    ticks, names = [2 * b - 0.5 for b in blocks], [*map(str, blocks)]
+        blocks = [b for b in blocks if n_sublayers + size / 2 + 0.5 - size * b >= room]
+    ticks, names = [size * (b - 0.5) + 0.5 for b in blocks], [*map(str, blocks)]
     if ends:
         ticks, names = [0, *ticks, n_sublayers + 1], ["e", *names, "o"]
     ax.set_xticks(ticks, names)
@@ -171,4 +171,9 @@ def depth_axis(ax, n_sublayers, label=True, n_ticks=10, ends=True):
     ax.tick_params(axis="x", length=0)
     ax.grid(False, axis="x")
     if label:
-        ax.set_xlabel("transformer block" + " (e embedding, o output)" * ends)
+        ax.set_xlabel(block_words(layout) + " (e embedding, o output)" * ends)
+
+
+def block_words(layout):
+    """What the numbers of that axis count."""
+    return "sublayer" if layout.pattern == ("sublayer",) else "transformer block"

@@ -22,37 +22,38 @@ SECTIONS = {  # of the page: rows of figures/profiles.py
 }
 
 
-def at_kind(values, kind):
-    """Of an array over depths 0..L+1 those of a kind of sublayer, None for NaN."""
-    return [
-        None if math.isnan(v) else float(v) for v in values[places.depths_of(kind, len(values))]
-    ]
+def at(depths, values):
+    """Of an array over depths 0..L+1, None for NaN."""
+    return [None if math.isnan(v) else float(v) for v in values[depths]]
 
 
 def series_at(m, row, kind):
     found = []
     for label, (middle, low, high, n) in row.curves.of.items():
-        y = at_kind(middle, kind)
-        x = list(range(1, len(y) + 1))
-        band = (at_kind(low, kind), at_kind(high, kind)) if n > 1 else (None, None)
+        layout = row.layouts[label]
+        depths = layout.depths_of(kind)
+        if not len(depths):
+            continue
+        x, y = [layout.position(int(d)) for d in depths], at(depths, middle)
+        band = (at(depths, low), at(depths, high)) if n > 1 else (None, None)
         found.append(Series(m.names[label], m.css[label], x, y, *band))
     return found
 
 
 def range_of(row, pair):
-    """One y axis for both kinds; the limits that keep wide bands from flattening the curves."""
+    """One y axis for all kinds; the limits that keep wide bands from flattening the curves."""
     low, high = row.curves.limits
     scale = row.curves.scale
     return (low, high), scale.name, scale.knee
 
 
 def draw_pair(m, row, name):
-    """Two charts beside each other, attention and MLP, on one y axis; "" without points."""
-    pair = [series_at(m, row, kind) for kind in places.KINDS]
+    """A chart of each kind of sublayer beside each other, on one y axis; "" without points."""
+    pair = [series_at(m, row, kind) for kind in row.kinds]
     limits, kind, knee = range_of(row, pair)
     told = describe(row.key)
     o = []
-    for word, series in zip(places.WORDS.values(), pair):
+    for word, series in zip(map(places.word, row.kinds), pair):
         words, css = f"{word} sublayers", word.lower()
         chart = Chart(
             f"{name}-{css}",
@@ -133,7 +134,7 @@ def quantile_profile(runs):
     return np.exp(logs.mean(axis=0))
 
 
-def draw_quantiles(m, label, table, limits, name):
+def draw_quantiles(m, label, table, layout, limits, name):
     x = list(range(1, len(table) + 1))
     median = table[:, MEDIAN].tolist()
     series = [
@@ -143,7 +144,7 @@ def draw_quantiles(m, label, table, limits, name):
     series.append(Series("largest", "q1", x, table[:, LARGEST].tolist()))
     chart = Chart(
         name,
-        f"sublayer ({places.ODD_EVEN})",
+        f"sublayer ({layout.order})",
         measures.with_unit("|gradient| of weights", "pgrad_q"),
         f"Quantiles of the weight gradients of {m.names[label]} by sublayer",
         kind="log",
@@ -156,13 +157,14 @@ def draw_quantiles(m, label, table, limits, name):
 
 
 def family_quantiles(m, i, family):
-    tables = {k: quantile_profile(runs) for k, runs in probed(family.groups).items()}
+    groups = probed(family.groups)
+    tables = {k: quantile_profile(runs) for k, runs in groups.items()}
     tables = {k: v for k, v in tables.items() if v is not None}
     if not tables:
         return ""
     y = Scale.around([float(v) for t in tables.values() for v in t.ravel() if finite(v)], "log")
     drawn = [
-        draw_quantiles(m, k, t, (y.low, y.high), f"quantiles-{i}-{j}")
+        draw_quantiles(m, k, t, places.of(groups[k][0]), (y.low, y.high), f"quantiles-{i}-{j}")
         for j, (k, t) in enumerate(tables.items())
     ]
     return unit(

@@ -165,16 +165,24 @@ SCALES = {
 }
 
 
+def words_of(runs):
+    """What stands at depth 0..L+1."""
+    run = next(r for r in runs if r.matrix_steps())
+    layout = places.of(run, len(run.tensors["mean"]) - 1)
+    return [layout.words(depth) for depth in range(layout.n_sublayers + 2)]
+
+
 def viewer(m, family, maps):
     base = m.names[family.base.label] if family.base else ""
     names = [m.names[label] for label in family.groups]
     shown = set(maps[next(iter(maps))])
+    of_maps = [(k, m.names[k]) for k in family.groups if any(m.names[k] in x for x in maps.values())]
     rows = sorted(family.rows, key=lambda r: -abs(r.difference) if finite(r.difference) else 0)
     data = {
         "names": quantities(family.groups),
         "scales": {q: SCALES[q.split(".")[0]] for q in maps},
         "colors": heat.colors(),
-        "kinds": list(places.WORDS.values()),
+        "sublayers": {name: words_of(family.groups[label]) for label, name in of_maps},
         "maps": maps,
         "base": {name: base if base != name and base in shown else "" for name in names},
         "first": next((n for r in rows if (n := m.names[r.label]) in shown and n != base), ""),
@@ -192,9 +200,10 @@ def matrix(m):
     if not maps:
         raise Skip("the runs of no variant have a depth-mixing matrix at one probe step")
     at = f" At {family.title}." if family.title else ""
+    order = places.order_of(places.of(runs[0]) for runs in groups.values())
     caption = (
         "Rows: reads, from the first sublayer's at the top to the output's; columns: sources, "
-        f"from the embedding at the left ({places.ODD_EVEN}). A cell is the "
+        f"from the embedding at the left ({order}). A cell is the "
         "share of the source in the read, <M v, h> / <h, h>, comparable between mixers. Last "
         f"probe, mean over {seeds_and_tokens(groups)}.{at}{words} Numbers: figures/matrix.csv."
     )

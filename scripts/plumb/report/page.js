@@ -134,8 +134,7 @@
         g.fillRect(x, y, Math.floor((c + 1) * size) - x, Math.floor((r + 1) * size) - y);
       }
   };
-  const sublayer = (i, last) => i === 0 ? 'embedding' : i === last ? 'output' :
-    heat.kinds[(i - 1) % heat.kinds.length] + ' ' + Math.ceil(i / heat.kinds.length);
+  const sublayer = i => heat.sublayers[part('variant').value][i];
   let chosen = null, base = null, cell = null;
   const words = (label, seed, step) =>
     `${label}, ${seed === 'mean' ? 'mean over seeds' : 'seed ' + seed}, step ${step}`;
@@ -143,7 +142,7 @@
     if (!cell) return;
     const [r, c] = cell, other = heat.base[part('variant').value] || 'no baseline';
     const number = m => m && c <= r && r < m.n ? minus(m.at(r, c).toPrecision(2)) : '\u2013';
-    part('cell').textContent = `read of ${sublayer(r + 1, chosen.n)}, source ${sublayer(c)}: ` +
+    part('cell').textContent = `read of ${sublayer(r + 1)}, source ${sublayer(c)}: ` +
       `${number(chosen)} | ${other}: ${number(base)}`;
   };
   const draw = () => {
