@@ -35,7 +35,8 @@ std::string group_of(const ParamSpec& spec, const Layout& layout) {
     if (!spec.name.starts_with("layer.")) return spec.name.substr(0, spec.name.find('.'));
     for (const char* norm : {".norm.", ".norm_k.", ".norm_v."})
         if (spec.name.find(norm) != std::string::npos) return "norms";
-    for (int l = 1; l <= layout.sublayers(); ++l)
+    const int block = std::stoi(spec.name.substr(std::string("layer.").size()));
+    for (int l = layout.end_of(block) + 1; l <= layout.end_of(block + 1); ++l)
         if (spec.name.starts_with(layout.name(l) + ".")) return find_sublayer(layout.kind(l)).title;
     throw InternalError("a parameter of no sublayer: " + spec.name);
 }

@@ -123,8 +123,8 @@ TEST_CASE("a pattern is kinds of sublayers, at least one") {
     const ModelConfig model = pattern("[\"attn\", \"attn\", \"mlp\"]");
     CHECK((model.sublayers() == 12 && model.layout().name(5) == "layer.1.attn2"));
     CHECK((model.has("mlp") && !pattern("attn").has("mlp")));
-    const std::string unknown = refusal("", {"model.pattern=attn,mpl"});
-    CHECK(contains(unknown, "model.pattern='mpl' is not one of attn, mlp"));
+    const std::string unknown = refusal("", {"model.pattern=attn,mlps"});
+    CHECK(contains(unknown, "model.pattern='mlps' is not one of attn, mlp"));
     CHECK(contains(unknown, "did you mean 'mlp'"));
     CHECK(contains(unknown, "`plumb list sublayers`"));
     CHECK(contains(refusal("", {"model.pattern=[]"}), "names nothing; it takes one or several of"));
