@@ -10,6 +10,7 @@
 // The same bits for any number of threads (ops/slices.h).
 #pragma once
 
+#include "core/dispatch.h"
 #include "ops/linear_products.h"
 
 #include <type_traits>
@@ -22,8 +23,9 @@ public:
     using Real = RealOf<T>;
 
     Linear() = default;
-    // w (Out, In). Declares the copies of W: Bf16 two, float one or none, double none. tokens: of
-    // the usual call; calls with another number work, but the first one of each allocates.
+    // w (Out, In). Declares the copies of W that a device wants; on the CPU: Bf16 two, float one or
+    // none, double none. tokens: of the usual call; calls with another number work, but the first
+    // one of each allocates.
     Linear(Plan& plan, const std::string& name, const Param<Real>& w, Index tokens);
     // Before the first forward in a frame, and whenever W changed.
     void prepare(const Context& ctx);
@@ -44,9 +46,17 @@ public:
 private:
     void check(Index n, const Shape& wide_in, const Shape& wide_out) const;
 
+    // On a device, of arguments that fit.
+    void declare(Cpu, Plan& plan, const std::string& name, Index tokens);
+    void prepare(Cpu, const Context& ctx);
+    template <class Y>
+    void forward(Cpu, const Context& ctx, View<const T> x, View<Y> y);
+    void backward_input(Cpu, const Context& ctx, View<const T> dy, View<T> dx);
+    void backward_weight(Cpu, const Context& ctx, View<const T> dy, View<const T> x);
+
     Index out_ = 0, in_ = 0;
     Param<Real> w_;
-    std::unique_ptr<LinearProducts<T>> products_;  // always of Bf16, never of double
+    std::unique_ptr<LinearProducts<T>> products_;  // of the CPU: always of Bf16, never of double
 };
 
 }  // namespace plumb

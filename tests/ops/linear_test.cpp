@@ -206,3 +206,13 @@ TEMPLATE_TEST_CASE("GEMM rates are positive and finite", "[ops]", float, Bf16) {
     const double rate = measure_gemm_rate<TestType>(ctx, 32, 48, 64, 0.001);
     CHECK((rate > 0 && rate < 1e15));
 }
+
+TEST_CASE("linear: a plan for a device without its passes is refused, and nothing is declared",
+          "[ops]") {
+    Plan plan(Device::cuda);
+    ParamStore<float> params;
+    const Param<float> w =
+        params.declare({.name = "w", .shape = {{'O', 512}, {'I', 512}}, .init = {}});
+    CHECK_THROWS_WITH(Linear<Bf16>(plan, "layer", w, 512), contains_text("linear"));
+    CHECK(plan.total_bytes() == 0);
+}
