@@ -222,8 +222,10 @@ void Ops<T>::optimizer_ops(Index n_params) {
     Buffer<Real> w(shape), g(shape), m(shape), v(shape);
     for (Index i = 0; i < shape.count(); ++i) v.view().data[i] = Real(1);
     const double bytes = static_cast<double>(shape.count()) * sizeof(Real);
-    stream("gradient norm", bytes, [&] { total_dot<Real>(ctx_, g, g); });
-    const AdamWStep step{1e-3, 0.9, 0.95, 1e-8, 0.1, 1.0, 10};
+    double sum = 0;
+    stream("gradient norm", bytes, [&] { total_dot<Real>(ctx_, g, g, host_scalar(sum)); });
+    const double scale = 1;
+    const AdamWStep step{1e-3, 0.9, 0.95, 1e-8, 0.1, host_scalar(scale), 10};
     stream(
         "adamw", 7 * bytes, [&] { adamw<Real>(ctx_, step, w, g, m, v); }, 4 * bytes);
     muon_of_up();
@@ -236,8 +238,12 @@ void Ops<T>::muon_of_up() {
     const Shape shape{{'O', out}, {'I', c}};
     Buffer<Real> w(shape), g(shape), momentum(shape);
     Buffer<Real> scratch({{'S', muon_scratch(out, c)}});
-    const MuonStep step{1e-3, 0.95, 0.1, 1.0};
-    add("muon up", median_seconds([&] { muon<Real>(ctx_, step, w, g, momentum, scratch); }),
+    const double scale = 1;
+    double square = 0;
+    const MuonStep step{1e-3, 0.95, 0.1, host_scalar(scale)};
+    add("muon up", median_seconds([&] {
+            muon<Real>(ctx_, step, w, g, momentum, scratch, host_scalar(square));
+        }),
         muon_flops(out, c), 5 * static_cast<double>(shape.count()) * sizeof(Real), best_float_);
 }
 

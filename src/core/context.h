@@ -18,6 +18,12 @@ struct Context {
         there.frame = &f;
         return there;
     }
+    // For what the host computes itself, of copies.
+    Context on_host() const {
+        Context here = *this;
+        here.device = Device::cpu;
+        return here;
+    }
     // What a handle stands for here: to be asked once per op or site, not once per token. Empty
     // where nothing was declared; InternalError without a frame, or in one of another plan or
     // store.

@@ -22,6 +22,24 @@ using DeviceMemory = std::unique_ptr<std::byte, DeviceFree>;
 // Bytes that are 0. InternalError for a device this build does not allocate on.
 DeviceMemory allocate_on(Device device, std::size_t bytes);
 
+// Copies the numbers of a view to `to` on the host, once the device has done what it was asked
+// before: whoever wants to know waits here.
+template <class T>
+void fetch(View<const T> from, T* to) {
+    std::copy_n(from.host().data, from.count(), to);
+}
+
+// A device scalar is a View<double> of one number: an op writes it, another reads it, and the host
+// learns it here.
+inline double read_scalar(View<const double> x) {
+    double value = 0;
+    fetch(x, &value);
+    return value;
+}
+// A number of the host as one.
+inline View<double> host_scalar(double& x) { return {&x, {{'S', 1}}}; }
+inline View<const double> host_scalar(const double& x) { return {&x, {{'S', 1}}}; }
+
 template <class T>
 class DeviceArray {
 public:
@@ -44,8 +62,9 @@ public:
     }
     // A copy on the host.
     std::vector<T> fetch() const {
-        const View<T> all = view().host();
-        return {all.data, all.data + size_};
+        std::vector<T> copy(static_cast<std::size_t>(size_));
+        plumb::fetch<T>(view(), copy.data());
+        return copy;
     }
 
 private:

@@ -18,7 +18,7 @@ template <class Real>
 class Recorder {
 public:
     virtual ~Recorder() = default;
-    // The view is of the host's memory, valid during the call only.
+    // The view is of the host's memory, valid during the call only, and so is the context.
     virtual void tensor(const Context& ctx, Quantity what, int l, View<const Real> x) = 0;
 };
 

@@ -154,7 +154,7 @@ void Transformer<T>::record(const Context& ctx, Quantity what, int l, Index widt
     pass.shown.resize(static_cast<std::size_t>(shape_.tokens() * width));
     const View<Real> shown{pass.shown.data(), {{'N', shape_.tokens()}, {'C', width}}, Device::cpu};
     fill(shown);
-    pass.recorder->tensor(ctx, what, l, shown);
+    pass.recorder->tensor(ctx.on_host(), what, l, shown);
 }
 
 template <class T>

@@ -7,7 +7,8 @@ void adamw(const Context& ctx, const AdamWStep& s, View<Real> w, View<const Real
            View<Real> m, View<Real> v, std::span<const UpdateRange> ranges) {
     const Timed timed(ctx.profile, Part::optimizer);
     const Index n = w.count();
-    require(grad.count() == n && m.count() == n && v.count() == n, "adamw: counts differ");
+    require(grad.count() == n && m.count() == n && v.count() == n && s.grad_scale,
+            "adamw: counts differ");
     dispatch(ctx, "adamw",
              [&](auto device) { adamw<Real>(device, ctx, s, w, grad, m, v, ranges); });
 }

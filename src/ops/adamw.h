@@ -9,8 +9,9 @@ namespace plumb {
 
 struct AdamWStep {
     double lr, beta1, beta2, eps, weight_decay;
-    double grad_scale;  // the gradient is multiplied by this first (clipping)
-    Index step;         // 1, 2, ...: for bias correction
+    // (1) The gradient is multiplied by it first (clipping). 0: nothing is changed.
+    View<const double> grad_scale;
+    Index step;  // 1, 2, ...: for bias correction
 };
 
 // The numbers before `end`, from the end of the range before.

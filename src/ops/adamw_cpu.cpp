@@ -18,7 +18,7 @@ Factors<Real> factors(const AdamWStep& s) {
     const double t = static_cast<double>(s.step);
     return {static_cast<Real>(s.beta1),
             static_cast<Real>(s.beta2),
-            static_cast<Real>(s.grad_scale),
+            static_cast<Real>(*s.grad_scale.data),
             static_cast<Real>(s.eps),
             static_cast<Real>(1 / std::sqrt(1 - std::pow(s.beta2, t))),
             s.lr / (1 - std::pow(s.beta1, t))};
@@ -41,6 +41,7 @@ void update(const Factors<Real>& f, Real rate, Real keep, Real* __restrict w,
 template <class Real>
 void adamw(Cpu, const Context& ctx, const AdamWStep& s, View<Real> w, View<const Real> grad,
            View<Real> m, View<Real> v, std::span<const UpdateRange> ranges) {
+    if (*s.grad_scale.data == 0) return;
     const Index n = w.count();
     const Factors<Real> f = factors<Real>(s);
     constexpr Index kRow = 1024;  // numbers handled as one "token" of the loop

@@ -46,14 +46,13 @@ double muon_flops(Index rows, Index columns) {
 }
 
 template <class Real>
-View<Real> newton_schulz(const Context& ctx, View<Real> x, View<Real> scratch) {
+View<Real> newton_schulz(const Context& ctx, View<Real> x, View<Real> scratch,
+                         View<double> square) {
     const Index n = x.count(), k = std::min(x.extent(0), x.extent(1));
     require(scratch.count() >= n + 2 * k * k, "newton_schulz: too little scratch");
-    const double norm = std::sqrt(total_dot<Real>(ctx, x, x));
+    total_dot<Real>(ctx, x, x, square);
     View<Real> from = x, to{scratch.data, x.shape, x.device};
-    dispatch(ctx, "muon", [&](auto device) {
-        muon_scale<Real>(device, ctx, static_cast<Real>(1 / (norm + kEps)), x);
-    });
+    dispatch(ctx, "muon", [&](auto device) { muon_normalise<Real>(device, ctx, square, kEps, x); });
     for (int step = 0; step < kIterations; ++step) {
         iterate<Real>(ctx, from, to, scratch.data + n);
         std::swap(from, to);
@@ -64,30 +63,31 @@ View<Real> newton_schulz(const Context& ctx, View<Real> x, View<Real> scratch) {
 
 template <class Real>
 void muon(const Context& ctx, const MuonStep& s, View<Real> w, View<const Real> grad,
-          View<Real> momentum, View<Real> scratch) {
+          View<Real> momentum, View<Real> scratch, View<double> square) {
     const Timed timed(ctx.profile, Part::optimizer);
-    require(w.shape.rank() == 2 && grad.shape == w.shape && momentum.shape == w.shape,
-            "muon: shapes differ");
+    require(
+        w.shape.rank() == 2 && grad.shape == w.shape && momentum.shape == w.shape && s.grad_scale,
+        "muon: shapes differ");
     const Index rows = w.extent(0), columns = w.extent(1), n = w.count();
     require(scratch.count() >= muon_scratch(rows, columns), "muon: too little scratch");
     const View<Real> x{scratch.data, w.shape, w.device};
     dispatch(ctx, "muon", [&](auto device) {
-        muon_look_ahead<Real>(device, ctx, static_cast<Real>(s.momentum),
-                              static_cast<Real>(s.grad_scale), grad, momentum, x);
+        muon_look_ahead<Real>(device, ctx, static_cast<Real>(s.momentum), s.grad_scale, grad,
+                              momentum, x);
     });
-    const View<Real> u =
-        newton_schulz<Real>(ctx, x, {scratch.data + n, {{'S', scratch.count() - n}}, w.device});
+    const View<Real> u = newton_schulz<Real>(
+        ctx, x, {scratch.data + n, {{'S', scratch.count() - n}}, w.device}, square);
     dispatch(ctx, "muon", [&](auto device) {
         const double size = std::sqrt(static_cast<double>(std::max(rows, columns)));
-        muon_update<Real>(device, ctx, static_cast<Real>(1 - s.lr * s.weight_decay),
+        muon_update<Real>(device, ctx, s.grad_scale, static_cast<Real>(1 - s.lr * s.weight_decay),
                           static_cast<Real>(s.lr * kUpdateRms * size), u, w);
     });
 }
 
 #define PLUMB_INSTANTIATE(Real)                                                                   \
-    template View<Real> newton_schulz(const Context&, View<Real>, View<Real>);                    \
+    template View<Real> newton_schulz(const Context&, View<Real>, View<Real>, View<double>);      \
     template void muon(const Context&, const MuonStep&, View<Real>, View<const Real>, View<Real>, \
-                       View<Real>);
+                       View<Real>, View<double>);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)
 #undef PLUMB_INSTANTIATE

@@ -26,34 +26,38 @@ namespace plumb {
 
 struct MuonStep {
     double lr, momentum, weight_decay;
-    double grad_scale;  // the gradient is multiplied by this first (clipping)
+    // (1) The gradient is multiplied by it first (clipping). 0: nothing is changed.
+    View<const double> grad_scale;
 };
 
 // Numbers of scratch for a matrix (R, C), and the FLOPs of its NS.
 Index muon_scratch(Index rows, Index columns);
 double muon_flops(Index rows, Index columns);
 
-// w and momentum are updated in place; scratch (at least muon_scratch) is overwritten.
+// w and momentum are updated in place; scratch (at least muon_scratch) and square (1) are
+// overwritten.
 template <class Real>
 void muon(const Context& ctx, const MuonStep& s, View<Real> w, View<const Real> grad,
-          View<Real> momentum, View<Real> scratch);
+          View<Real> momentum, View<Real> scratch, View<double> square);
 
-// NS(x). Overwrites x and scratch (the same size as above, less x); the result is in scratch.
+// NS(x). Overwrites x, scratch (the same size as above, less x) and square; the result is in
+// scratch.
 template <class Real>
-View<Real> newton_schulz(const Context& ctx, View<Real> x, View<Real> scratch);
+View<Real> newton_schulz(const Context& ctx, View<Real> x, View<Real> scratch, View<double> square);
 
-// Of the numbers of matrices, on a device. B <- mu B + s G, x = s G + mu B.
+// Of the numbers of matrices, on a device. B <- mu B + s G, x = s G + mu B; nothing where s is 0.
 template <class Real>
-void muon_look_ahead(Cpu, const Context& ctx, Real mu, Real s, View<const Real> grad,
+void muon_look_ahead(Cpu, const Context& ctx, Real mu, View<const double> s, View<const Real> grad,
                      View<Real> momentum, View<Real> x);
-// x *= s
+// x /= sqrt(square) + eps
 template <class Real>
-void muon_scale(Cpu, const Context& ctx, Real s, View<Real> x);
+void muon_normalise(Cpu, const Context& ctx, View<const double> square, double eps, View<Real> x);
 // x (k, k) += a I
 template <class Real>
 void muon_add_diagonal(Cpu, const Context& ctx, Real a, View<Real> x);
-// w = keep w - rate u
+// w = keep w - rate u; nothing where s is 0.
 template <class Real>
-void muon_update(Cpu, const Context& ctx, Real keep, Real rate, View<const Real> u, View<Real> w);
+void muon_update(Cpu, const Context& ctx, View<const double> s, Real keep, Real rate,
+                 View<const Real> u, View<Real> w);
 
 }  // namespace plumb

@@ -2,6 +2,8 @@
 
 #include "core/parallel.h"
 
+#include <cmath>
+
 namespace plumb {
 namespace {
 
@@ -18,18 +20,21 @@ void for_numbers(const Context& ctx, const View<Real>& x, F&& f) {
 }  // namespace
 
 template <class Real>
-void muon_look_ahead(Cpu, const Context& ctx, Real mu, Real s, View<const Real> grad,
+void muon_look_ahead(Cpu, const Context& ctx, Real mu, View<const double> s, View<const Real> grad,
                      View<Real> momentum, View<Real> x) {
+    if (*s.data == 0) return;
+    const auto scale = static_cast<Real>(*s.data);
     for_numbers(ctx, x, [&](Index i) {
-        const Real g = grad.data[i] * s;
+        const Real g = grad.data[i] * scale;
         momentum.data[i] = mu * momentum.data[i] + g;
         x.data[i] = g + mu * momentum.data[i];
     });
 }
 
 template <class Real>
-void muon_scale(Cpu, const Context& ctx, Real s, View<Real> x) {
-    for_numbers(ctx, x, [&](Index i) { x.data[i] *= s; });
+void muon_normalise(Cpu, const Context& ctx, View<const double> square, double eps, View<Real> x) {
+    const auto scale = static_cast<Real>(1 / (std::sqrt(*square.data) + eps));
+    for_numbers(ctx, x, [&](Index i) { x.data[i] *= scale; });
 }
 
 template <class Real>
@@ -38,16 +43,19 @@ void muon_add_diagonal(Cpu, const Context&, Real a, View<Real> x) {
 }
 
 template <class Real>
-void muon_update(Cpu, const Context& ctx, Real keep, Real rate, View<const Real> u, View<Real> w) {
+void muon_update(Cpu, const Context& ctx, View<const double> s, Real keep, Real rate,
+                 View<const Real> u, View<Real> w) {
+    if (*s.data == 0) return;
     for_numbers(ctx, w, [&](Index i) { w.data[i] = keep * w.data[i] - rate * u.data[i]; });
 }
 
-#define PLUMB_INSTANTIATE(Real)                                                                  \
-    template void muon_look_ahead(Cpu, const Context&, Real, Real, View<const Real>, View<Real>, \
-                                  View<Real>);                                                   \
-    template void muon_scale(Cpu, const Context&, Real, View<Real>);                             \
-    template void muon_add_diagonal(Cpu, const Context&, Real, View<Real>);                      \
-    template void muon_update(Cpu, const Context&, Real, Real, View<const Real>, View<Real>);
+#define PLUMB_INSTANTIATE(Real)                                                                    \
+    template void muon_look_ahead(Cpu, const Context&, Real, View<const double>, View<const Real>, \
+                                  View<Real>, View<Real>);                                         \
+    template void muon_normalise(Cpu, const Context&, View<const double>, double, View<Real>);     \
+    template void muon_add_diagonal(Cpu, const Context&, Real, View<Real>);                        \
+    template void muon_update(Cpu, const Context&, View<const double>, Real, Real,                 \
+                              View<const Real>, View<Real>);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)
 #undef PLUMB_INSTANTIATE

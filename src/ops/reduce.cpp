@@ -27,11 +27,9 @@ void add_partials(const Context& ctx, View<const Real> partial, View<Real> out) 
 }
 
 template <class T>
-double total_dot(const Context& ctx, View<const T> a, View<const T> b) {
-    require(a.count() == b.count(), "total_dot: counts differ");
-    double sum = 0;
-    dispatch(ctx, "total_dot", [&](auto device) { sum = total_dot<T>(device, ctx, a, b); });
-    return sum;
+void total_dot(const Context& ctx, View<const T> a, View<const T> b, View<double> sum) {
+    require(a.count() == b.count() && sum.count() == 1, "total_dot: counts differ");
+    dispatch(ctx, "total_dot", [&](auto device) { total_dot<T>(device, ctx, a, b, sum); });
 }
 
 template <class Real>
@@ -44,7 +42,7 @@ bool all_finite(const Context& ctx, View<const Real> x) {
 #define PLUMB_INSTANTIATE(T)                                             \
     template void copy(const Context&, View<const T>, View<T>);          \
     template void widen(const Context&, View<const T>, View<RealOf<T>>); \
-    template double total_dot(const Context&, View<const T>, View<const T>);
+    template void total_dot(const Context&, View<const T>, View<const T>, View<double>);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)
 PLUMB_INSTANTIATE(Bf16)

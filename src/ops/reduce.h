@@ -39,11 +39,11 @@ void clear(const Context& ctx, View<Real> x);
 template <class Real>
 void add_partials(const Context& ctx, View<const Real> partial, View<Real> out);
 
-// sum over all numbers of a * b: runs of 1024 in RealOf<T>, those in double.
+// sum (1) = sum over all numbers of a * b: runs of 1024 in RealOf<T>, those in double.
 template <class T>
-double total_dot(const Context& ctx, View<const T> a, View<const T> b);
+void total_dot(const Context& ctx, View<const T> a, View<const T> b, View<double> sum);
 
-// Whether none of the numbers is a NaN or an infinity.
+// Whether none of the numbers is a NaN or an infinity. The host waits for the answer.
 template <class Real>
 bool all_finite(const Context& ctx, View<const Real> x);
 
@@ -57,7 +57,7 @@ void clear(Cpu, const Context& ctx, View<Real> x);
 template <class Real>
 void add_partials(Cpu, const Context& ctx, View<const Real> partial, View<Real> out);
 template <class T>
-double total_dot(Cpu, const Context& ctx, View<const T> a, View<const T> b);
+void total_dot(Cpu, const Context& ctx, View<const T> a, View<const T> b, View<double> sum);
 template <class Real>
 bool all_finite(Cpu, const Context& ctx, View<const Real> x);
 

@@ -34,7 +34,9 @@ void widen(Cpu, const Context& ctx, View<const T> x, View<RealOf<T>> y) {
 template <class Real>
 void clear(Cpu, const Context& ctx, View<Real> x) {
     const Index c = row_length(x.shape);
-    for_tokens(ctx, x.extent(0), [&](Index n) { std::fill_n(x.data + n * c, c, Real(0)); });
+    for_chunks(ctx, x.extent(0), [&](Index begin, Index end, Index) {
+        std::fill_n(x.data + begin * c, (end - begin) * c, Real(0));
+    });
 }
 
 template <class Real>
@@ -44,19 +46,19 @@ void add_partials(Cpu, const Context&, View<const Real> partial, View<Real> out)
 }
 
 template <class T>
-double total_dot(Cpu, const Context& ctx, View<const T> a, View<const T> b) {
+void total_dot(Cpu, const Context& ctx, View<const T> a, View<const T> b, View<double> sum) {
     // A fixed number of slices of whole runs, whatever the threads.
     constexpr Index kSlices = 64, kRun = 1024;
     std::array<double, kSlices> sums{};
     const Index n = a.count(), slice = (n + kSlices * kRun - 1) / (kSlices * kRun) * kRun;
 #pragma omp parallel for schedule(static) num_threads(ctx.threads) if (ctx.threads > 1 && n > kRun)
     for (Index k = 0; k < kSlices; ++k) {
-        double sum = 0;
+        double own = 0;
         for (Index i = k * slice, end = std::min(n, i + slice); i < end; i += kRun)
-            sum += static_cast<double>(dot(a.data + i, b.data + i, std::min(kRun, end - i)));
-        sums[static_cast<std::size_t>(k)] = sum;
+            own += static_cast<double>(dot(a.data + i, b.data + i, std::min(kRun, end - i)));
+        sums[static_cast<std::size_t>(k)] = own;
     }
-    return std::accumulate(sums.begin(), sums.end(), 0.0);
+    *sum.data = std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 template <class Real>
@@ -67,7 +69,7 @@ bool all_finite(Cpu, const Context&, View<const Real> x) {
 #define PLUMB_INSTANTIATE(T)                                                  \
     template void copy(Cpu, const Context&, View<const T>, View<T>);          \
     template void widen(Cpu, const Context&, View<const T>, View<RealOf<T>>); \
-    template double total_dot(Cpu, const Context&, View<const T>, View<const T>);
+    template void total_dot(Cpu, const Context&, View<const T>, View<const T>, View<double>);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)
 PLUMB_INSTANTIATE(Bf16)

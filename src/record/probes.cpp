@@ -95,11 +95,13 @@ void DepthProbe<Real>::add_magnitudes(const Context& ctx, Quantity what, Sums& s
                                       View<const Real> x) {
     const auto q = static_cast<std::size_t>(what);
     const Index numbers = x.count() / mixer_.shape().tokens * n_;
-    const View<const Real> counted{x.data, {{'P', numbers}}};
-    s.squares[q] += total_dot(ctx, counted, counted);
+    const View<const Real> counted{x.host().data, {{'P', numbers}}};
+    double square = 0;
+    total_dot(ctx, counted, counted, host_scalar(square));
+    s.squares[q] += square;
     s.numbers[q] += static_cast<double>(numbers);
     for (Index i = 0; i < numbers; ++i)
-        s.largest[q] = std::max(s.largest[q], static_cast<double>(std::abs(x.data[i])));
+        s.largest[q] = std::max(s.largest[q], static_cast<double>(std::abs(counted.data[i])));
 }
 
 // Remembers v_l, and adds |v_l| / |h_l|.

@@ -38,6 +38,7 @@ public:
     void allocate() override {
         Optimizer::allocate();
         scratch_ = DeviceArray<float>(scratch_size_);
+        square_ = DeviceArray<double>(1);
     }
 
     void step(const Context& ctx, ParamStore<float>& params, const OptimizerStep& s) override {
@@ -45,7 +46,7 @@ public:
         for (const Matrix& m : matrices_) {
             muon<float>(ctx, {rate_ * s.lr, momentum_, m.decay ? weight_decay_ : 0.0, s.grad_scale},
                         m.in(params.flat_values()), m.in(params.flat_grads()),
-                        state_.view(m.momentum, m.shape), scratch_.view());
+                        state_.view(m.momentum, m.shape), scratch_.view(), square_.view());
         }
     }
 
@@ -69,6 +70,7 @@ private:
     double momentum_, weight_decay_;
     double rate_;                 // of the matrices, as a share of the schedule's
     DeviceArray<float> scratch_;  // of one matrix at a time
+    DeviceArray<double> square_;
     Index scratch_size_ = 0;
     double flops_ = 0;
 };

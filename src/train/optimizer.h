@@ -18,9 +18,11 @@
 namespace plumb {
 
 struct OptimizerStep {
-    double lr;          // of the schedule
-    double grad_scale;  // the gradient is multiplied by this first (clipping)
-    Index step;         // 1, 2, ...
+    double lr;  // of the schedule
+    // (1) The gradient is multiplied by it first (clipping). 0: the gradient is of no use, and
+    // values and state stay as they are.
+    View<const double> grad_scale;
+    Index step;  // 1, 2, ...
 };
 
 class Optimizer {

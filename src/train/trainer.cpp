@@ -50,6 +50,7 @@ Trainer::Trainer(const TransformerShape& shape, const TrainConfig& train, const 
 void Trainer::allocate() {
     model_->allocate(train_.init_seed());
     optimizer_->allocate();
+    scalars_ = DeviceArray<StepScalars>(1);
 }
 
 double Trainer::planned_bytes() const {
@@ -84,28 +85,33 @@ StepResult Trainer::step(const Context& ctx, long step, const StopFlag* stop) {
         result.loss += loss / static_cast<double>(train_.accumulate);
         model_->backward(ctx, part);
     }
-    zero_frozen_gradients();
-    const View<const float> grads = params.flat_grads();
-    {
-        const Timed timed(ctx.profile, Part::optimizer);
-        result.grad_norm = std::sqrt(total_dot<float>(ctx, grads, grads));
-    }
-    if (!std::isfinite(result.grad_norm)) diverged(ctx, step, "gradient norm", result.grad_norm);
-    update(ctx, step, result.lr, result.grad_norm);
+    zero_frozen_gradients(ctx);
+    update(ctx, step, result.lr);
+    StepScalars now;
+    fetch<StepScalars>(scalars_.view(), &now);
+    result.grad_norm = now.grad_norm;
+    if (!std::isfinite(now.grad_norm)) diverged(ctx, step, "gradient norm", now.grad_norm);
     return result;
 }
 
-void Trainer::update(const Context& ctx, long step, double lr, double grad_norm) {
-    const bool clips = train_.clip > 0 && grad_norm > train_.clip;
-    optimizer_->step(ctx, model_->params(), {lr, clips ? train_.clip / grad_norm : 1.0, step + 1});
+// Changes nothing where the gradients are of no use.
+void Trainer::update(const Context& ctx, long step, double lr) {
+    const Timed timed(ctx.profile, Part::optimizer);
+    const View<const float> grads = model_->params().flat_grads();
+    const View<StepScalars> now = scalars_.view();
+    total_dot<float>(ctx, grads, grads, scalar_of(now, &StepScalars::grad_square));
+    clip_factor(ctx, train_.clip, now);
+    optimizer_->step(ctx, model_->params(),
+                     {lr, scalar_of(now, &StepScalars::grad_scale), step + 1});
 }
 
 // What is not trained has no part in the gradient norm either.
-void Trainer::zero_frozen_gradients() {
+void Trainer::zero_frozen_gradients(const Context& ctx) {
+    const View<float> grads = model_->params().flat_grads();
     Index begin = 0;
     for (const UpdateRange& r : ranges_) {
-        float* grads = model_->params().flat_grads().host().data;
-        if (!r.trained) std::fill(grads + begin, grads + r.end, 0.0f);
+        const Shape part{{'P', r.end - begin}};
+        if (!r.trained) clear<float>(ctx, {grads.data + begin, part, grads.device});
         begin = r.end;
     }
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "model/model.h"
+#include "ops/step_scalars.h"
 #include "train/evaluate.h"
 #include "train/optimizer.h"
 #include "train/train_config.h"
@@ -60,8 +61,8 @@ public:
 
 private:
     double loss_limit() const;
-    void zero_frozen_gradients();
-    void update(const Context& ctx, long step, double lr, double grad_norm);
+    void zero_frozen_gradients(const Context& ctx);
+    void update(const Context& ctx, long step, double lr);
 
     std::unique_ptr<Model<float>> model_;
     TrainConfig train_;
@@ -69,6 +70,7 @@ private:
     Index model_tokens_;
     std::vector<UpdateRange> ranges_;  // of the flat arrays, one a parameter
     std::unique_ptr<Optimizer> optimizer_;
+    DeviceArray<StepScalars> scalars_;  // of the last step
 };
 
 }  // namespace plumb

@@ -35,6 +35,35 @@ TEST_CASE("a loss beyond all measure is divergence", "[train]") {
     CHECK_THROWS_WITH(t.step(0), contains_text("not finite: logits"));
 }
 
+TEST_CASE("a gradient norm beyond all measure is divergence, and is never taken", "[train]") {
+    ModelConfig model = tiny_model_config();
+    model.tied_head = false;
+    for (const OptimizerInfo& info : optimizers())
+        for (const double clip : {0.0, 1.0}) {
+            INFO(info.name << ", clip " << clip);
+            TrainConfig train = tiny_train();
+            train.optimizer = info.name, train.clip = clip;
+            TinyTrainer t = tiny_trainer("standard", train, model),
+                        undisturbed = tiny_trainer("standard", train, model);
+            t.step(0), undisturbed.step(0);
+            const std::vector<float> good = t.params().values();
+            // Logits stay as they are; the head's gradients are so large that their squares are
+            // not finite.
+            const auto scale = [&](const char* name, float by) {
+                const View<float> x = t.params().value(t.params().find(name));
+                for (Index i = 0; i < x.count(); ++i) x.data[i] *= by;
+            };
+            scale("output.norm.gain", 1e24f), scale("head.weight", 1e-24f);
+            const std::vector<float> before = t.params().values();
+            CHECK_THROWS_WITH(t.step(1), contains_text("step 1: gradient norm is inf"));
+            CHECK(std::memcmp(before.data(), t.params().values().data(), 4 * before.size()) == 0);
+            // Nor has the optimizer's state seen it: the step can be made.
+            std::copy(good.begin(), good.end(), t.params().flat_values().data);
+            t.step(1), undisturbed.step(1);
+            CHECK((t.params().values() == undisturbed.params().values()));
+        }
+}
+
 TEST_CASE("the divergence limit is a setting", "[train]") {
     for (const auto& [limit, diverges] : {std::pair{0.5, true}, {1.5, false}, {0.0, false}}) {
         TrainConfig train = tiny_train();

@@ -96,8 +96,9 @@ TEST_CASE("a step of muon is ops/muon on the matrices and AdamW's step on the re
                 adamw.step(0);
                 CHECK(muon.params().grads() == adamw.params().grads());
                 const double share = (rate > 0 ? rate : train.lr) / train.lr;
-                const MuonStep s{share * r.lr, 0.95, 3,
-                                 clip > 0 && r.grad_norm > clip ? clip / r.grad_norm : 1.0};
+                const double scale = clip > 0 && r.grad_norm > clip ? clip / r.grad_norm : 1.0;
+                double square = 0;
+                const MuonStep s{share * r.lr, 0.95, 3, host_scalar(scale)};
                 for (const ParamSpec& spec : muon.params().specs()) {
                     INFO(spec.name);
                     std::vector<float> want = of(adamw.params().values(), spec);
@@ -113,7 +114,7 @@ TEST_CASE("a step of muon is ops/muon on the matrices and AdamW's step on the re
                             plumb::muon<float>({}, s, {want.data() + begin, shape},
                                                View<const float>{g.data() + begin, shape},
                                                {b.data() + begin, shape},
-                                               {scratch.data(), {{'S', n}}});
+                                               {scratch.data(), {{'S', n}}}, host_scalar(square));
                             begin += rows * columns;
                         }
                         CHECK(want != of(adamw.params().values(), spec));

@@ -47,11 +47,12 @@ TEST_CASE("AdamW of some parameters leaves the others alone, and is that of all 
         const std::vector<float> start = t.params().values();
         const auto after = [&](const std::function<bool(const ParamSpec&)>& mine) {
             OptimizerState state;
+            const double half = 0.5;
             const AdamWPart part({specs, ranges, tiny_train()}, state, mine);
             state.allocate();
             std::copy(start.begin(), start.end(), t.params().flat_values().data);
             for (Index step = 1; step <= 3; ++step)
-                part.step({}, t.params(), state, {0.01, 0.5, step});
+                part.step({}, t.params(), state, {0.01, host_scalar(half), step});
             return t.params().values();
         };
         const std::vector<float> all = after([](const ParamSpec&) { return true; }),

@@ -5,6 +5,7 @@
 #include "train/schedule.h"
 
 #include <cmath>
+#include <cstring>
 
 using namespace plumb;
 using namespace plumb::test;
@@ -90,7 +91,8 @@ TEST_CASE("adamw matches the formula for counts around its rows", "[train]") {
             w[i] = std::sin(static_cast<double>(i)), g[i] = std::cos(3.0 * static_cast<double>(i));
         std::vector<double> rw = w, rm = m, rv = v;
         for (Index t = 1; t <= 3; ++t) {
-            const AdamWStep s{0.01, 0.9, 0.95, 1e-8, 0.1, 0.5, t};
+            const double scale = 0.5;
+            const AdamWStep s{0.01, 0.9, 0.95, 1e-8, 0.1, host_scalar(scale), t};
             const Shape shape{{'P', n}};
             adamw<double>({}, s, {w.data(), shape}, {g.data(), shape}, {m.data(), shape},
                           {v.data(), shape});
@@ -125,7 +127,8 @@ TEST_CASE(
                                           {2 * 65536, false, true, 0.1},
                                           {n - 9, true},
                                           {n - 3, false}};  // the last three decay
-    const AdamWStep s{0.01, 0.9, 0.95, 1e-8, 0.1, 0.5, 2};
+    const double scale = 0.5;
+    const AdamWStep s{0.01, 0.9, 0.95, 1e-8, 0.1, host_scalar(scale), 2};
     struct State {
         std::vector<float> w, g, m, v;
     } start{std::vector<float>(size), std::vector<float>(size), std::vector<float>(size, 0.25F),
@@ -156,5 +159,41 @@ TEST_CASE(
         CHECK((got.w == want.w));  // in brackets: nobody reads 600,000 printed numbers
         CHECK((got.m == want.m));
         CHECK((got.v == want.v));
+    }
+}
+
+TEST_CASE("a gradient of scale 0 changes neither values nor state, whatever it is", "[train]") {
+    for (const OptimizerInfo& info : optimizers()) {
+        INFO(info.name);
+        TrainConfig train = tiny_train();
+        train.optimizer = info.name, train.weight_decay = 1;
+        TinyTrainer t = tiny_trainer("attnres", train);
+        t.step(0), t.step(1);
+        Optimizer& optimizer = t.trainer->optimizer();
+        const auto state = [&] {
+            std::vector<float> all;
+            for (const StateTensor& s : optimizer.state().tensors()) {
+                const View<float> x = optimizer.state().view(s);
+                all.insert(all.end(), x.data, x.data + x.count());
+            }
+            return all;
+        };
+        const std::vector<float> values = t.params().values(), kept = state();
+        const auto same = [](const std::vector<float>& a, const std::vector<float>& b) {
+            return std::memcmp(a.data(), b.data(), 4 * a.size()) == 0;
+        };
+        const View<float> grads = t.params().flat_grads();
+        for (const float gradient : {1.0f, std::numeric_limits<float>::quiet_NaN()}) {
+            std::fill_n(grads.data, grads.count(), gradient);
+            const double none = 0;
+            optimizer.step(t.ctx, t.params(), {0.1, host_scalar(none), 3});
+            CHECK(same(t.params().values(), values));
+            CHECK(same(state(), kept));
+        }
+        const double all = 1;
+        std::fill_n(grads.data, grads.count(), 1.0f);
+        optimizer.step(t.ctx, t.params(), {0.1, host_scalar(all), 3});
+        CHECK_FALSE(same(t.params().values(), values));
+        CHECK_FALSE(same(state(), kept));
     }
 }
