@@ -188,10 +188,13 @@ void Ops<T>::head_ops() {
     for (Index i = 0; i < n_; ++i)
         ids[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(7919 * i % v);
     const View<const std::int32_t> tokens{ids.data(), {{'N', n_}}, Device::cpu};
+    const auto scored = static_cast<double>(n_);
     stream("cross-entropy forward", rows_of(v) * sizeof(Real),
            [&] { cross_entropy<Real>(ctx_, logits, tokens, losses); });
-    stream("cross-entropy and gradient", rows_of(v) * (2 * sizeof(Real) + sizeof(T)),
-           [&] { cross_entropy_gradient<T>(ctx_, logits, tokens, losses, Real(1), dlogits); });
+    stream("cross-entropy and gradient", rows_of(v) * (2 * sizeof(Real) + sizeof(T)), [&] {
+        cross_entropy_gradient<T>(ctx_, logits, tokens, losses, Real(1), host_scalar(scored),
+                                  dlogits);
+    });
     stream("embedding forward", rows_of(c) * (sizeof(Real) + sizeof(T)),
            [&] { embedding<T>(ctx_, tokens, table, x); });
     stream("embedding backward", rows_of(c) * (2 * sizeof(Real) + sizeof(T)),

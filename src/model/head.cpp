@@ -30,6 +30,8 @@ Head<T>::Head(Plan& plan, const std::string& name, const Param<Real>& w, Index t
     else
         dlogits_ = logits_;
     losses_ = plan.saved<Real>("losses", {{'N', tokens}});
+    scored_ = plan.saved<double>("scored", {{'S', 1}});
+    mean_loss_ = plan.saved<double>("mean_loss", {{'S', 1}});
 }
 
 template <class T>
@@ -45,14 +47,14 @@ const Tensor<RealOf<T>>& Head<T>::logits() const {
 }
 
 template <class T>
-double Head<T>::loss(const Context& ctx, View<const T> x, View<const std::int32_t> targets,
-                     std::optional<Real> scale, View<T> dx) {
+void Head<T>::score(const Context& ctx, View<const T> x, View<const std::int32_t> targets,
+                    std::optional<Real> scale, View<T> dx) {
     const View<Real> losses = ctx(losses_), logits = ctx(logits_);
     const View<T> dlogits = ctx(dlogits_);
-    const Index n_tokens = losses.count(), scored = n_scored(ctx, targets);
+    const View<double> scored = ctx(scored_);
+    const Index n_tokens = losses.count();
     require(targets.count() == n_tokens, "Head: targets are (N)");
-    const Real weight = scale && scored ? *scale / static_cast<Real>(scored) : Real(0);
-    double total = 0;
+    n_scored(ctx, targets, scored);
     for (Index first = 0; first < n_tokens; first += at_a_time_) {
         const Index count = std::min(at_a_time_, n_tokens - first);
         const View<const T> in = tokens_of(x, first, count);
@@ -61,14 +63,14 @@ double Head<T>::loss(const Context& ctx, View<const T> x, View<const std::int32_
         const View<const std::int32_t> wanted = tokens_of(targets, first, count);
         product_.forward(ctx, in, z);
         if (!scale) {
-            total += cross_entropy<Real>(ctx, z, wanted, own);
+            cross_entropy<Real>(ctx, z, wanted, own);
             continue;
         }
         const View<T> dz = tokens_of(dlogits, 0, count);
-        total += cross_entropy_gradient<T>(ctx, z, wanted, own, weight, dz);
+        cross_entropy_gradient<T>(ctx, z, wanted, own, *scale, scored, dz);
         product_.backward(ctx, dz, in, tokens_of(dx, first, count));
     }
-    return scored ? total / static_cast<double>(scored) : 0.0;
+    plumb::mean_loss<Real>(ctx, losses, scored, ctx(mean_loss_));
 }
 
 template class Head<float>;

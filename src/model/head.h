@@ -9,8 +9,8 @@
 // over those of all tokens at once: 1.00 for 256 at a time, 1.06 for 128, 1.3 for 64. kBytes gives
 // 192.
 //
-// The same bits for any number of threads. The order of sums over tokens, in the loss and in dW,
-// depends on the chunk: with N tokens at a time they are summed in one go.
+// The same bits for any number of threads. The order of dW's sums over tokens depends on the chunk:
+// with N tokens at a time they are summed in one go.
 #pragma once
 
 #include "ops/linear.h"
@@ -30,12 +30,14 @@ public:
     // Before the first loss in a frame, and whenever W changed.
     void prepare(const Context& ctx) { product_.prepare(ctx); }
 
-    // Mean cross-entropy over the scored of targets (N), x (N, C); losses() are each token's. With
-    // a scale, dx (N, C) = scale times its gradient, overwritten, and that of W is added to W's.
-    double loss(const Context& ctx, View<const T> x, View<const std::int32_t> targets,
-                std::optional<Real> scale = {}, View<T> dx = {});
+    // mean_loss() becomes the mean cross-entropy over the scored of targets (N), x (N, C), losses()
+    // are each token's. With a scale, dx (N, C) = scale times its gradient, overwritten, and that
+    // of W is added to W's.
+    void score(const Context& ctx, View<const T> x, View<const std::int32_t> targets,
+               std::optional<Real> scale = {}, View<T> dx = {});
 
-    const Tensor<Real>& losses() const { return losses_; }  // (N)
+    const Tensor<double>& mean_loss() const { return mean_loss_; }  // (1)
+    const Tensor<Real>& losses() const { return losses_; }          // (N)
     // (N, V), until a gradient is made of them or the next call. Throws InternalError where they
     // are made some at a time.
     const Tensor<Real>& logits() const;
@@ -48,8 +50,9 @@ private:
 
     Index at_a_time_ = 0;
     Linear<T> product_;
-    Tensor<Real> logits_, losses_;  // (at_a_time, V), (N)
-    Tensor<T> dlogits_;             // (at_a_time, V), the memory of logits_ if T is Real
+    Tensor<Real> logits_, losses_;       // (at_a_time, V), (N)
+    Tensor<T> dlogits_;                  // (at_a_time, V), the memory of logits_ if T is Real
+    Tensor<double> scored_, mean_loss_;  // (1)
 };
 
 }  // namespace plumb

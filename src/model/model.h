@@ -47,8 +47,15 @@ public:
     // backward then draws the same masks. `scale`: that of the backward which follows, where it is
     // known. The head then takes its gradients at once, while it has the logits, and those of its
     // weights have been added when forward returns; otherwise backward makes the logits again.
-    virtual double forward(const Context& ctx, Recorder<Real>* recorder = nullptr,
-                           std::optional<DropoutKey> key = {}, std::optional<Real> scale = {}) = 0;
+    double forward(const Context& ctx, Recorder<Real>* recorder = nullptr,
+                   std::optional<DropoutKey> key = {}, std::optional<Real> scale = {}) {
+        run_forward(ctx, recorder, key, scale);
+        return read_scalar(loss(ctx.frame));
+    }
+    // The same for those who do not wait for the loss.
+    virtual void run_forward(const Context& ctx, Recorder<Real>* recorder = nullptr,
+                             std::optional<DropoutKey> key = {},
+                             std::optional<Real> scale = {}) = 0;
     // What forward does differently from now on; nothing for nullptr. After such a forward backward
     // throws InternalError.
     virtual void intervene(const Interventions* what) = 0;
@@ -61,10 +68,14 @@ public:
     // many to be kept (model/head.h).
     virtual View<const Real> logits(const Frame* in = nullptr) const = 0;
     virtual View<const Real> token_losses(const Frame* in = nullptr) const = 0;  // (N)
-    // The first l whose read (1..L+1) was so large in the last forward that its mean square
-    // overflowed: the norm then made zeros of it, and the loss is a number that means nothing.
-    // 0: none.
-    virtual int overflowed_read(const Frame* in = nullptr) const = 0;
+    // Device scalars (1) of the last forward: its loss, and the first l whose read (1..L+1) was so
+    // large that its mean square overflowed: the norm then made zeros of it, and the loss is a
+    // number that means nothing. 0: none.
+    virtual View<const double> loss(const Frame* in = nullptr) const = 0;
+    virtual View<const double> overflow(const Frame* in = nullptr) const = 0;
+    int overflowed_read(const Frame* in = nullptr) const {
+        return static_cast<int>(read_scalar(overflow(in)));
+    }
     // Weights of sublayer l (1..L), of the embedding (0), of the final norm and head (L+1).
     virtual std::vector<ParamId> weights_at(int l) const = 0;
 

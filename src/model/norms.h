@@ -5,6 +5,8 @@
 #include "core/context.h"
 #include "mixers/depth_mixer.h"
 #include "model/weights.h"
+#include "ops/pre_norm.h"
+#include "ops/reduce.h"
 
 #include <algorithm>
 #include <array>
@@ -78,16 +80,13 @@ public:
         }
         return all;
     }
-    // The first site of the last pass where a token's square was infinite: its rstd is 0. 0: none.
-    int overflowed(const Frame& frame) const {
+    // first (1) = the first site of the last pass where a token's square was infinite: its rstd is
+    // 0. 0: none.
+    void find_overflow(const Context& ctx, View<double> first) const {
+        clear<double>(ctx, first);
         for (std::size_t k = 0; k < sites_.size(); ++k)
-            for (const Norm& norm : sites_[k]) {
-                const View<Real> rstd = frame.view(norm.rstd);
-                const Real* end = rstd.data + rstd.count();
-                if (std::find(static_cast<const Real*>(rstd.data), end, Real(0)) != end)
-                    return static_cast<int>(k) + 1;
-            }
-        return 0;
+            for (const Norm& norm : sites_[k])
+                note_overflow<Real>(ctx, ctx(norm.rstd), static_cast<int>(k) + 1, first);
     }
 
 private:

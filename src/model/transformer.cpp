@@ -17,8 +17,8 @@ constexpr const char* kEmbedSite = "embed";
 // ---- the walk ---------------------------------------------------------------------------------
 
 template <class T>
-double Transformer<T>::forward(const Context& context, Recorder<Real>* recorder,
-                               std::optional<DropoutKey> key, std::optional<Real> scale) {
+void Transformer<T>::run_forward(const Context& context, Recorder<Real>* recorder,
+                                 std::optional<DropoutKey> key, std::optional<Real> scale) {
     const FlushToZero flush;
     const Context ctx = home(context);
     Pass& pass = ctx(pass_);
@@ -46,7 +46,8 @@ double Transformer<T>::forward(const Context& context, Recorder<Real>* recorder,
         mixer_->write(ctx, l);
     }
     const View<const T> x = normed(ctx, last + 1).front();
-    return head_.loss(ctx, x, ctx(targets_), scale, input_gradients(ctx).front());
+    norms_.find_overflow(ctx, ctx(overflow_));
+    head_.score(ctx, x, ctx(targets_), scale, input_gradients(ctx).front());
 }
 
 template <class T>
@@ -60,7 +61,7 @@ void Transformer<T>::backward(const Context& context, Real scale, Recorder<Real>
     const int last = this->sublayers();
     const Inputs<T> dx = input_gradients(ctx);
     if (!pass.scale)
-        head_.loss(ctx, normed_again(ctx, last + 1).front(), ctx(targets_), scale, dx.front());
+        head_.score(ctx, normed_again(ctx, last + 1).front(), ctx(targets_), scale, dx.front());
     pass.scale.reset();
     norm_backward(ctx, last + 1);
     for (int l = last; l >= 1; --l) {
@@ -162,11 +163,6 @@ void Transformer<T>::record(const Context& ctx, Quantity what, int l, View<const
     record(ctx, what, l, x.extent(1), [&](View<Real> out) { widen<T>(ctx, x, out); });
 }
 
-template <class T>
-int Transformer<T>::overflowed_read(const Frame* in) const {
-    return norms_.overflowed(chosen(in));
-}
-
 // ---- declaration --------------------------------------------------------------------------------
 
 template <class T>
@@ -194,6 +190,7 @@ Transformer<T>::Transformer(const TransformerShape& shape)
     mixer_->declare(plan_, params_);
     tokens_ = plan_.saved<std::int32_t>("tokens", {{'N', n}});
     targets_ = plan_.saved<std::int32_t>("targets", {{'N', n}});
+    overflow_ = plan_.saved<double>("overflow", {{'S', 1}});
     norms_.declare_scratch(plan_);
     head_ = Head<T>(plan_, m.tied_head ? "tied_head.weight" : "head.weight", head_weight_, n,
                     shape.head_tokens);

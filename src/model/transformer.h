@@ -34,8 +34,8 @@ public:
     View<std::int32_t> targets(const Frame* in = nullptr) const override {
         return chosen(in).view(targets_);
     }
-    double forward(const Context& ctx, Recorder<Real>* recorder = nullptr,
-                   std::optional<DropoutKey> key = {}, std::optional<Real> scale = {}) override;
+    void run_forward(const Context& ctx, Recorder<Real>* recorder = nullptr,
+                     std::optional<DropoutKey> key = {}, std::optional<Real> scale = {}) override;
     void intervene(const Interventions* what) override;
     void backward(const Context& ctx, Real scale = Real(1),
                   Recorder<Real>* recorder = nullptr) override;
@@ -46,7 +46,12 @@ public:
     View<const Real> token_losses(const Frame* in = nullptr) const override {
         return chosen(in).view(head_.losses());
     }
-    int overflowed_read(const Frame* in = nullptr) const override;
+    View<const double> loss(const Frame* in = nullptr) const override {
+        return chosen(in).view(head_.mean_loss());
+    }
+    View<const double> overflow(const Frame* in = nullptr) const override {
+        return chosen(in).view(overflow_);
+    }
     std::vector<ParamId> weights_at(int l) const override;
 
     const ModelConfig& config() const override { return shape_.model; }
@@ -94,6 +99,7 @@ private:
     Norms<T> norms_;
     Param<Real> embed_, head_weight_;        // (V, C)
     Tensor<std::int32_t> tokens_, targets_;  // (N)
+    Tensor<double> overflow_;                // (1)
     Head<T> head_;
     FrameState<Pass> pass_;
     std::unique_ptr<IntervenedWalk<T>> changed_;  // none in training

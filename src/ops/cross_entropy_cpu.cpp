@@ -45,68 +45,70 @@ void scaled(const RealOf<T>* z, RealOf<T> factor, T* dz, Index v) {
     for (Index i = 0; i < v; ++i) dz[i] = factor * z[i];
 }
 
-// losses_n = loss(n), and their sum.
-template <class Real, class F>
-double losses_of(const Context& ctx, View<Real> losses, F&& loss) {
-    for_tokens(ctx, losses.count(), [&](Index n) { losses.data[n] = loss(n); });
-    double total = 0;
-    for (Index n = 0; n < losses.count(); ++n) total += static_cast<double>(losses.data[n]);
-    return total;
-}
-
 }  // namespace
 
-Index n_scored(Cpu, const Context&, View<const std::int32_t> targets) {
-    return std::count_if(targets.data, targets.data + targets.count(),
-                         [](std::int32_t target) { return target >= 0; });
+void n_scored(Cpu, const Context&, View<const std::int32_t> targets, View<double> scored) {
+    *scored.data =
+        static_cast<double>(std::count_if(targets.data, targets.data + targets.count(),
+                                          [](std::int32_t target) { return target >= 0; }));
 }
 
 template <class Real>
-double cross_entropy(Cpu, const Context& ctx, View<const Real> logits,
-                     View<const std::int32_t> targets, View<Real> losses) {
+void cross_entropy(Cpu, const Context& ctx, View<const Real> logits,
+                   View<const std::int32_t> targets, View<Real> losses) {
     const Index v = logits.extent(1);
-    return losses_of(ctx, losses, [&](Index n) {
+    for_tokens(ctx, losses.count(), [&](Index n) {
         const std::int32_t target = targets.data[n];
-        if (target < 0) return Real(0);
+        losses.data[n] = 0;
+        if (target < 0) return;
         const Real* z = logits.row(n);
         const Real max = largest(z, v);
-        return max + std::log(masses(z, max, v)) - z[target];
+        losses.data[n] = max + std::log(masses(z, max, v)) - z[target];
     });
 }
 
 template <class T>
-double cross_entropy_gradient(Cpu, const Context& ctx, View<RealOf<T>> logits,
-                              View<const std::int32_t> targets, View<RealOf<T>> losses,
-                              RealOf<T> weight, View<T> dlogits) {
+void cross_entropy_gradient(Cpu, const Context& ctx, View<RealOf<T>> logits,
+                            View<const std::int32_t> targets, View<RealOf<T>> losses,
+                            RealOf<T> scale, View<const double> scored, View<T> dlogits) {
     using Real = RealOf<T>;
     const Index v = logits.extent(1);
-    return losses_of(ctx, losses, [&](Index n) {
+    const Real weight = scale / static_cast<Real>(*scored.data);
+    for_tokens(ctx, losses.count(), [&](Index n) {
         const std::int32_t target = targets.data[n];
         T* dz = dlogits.row(n);
-        if (target < 0) {
-            std::fill(dz, dz + v, T(Real(0)));
-            return Real(0);
-        }
+        losses.data[n] = 0;
+        if (target < 0) return void(std::fill(dz, dz + v, T(Real(0))));
         Real* z = logits.row(n);
         const Real max = largest(z, v), own = z[target], sum = masses_in_place(z, max, v);
         const Real missing = weight * (z[target] / sum - Real(1));
         scaled(z, weight / sum, dz, v);
         dz[target] = missing;  // rounded to T once
-        return max + std::log(sum) - own;
+        losses.data[n] = max + std::log(sum) - own;
     });
 }
 
-#define PLUMB_INSTANTIATE(T)                                                                     \
-    template double cross_entropy_gradient(Cpu, const Context&, View<RealOf<T>>,                 \
-                                           View<const std::int32_t>, View<RealOf<T>>, RealOf<T>, \
-                                           View<T>);
+template <class Real>
+void mean_loss(Cpu, const Context&, View<const Real> losses, View<const double> scored,
+               View<double> mean) {
+    double total = 0;
+    for (Index n = 0; n < losses.count(); ++n) total += static_cast<double>(losses.data[n]);
+    *mean.data = *scored.data > 0 ? total / *scored.data : 0.0;
+}
+
+#define PLUMB_INSTANTIATE(T)                                                                   \
+    template void cross_entropy_gradient(Cpu, const Context&, View<RealOf<T>>,                 \
+                                         View<const std::int32_t>, View<RealOf<T>>, RealOf<T>, \
+                                         View<const double>, View<T>);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)
 PLUMB_INSTANTIATE(Bf16)
 #undef PLUMB_INSTANTIATE
-template double cross_entropy(Cpu, const Context&, View<const float>, View<const std::int32_t>,
-                              View<float>);
-template double cross_entropy(Cpu, const Context&, View<const double>, View<const std::int32_t>,
-                              View<double>);
+template void cross_entropy(Cpu, const Context&, View<const float>, View<const std::int32_t>,
+                            View<float>);
+template void cross_entropy(Cpu, const Context&, View<const double>, View<const std::int32_t>,
+                            View<double>);
+template void mean_loss(Cpu, const Context&, View<const float>, View<const double>, View<double>);
+template void mean_loss(Cpu, const Context&, View<const double>, View<const double>, View<double>);
 
 }  // namespace plumb

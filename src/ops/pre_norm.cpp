@@ -9,6 +9,13 @@ void apply_gain(const Context& ctx, View<const T> xhat, View<const RealOf<T>> ga
     dispatch(ctx, "apply_gain", [&](auto device) { apply_gain<T>(device, ctx, xhat, gain, x); });
 }
 
+template <class Real>
+void note_overflow(const Context& ctx, View<const Real> rstd, int l, View<double> first) {
+    require(first.count() == 1, "note_overflow: one number");
+    dispatch(ctx, "note_overflow",
+             [&](auto device) { note_overflow<Real>(device, ctx, rstd, l, first); });
+}
+
 template <class T>
 void norm_values(const Context& ctx, const PreNorm<T>& norm, View<RealOf<T>> h) {
     require(h.shape == norm.xhat.shape, "norm_values: shapes differ");
@@ -24,6 +31,8 @@ void norm_gradients(const Context& ctx, const PreNorm<T>& norm, View<RealOf<T>> 
 template void apply_gain(const Context&, View<const float>, View<const float>, View<float>);
 template void apply_gain(const Context&, View<const double>, View<const double>, View<double>);
 template void apply_gain(const Context&, View<const Bf16>, View<const float>, View<Bf16>);
+template void note_overflow(const Context&, View<const float>, int, View<double>);
+template void note_overflow(const Context&, View<const double>, int, View<double>);
 template void norm_values(const Context&, const PreNorm<float>&, View<float>);
 template void norm_values(const Context&, const PreNorm<double>&, View<double>);
 template void norm_values(const Context&, const PreNorm<Bf16>&, View<float>);

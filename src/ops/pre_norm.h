@@ -36,6 +36,11 @@ struct PreNorm {
 template <class T>
 void apply_gain(const Context& ctx, View<const T> xhat, View<const RealOf<T>> gain, View<T> x);
 
+// Where first (1) is 0 yet and a token's mean square overflowed, so that its rstd (N) is 0: first =
+// l.
+template <class Real>
+void note_overflow(const Context& ctx, View<const Real> rstd, int l, View<double> first);
+
 // For those who look on. h (N, C) again, once forward was.
 template <class T>
 void norm_values(const Context& ctx, const PreNorm<T>& norm, View<RealOf<T>> h);
@@ -46,6 +51,8 @@ void norm_gradients(const Context& ctx, const PreNorm<T>& norm, View<RealOf<T>> 
 // On a device, of arguments that fit.
 template <class T>
 void apply_gain(Cpu, const Context& ctx, View<const T> xhat, View<const RealOf<T>> gain, View<T> x);
+template <class Real>
+void note_overflow(Cpu, const Context& ctx, View<const Real> rstd, int l, View<double> first);
 template <class T>
 void norm_values(Cpu, const Context& ctx, const PreNorm<T>& norm, View<RealOf<T>> h);
 template <class T>

@@ -65,33 +65,41 @@ double Trainer::loss_limit() const {
                : std::numeric_limits<double>::max();
 }
 
+// Returns what its dropout is drawn by.
+DropoutKey Trainer::load(const MicroBatch& batch, long step) {
+    const DropoutKey key{train_.dropout_seed(),
+                         static_cast<std::uint64_t>(step * batch.count + batch.index)};
+    const Shape shape{{'B', model_tokens_ / model_->config().context},
+                      {'T', model_->config().context}};
+    data_.train_batch(train_.data_seed(), key.pass, {model_->tokens().host().data, shape},
+                      {model_->targets().host().data, shape});
+    return key;
+}
+
 StepResult Trainer::step(const Context& ctx, long step, const StopFlag* stop) {
     const FlushToZero flush;
-    ParamStore<float>& params = model_->params();
-    params.zero_grad();
-    const Shape batch{{'B', model_tokens_ / model_->config().context},
-                      {'T', model_->config().context}};
+    model_->params().zero_grad();
     const float part = 1.0f / static_cast<float>(train_.accumulate);
-    StepResult result{0, 0, learning_rate(train_, step)};
-    for (long a = 0; a < train_.accumulate; ++a) {
-        if (a > 0) stop_if(stop);
-        const DropoutKey key{train_.dropout_seed(),
-                             static_cast<std::uint64_t>(step * train_.accumulate + a)};
-        data_.train_batch(train_.data_seed(), key.pass, {model_->tokens().host().data, batch},
-                          {model_->targets().host().data, batch});
-        const double loss = model_->forward(ctx, nullptr, key, part);
-        if (!(loss <= loss_limit()) || model_->overflowed_read() > 0)
-            diverged(ctx, step, "loss", loss);
-        result.loss += loss / static_cast<double>(train_.accumulate);
+    MicroBatch batch{0, train_.accumulate, loss_limit()};
+    for (; batch.index < batch.count; ++batch.index) {
+        if (batch.index > 0) stop_if(stop);
+        const DropoutKey key = load(batch, step);
+        model_->run_forward(ctx, nullptr, key, part);
+        count_loss(ctx, batch, model_->loss(), model_->overflow(), scalars_.view());
         model_->backward(ctx, part);
     }
     zero_frozen_gradients(ctx);
-    update(ctx, step, result.lr);
+    const double lr = learning_rate(train_, step);
+    update(ctx, step, lr);
     StepScalars now;
     fetch<StepScalars>(scalars_.view(), &now);
-    result.grad_norm = now.grad_norm;
+    if (now.bad_batch > 0) {
+        batch.index = static_cast<long>(now.bad_batch) - 1;
+        load(batch, step);
+        diverged(ctx, step, "loss", now.bad_loss);
+    }
     if (!std::isfinite(now.grad_norm)) diverged(ctx, step, "gradient norm", now.grad_norm);
-    return result;
+    return {now.loss, now.grad_norm, lr};
 }
 
 // Changes nothing where the gradients are of no use.
@@ -139,7 +147,7 @@ void Trainer::probe(const Context& ctx, Index n_sequences, Recorder<float>& reco
         used += sequences;
         if (begin_pass) begin_pass(sequences * model_->config().context);
         const auto part = static_cast<float>(static_cast<double>(scored()) / all);
-        model_->forward(ctx, &recorder, {}, part);
+        model_->run_forward(ctx, &recorder, {}, part);
         model_->backward(ctx, part, &recorder);
     }
 }

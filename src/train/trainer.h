@@ -61,6 +61,7 @@ public:
 
 private:
     double loss_limit() const;
+    DropoutKey load(const MicroBatch& batch, long step);
     void zero_frozen_gradients(const Context& ctx);
     void update(const Context& ctx, long step, double lr);
 

@@ -78,3 +78,18 @@ TEST_CASE("a pre-norm's gradient against differences, over several chunks", "[op
     CHECK(relative_error(d.span(), std::span(want_d)) <= 1e-8);
     CHECK(relative_error(total.span(), std::span(want_dgain)) <= 1e-8);
 }
+
+TEMPLATE_TEST_CASE("the first read whose mean square overflowed is noted", "[ops]", float, double) {
+    const Index n = 2 * kTokenChunk + 3;
+    for (const Index at : {Index(0), n / 2, n - 1}) {
+        Array<TestType> rstd({{'N', n}}, TestType(0.5));
+        double first = 0;
+        note_overflow<TestType>({}, rstd, 1, host_scalar(first));
+        CHECK(first == 0);
+        rstd[at] = 0;
+        note_overflow<TestType>({}, rstd, 3, host_scalar(first));
+        CHECK(first == 3);
+        note_overflow<TestType>({}, rstd, 4, host_scalar(first));
+        CHECK(first == 3);
+    }
+}
