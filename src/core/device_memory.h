@@ -28,6 +28,12 @@ template <class T>
 void fetch(View<const T> from, T* to) {
     std::copy_n(from.host().data, from.count(), to);
 }
+template <class T>
+std::vector<T> fetch(View<const T> from) {
+    std::vector<T> copy(static_cast<std::size_t>(from.count()));
+    fetch(from, copy.data());
+    return copy;
+}
 
 // A device scalar is a View<double> of one number: an op writes it, another reads it, and the host
 // learns it here.
@@ -61,11 +67,7 @@ public:
         std::fill_n(all.data, size_, T(0));
     }
     // A copy on the host.
-    std::vector<T> fetch() const {
-        std::vector<T> copy(static_cast<std::size_t>(size_));
-        plumb::fetch<T>(view(), copy.data());
-        return copy;
-    }
+    std::vector<T> fetch() const { return plumb::fetch<T>(view()); }
 
 private:
     DeviceMemory memory_;

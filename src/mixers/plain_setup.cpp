@@ -108,12 +108,12 @@ void Plain<T>::declare_scratch(Plan& plan) {
         numbers = std::max(numbers, s.params.count(RuleParam::Is::numbers));
         images = images || s.image.cell >= 0;
     }
-    du_ = plan.scratch<Lane>("mixer.du", {{'N', n_tiles(tokens())}, {'U', dots}});
-    dweights_ = plan.scratch<Lane>("mixer.dweights", {{'P', chunks}, {'M', weights}});
-    dnumbers_ = plan.scratch<double>("mixer.dnumbers", {{'P', chunks}, {'M', numbers}});
-    dvectors_ = plan.scratch<Real>("mixer.dvectors", {{'P', chunks}, {'C', most_vectors_ * c}});
-    row_ = plan.scratch<Real>("mixer.row", {{'P', chunks}, {'C', c}});
-    vectors_ = plan.scratch<Real>("mixer.vectors", {{'R', most_vectors_}, {'C', c}});
+    du_ = plan.cpu_scratch<Lane>("mixer.du", {{'N', n_tiles(tokens())}, {'U', dots}});
+    dweights_ = plan.cpu_scratch<Lane>("mixer.dweights", {{'P', chunks}, {'M', weights}});
+    dnumbers_ = plan.cpu_scratch<double>("mixer.dnumbers", {{'P', chunks}, {'M', numbers}});
+    dvectors_ = plan.cpu_scratch<Real>("mixer.dvectors", {{'P', chunks}, {'C', most_vectors_ * c}});
+    row_ = plan.cpu_scratch<Real>("mixer.row", {{'P', chunks}, {'C', c}});
+    vectors_ = plan.cpu_scratch<Real>("mixer.vectors", {{'R', most_vectors_}, {'C', c}});
     if constexpr (kRounds) dv_ = plan.scratch<T>("mixer.dv", this->token_shape());
     if (images) {
         normed_ = plan.scratch<Real>("mixer.normed", this->token_shape());

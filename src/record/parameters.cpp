@@ -29,11 +29,10 @@ std::optional<double> update_ratio(ParamStore<Real>& params, const std::vector<P
                                    std::span<const Real> before) {
     double change = 0, size = 0;
     for (const ParamId id : ids) {
-        const View<Real> value = params.value(id).host();
         const Real* old = before.data() + params.specs()[static_cast<std::size_t>(id.index)].offset;
-        for (Index i = 0; i < value.count(); ++i) {
-            const auto w = static_cast<double>(value.data[i]);
-            const double d = w - static_cast<double>(old[i]);
+        for (const Real value : fetch<Real>(params.value(id))) {
+            const auto w = static_cast<double>(value);
+            const double d = w - static_cast<double>(*old++);
             change += d * d;
             size += w * w;
         }
@@ -49,8 +48,8 @@ GradientSummary summarise_gradients(const std::vector<View<const Real>>& grads) 
     std::vector<Real> magnitudes;
     double squares = 0;
     for (const View<const Real>& g : grads)
-        for (Index i = 0; i < g.count(); ++i) {
-            const Real x = std::abs(g.host().data[i]);
+        for (const Real gradient : fetch(g)) {
+            const Real x = std::abs(gradient);
             magnitudes.push_back(x);
             squares += static_cast<double>(x) * static_cast<double>(x);
             const double log = log_magnitude(static_cast<double>(x));

@@ -71,7 +71,8 @@ double DepthProbe<Real>::token_sum(const std::vector<double>& by_token) const {
 }
 
 template <class Real>
-void DepthProbe<Real>::tensor(const Context& ctx, Quantity what, int l, View<const Real> x) {
+void DepthProbe<Real>::tensor(const Context& ctx, Quantity what, int l, View<const Real> shown) {
+    const View<const Real> x = shown.host();
     Sums& s = sums_.at(static_cast<std::size_t>(l));
     require(x.count() % mixer_.shape().tokens == 0 && n_ <= mixer_.shape().tokens,
             "a probe listens to its own model");
@@ -95,13 +96,13 @@ void DepthProbe<Real>::add_magnitudes(const Context& ctx, Quantity what, Sums& s
                                       View<const Real> x) {
     const auto q = static_cast<std::size_t>(what);
     const Index numbers = x.count() / mixer_.shape().tokens * n_;
-    const View<const Real> counted{x.host().data, {{'P', numbers}}};
+    const View<const Real> counted{x.data, {{'P', numbers}}};
     double square = 0;
     total_dot(ctx, counted, counted, host_scalar(square));
     s.squares[q] += square;
     s.numbers[q] += static_cast<double>(numbers);
     for (Index i = 0; i < numbers; ++i)
-        s.largest[q] = std::max(s.largest[q], static_cast<double>(std::abs(counted.data[i])));
+        s.largest[q] = std::max(s.largest[q], static_cast<double>(std::abs(x.data[i])));
 }
 
 // Remembers v_l, and adds |v_l| / |h_l|.

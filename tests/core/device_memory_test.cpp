@@ -26,3 +26,16 @@ TEST_CASE("host code is not let at the memory of a device", "[core]") {
     const View<float> there{&x, {{'C', 1}}, Device::cuda};
     CHECK_THROWS_AS(there.host(), InternalError);
 }
+
+TEST_CASE("a device scalar is read by the host, and only from where it can be", "[core]") {
+    const DeviceArray<double> numbers(3);
+    numbers.view().data[1] = 2.5;
+    CHECK(read_scalar(numbers.view(1, {{'S', 1}})) == 2.5);
+    CHECK(fetch<double>(numbers.view()) == std::vector<double>{0, 2.5, 0});
+    double x = 4;
+    *host_scalar(x).data = 5;
+    CHECK(read_scalar(host_scalar(x)) == 5);
+    const View<const double> there{&x, {{'S', 1}}, Device::cuda};
+    CHECK_THROWS_AS(read_scalar(there), InternalError);
+    CHECK_THROWS_AS(fetch(there), InternalError);
+}
