@@ -5,6 +5,7 @@
 #include "core/view.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <memory>
 #include <vector>
@@ -33,6 +34,17 @@ std::vector<T> fetch(View<const T> from) {
     std::vector<T> copy(static_cast<std::size_t>(from.count()));
     fetch(from, copy.data());
     return copy;
+}
+// f(number) for every number of a view, fetched some at a time: no copy of all is needed.
+template <class T, class F>
+void for_fetched(View<const T> from, F&& f) {
+    std::array<T, 4096> some;
+    const Index n = from.count(), most = std::ssize(some);
+    for (Index begin = 0; begin < n; begin += most) {
+        const Index count = std::min(most, n - begin);
+        fetch<T>({from.data + begin, {{'P', count}}, from.device}, some.data());
+        std::for_each(some.begin(), some.begin() + count, f);
+    }
 }
 
 // A device scalar is a View<double> of one number: an op writes it, another reads it, and the host

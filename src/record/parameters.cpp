@@ -30,12 +30,12 @@ std::optional<double> update_ratio(ParamStore<Real>& params, const std::vector<P
     double change = 0, size = 0;
     for (const ParamId id : ids) {
         const Real* old = before.data() + params.specs()[static_cast<std::size_t>(id.index)].offset;
-        for (const Real value : fetch<Real>(params.value(id))) {
+        for_fetched<Real>(params.value(id), [&](Real value) {
             const auto w = static_cast<double>(value);
             const double d = w - static_cast<double>(*old++);
             change += d * d;
             size += w * w;
-        }
+        });
     }
     return size > 0 ? std::optional(std::sqrt(change / size)) : std::nullopt;
 }
@@ -48,7 +48,7 @@ GradientSummary summarise_gradients(const std::vector<View<const Real>>& grads) 
     std::vector<Real> magnitudes;
     double squares = 0;
     for (const View<const Real>& g : grads)
-        for (const Real gradient : fetch(g)) {
+        for_fetched(g, [&](Real gradient) {
             const Real x = std::abs(gradient);
             magnitudes.push_back(x);
             squares += static_cast<double>(x) * static_cast<double>(x);
@@ -58,7 +58,7 @@ GradientSummary summarise_gradients(const std::vector<View<const Real>>& grads) 
             s.log_min = first ? log : std::min(s.log_min, log);
             s.log_max = first ? log : std::max(s.log_max, log);
             s.log_sum += log, s.log_squares += log * log;
-        }
+        });
     if (magnitudes.empty()) return s;
     s.norm = std::sqrt(squares);
     s.rms = std::sqrt(squares / static_cast<double>(magnitudes.size()));

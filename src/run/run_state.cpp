@@ -52,10 +52,9 @@ std::string not_finite(const std::vector<TensorRef>& tensors) {
 std::string wrong_state(OptimizerState& state, const std::vector<TensorRef>& tensors) {
     if (const std::string wrong = not_finite(tensors); !wrong.empty()) return wrong;
     for (const StateTensor& t : state.tensors()) {
-        if (!t.squares) continue;
-        const std::vector<float> x = fetch<float>(state.view(t));
-        if (std::any_of(x.begin(), x.end(), [](float a) { return a < 0; }))
-            return t.name + " is negative";
+        bool negative = false;
+        if (t.squares) for_fetched<float>(state.view(t), [&](float a) { negative |= a < 0; });
+        if (negative) return t.name + " is negative";
     }
     return "";
 }

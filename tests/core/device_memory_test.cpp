@@ -32,6 +32,11 @@ TEST_CASE("a device scalar is read by the host, and only from where it can be", 
     numbers.view().data[1] = 2.5;
     CHECK(read_scalar(numbers.view(1, {{'S', 1}})) == 2.5);
     CHECK(fetch<double>(numbers.view()) == std::vector<double>{0, 2.5, 0});
+    const DeviceArray<double> many(10000);  // more than are fetched at a time
+    for (Index i = 0; i < many.size(); ++i) many.view().data[i] = static_cast<double>(i);
+    std::vector<double> seen;
+    for_fetched<double>(many.view(), [&](double number) { seen.push_back(number); });
+    CHECK(seen == many.fetch());
     double x = 4;
     *host_scalar(x).data = 5;
     CHECK(read_scalar(host_scalar(x)) == 5);
