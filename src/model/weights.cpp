@@ -23,14 +23,6 @@ double output_std(const ModelConfig& m) {
     return m.init_std * (m.scale_output_init ? 1.0 / std::sqrt(depth) : 1.0);
 }
 
-// Of a kind that stands in every block.
-std::string first_name(const ModelConfig& m, const std::string& kind) {
-    const Layout block(m.pattern, 1);
-    int l = 1;
-    while (block.kind(l) != kind) ++l;
-    return block.name(l);
-}
-
 }  // namespace
 
 template <class Real>
@@ -49,7 +41,7 @@ AttentionParams<Real> declare_attention(ParamStore<Real>& params, const std::str
     p.gain_q = gain(".q_norm.gain");
     p.gain_k = gain(".k_norm.gain");
     p.out = weight(params, prefix + ".out.weight", m.width, s.out_width(), output_std(m));
-    if (m.of("attn").flag("value_residual") && prefix != first_name(m, "attn"))
+    if (m.of("attn").flag("value_residual") && prefix != Layout::block_name(0) + ".attn")
         p.first_values = params.declare(
             {.name = prefix + ".first_values", .shape = {{'S', 1}}, .init = Init::constant(0.0)});
     return p;
