@@ -34,7 +34,7 @@ TEST_CASE("a run of another pattern resumes to the bytes of an unbroken one", "[
 
     // Everything that looks at it names the sublayers of its own blocks.
     const auto probe = lines_of(whole / "depth.jsonl");
-    REQUIRE(probe.size() == 2 * 8);  // twice v_0 .. v_6 and the output
+    REQUIRE(probe.size() == 3 * 8);  // at three steps v_0 .. v_6 and the output
     CHECK((probe.at(2)["site"] == "layer.0.attn2" && probe.at(2)["kind"] == "attn"));
     CHECK((probe.at(3)["site"] == "layer.0.mlp" && probe.at(4)["site"] == "layer.1.attn"));
     const Outcome row = run_plumb({"matrix", whole, "--row", "layer.0.attn2"});

@@ -118,7 +118,7 @@ def draw_variant(axes, label, color, share, where, kinds):
         image = draw_rows(ax, panel, [where.block(d) for d in where.depths_of(kind)], kind)
     draw_output(axes[-1], output)
     layout.title(axes[0], label, 2.9, color=color, size=8)
-    axes[0].set_ylabel("block")
+    axes[min(kinds.index(kind) for kind in where.kinds)].set_ylabel("block")
     for ax in axes:
         ax.tick_params(length=2)
         ax.grid(False)
