@@ -41,9 +41,9 @@ Range parse_item(const std::string& item, const Layout& layout, const std::strin
     const auto refuse = [&] {
         throw UsageError(fmt::format(
             "{}: '{}' is not one of {} to {}{}; type a number, a range such as {}-{}, or a name "
-            "such as layer.0.mlp or layer.0",
+            "such as {} or layer.0",
             option, item, low, high, low == 0 ? " (0 is the embedding)" : "", std::max(low, 1),
-            high));
+            high, layout.name(std::min(2, layout.sublayers()))));
     };
     Range range{-1, -1};
     if (item == "all") range = {1, std::min(high, layout.sublayers())};
