@@ -1,6 +1,7 @@
 #include "cli/list_command.h"
 
 #include "cli/settings_page.h"
+#include "config/numerics.h"
 #include "core/check.h"
 #include "core/text.h"
 #include "data/corpora.h"
@@ -8,6 +9,7 @@
 #include "mixers/mixers.h"
 #include "model/sublayers.h"
 #include "record/measures.h"
+#include "sweep/sweep_json.h"
 #include "train/optimizer.h"
 
 #include <algorithm>
@@ -131,6 +133,25 @@ std::vector<ListItem> measure_items() {
     return out;
 }
 
+std::vector<ListItem> numerics_items() {
+    std::vector<ListItem> out;
+    for (const NumericsChange& c : numerics_changes()) {
+        const FieldInfo* field = find_field(c.key);
+        const std::string of =
+            field ? fmt::format("of runs with another {} than {}", c.key, field->default_value)
+                  : "of every run";
+        out.push_back({std::to_string(c.since),
+                       c.what,
+                       {of},
+                       {},
+                       {{"since", c.since},
+                        {"key", c.key},
+                        {"default", json_value(field ? field->default_value : "null")},
+                        {"what", c.what}}});
+    }
+    return out;
+}
+
 std::vector<ListItem> setting_items() {
     std::vector<ListItem> out;
     for (const FieldInfo& f : fields()) out.push_back(setting_item(f));
@@ -193,7 +214,8 @@ const std::vector<ListKind>& list_kinds() {
         {"tasks", "built-in data with a known best loss (data.task=NAME)"},
         {"corpora", "texts that `plumb data prepare NAME` fetches"},
         {"settings", "every key=value of `plumb train`: what it means, and what it may be"},
-        {"measures", "what a run and its probes record, and what may be compared between mixers"}};
+        {"measures", "what a run and its probes record, and what may be compared between mixers"},
+        {"numerics", "changes of this program that gave runs other losses, and which runs"}};
     return kinds;
 }
 
@@ -205,6 +227,7 @@ std::vector<ListItem> list_items(const std::string& kind) {
     if (kind == "corpora") return corpus_items();
     if (kind == "settings") return setting_items();
     if (kind == "measures") return measure_items();
+    if (kind == "numerics") return numerics_items();
     std::vector<std::string> names;
     for (const ListKind& k : list_kinds()) names.push_back(k.name);
     throw UsageError(fmt::format("nothing to list under '{}'{} (there are {})", kind,
@@ -246,7 +269,7 @@ void add_list_command(CLI::App& app) {
     auto args = std::make_shared<Arguments>();
     CLI::App* command = app.add_subcommand("list",
                                            "mixers, sublayers, optimizers, tasks, corpora, "
-                                           "settings and measures, with what they mean");
+                                           "settings, measures and numerics, with what they mean");
     std::string kinds;
     for (const ListKind& k : list_kinds()) kinds += (kinds.empty() ? "" : ", ") + k.name;
     command->add_option("KIND", args->kind, kinds + "; without one, what each kind is");

@@ -5,7 +5,6 @@
 #include "cli/terminal.h"
 #include "core/check.h"
 #include "core/files.h"
-#include "core/provenance.h"
 #include "core/text.h"
 #include "sweep/file_end.h"
 #include "sweep/sweep_file.h"
@@ -100,9 +99,10 @@ std::string remarks(const SweepStatus& status) {
                                         [](const StatusRun& run) { return run.outdated; });
     if (outdated > 0)
         text += fmt::format(
-            "outdated: {} runs of another numerics than this program's, {}; to make them again: "
-            "plumb sweep run {} --rerun outdated\n",
-            outdated, kNumerics, shell_quoted(status.folder.string()));
+            "outdated: {} runs that this program would give other numbers (plumb list numerics); "
+            "to "
+            "make them again: plumb sweep run {} --rerun outdated\n",
+            outdated, shell_quoted(status.folder.string()));
     if (status.orphans > 0)
         text += fmt::format("orphans: {} runs that the sweep file no longer stands for\n",
                             status.orphans);

@@ -77,6 +77,8 @@ std::string to_toml(const Config& config);
 nlohmann::ordered_json to_json(const Config& config);
 // Key and value as TOML text, the same fields as to_toml. For tables of settings.
 std::vector<std::pair<std::string, std::string>> values(const Config& config);
+// Those of them that are not at their default.
+std::vector<std::pair<std::string, std::string>> chosen_values(const Config& config);
 
 struct FieldInfo {
     std::string key;            // model.layers

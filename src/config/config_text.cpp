@@ -16,6 +16,14 @@ std::vector<std::pair<std::string, std::string>> values(const Config& config) {
     return out;
 }
 
+std::vector<std::pair<std::string, std::string>> chosen_values(const Config& config) {
+    auto chosen = values(config);
+    std::erase_if(chosen, [](const auto& setting) {
+        return setting.second == find_field(setting.first)->default_value;
+    });
+    return chosen;
+}
+
 std::string to_toml(const Config& config) {
     std::string out, table;
     for (const auto& [key, text] : values(config)) {

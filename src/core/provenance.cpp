@@ -13,7 +13,6 @@ nlohmann::ordered_json provenance(const std::vector<std::string>& command_line) 
     nlohmann::ordered_json out;
     out["schema"] = 2;
     out["version"] = build_info::version;
-    out["numerics"] = kNumerics;
     out["date"] = utc_now();
     out["command_line"] = command_line;
     out["git"] = {{"commit", git_commit()}, {"dirty", git_dirty()}};

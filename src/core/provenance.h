@@ -8,11 +8,7 @@
 
 namespace plumb {
 
-// Raised by hand when a default or any arithmetic changes a loss: runs of different numerics are
-// not compared.
-inline constexpr int kNumerics = 1;
-
-// schema, version, numerics, date (UTC), command_line (argv), git, build and machine.
+// schema, version, date (UTC), command_line (argv), git, build and machine.
 nlohmann::ordered_json provenance(const std::vector<std::string>& command_line);
 
 }  // namespace plumb

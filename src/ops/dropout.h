@@ -28,8 +28,9 @@ std::uint64_t dropout_stream(std::uint64_t pass, std::string_view site);
 inline constexpr Index kDropoutBlock = 128;
 
 // factors[0..127] = 0 or d.factor() for columns 128 block .. 128 block + 127 of row `row` (below
-// 2^32). Philox4x32-10 (Salmon et al. 2011), 16 counters side by side, 16 bits a number: column
-// 128 block + 16 w + i takes the low (w < 4) or high half of word w mod 4 at counter 16 block + i.
+// 2^32). Philox4x32-10 (Salmon et al. 2011), 16 bits a number: column 128 block + 8 i + j takes the
+// low (j even) or high half of word j / 2 at counter 16 block + i. So 8 neighbours, which a GPU's
+// thread holds, are one counter's.
 template <class Real>
 void dropout_factors(const Dropout& d, Index row, Index block, Real* factors);
 

@@ -43,13 +43,15 @@ void dropout_factors(const Dropout& d, Index row, Index block, Real* factors) {
         philox_round(s, key0, key1);
     const std::uint32_t threshold = d.threshold();
     const Real kept = static_cast<Real>(d.factor());
-    for (int w = 0; w < 4; ++w)
+    std::uint32_t words[4 * kLanes];  // a counter's, one after the other
 #pragma omp simd
-        for (int i = 0; i < kLanes; ++i) {
-            const std::uint32_t word = s.word[w][i];
-            factors[kLanes * w + i] = (word & 0xFFFFU) < threshold ? Real(0) : kept;
-            factors[kLanes * (w + 4) + i] = (word >> 16) < threshold ? Real(0) : kept;
-        }
+    for (int i = 0; i < kLanes; ++i)
+        for (int w = 0; w < 4; ++w) words[4 * i + w] = s.word[w][i];
+#pragma omp simd
+    for (int k = 0; k < 4 * kLanes; ++k) {
+        factors[2 * k] = (words[k] & 0xFFFFU) < threshold ? Real(0) : kept;
+        factors[2 * k + 1] = (words[k] >> 16) < threshold ? Real(0) : kept;
+    }
 }
 
 template <class T>

@@ -6,7 +6,6 @@
 #include "core/json.h"
 #include "core/memory_use.h"
 #include "core/process.h"
-#include "core/provenance.h"
 #include "formats/jsonl.h"
 #include "plumb/git_info.h"
 #include "run/run_condition.h"
@@ -79,7 +78,7 @@ Attempt::Attempt(fs::path run, RunLock& lock, const AttemptFacts& facts, long fr
     lock_.describe({{"attempt", number_},
                     {"start", start_},
                     {"commit", git_commit()},
-                    {"numerics", kNumerics},
+                    {"numerics", facts_.numerics},
                     {"device", facts_.device},
                     {"threads", facts_.threads},
                     {"from_step", from_step_}});
@@ -125,7 +124,7 @@ void Attempt::end(long to_step, int exit, const std::string& why) {
                 {"host", host_name()},
                 {"pid", this_process().pid},
                 {"commit", git_commit()},
-                {"numerics", kNumerics},
+                {"numerics", facts_.numerics},
                 {"device", facts_.device},
                 {"threads", facts_.threads},
                 {"start", start_},

@@ -20,6 +20,7 @@ struct AttemptFacts {
     std::string device;  // cpu, or the GPU's name
     int threads = 1;
     long tokens_per_step = 0;
+    int numerics = 1;  // config/numerics.h
 };
 
 class Attempt {

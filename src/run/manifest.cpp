@@ -7,6 +7,7 @@ namespace plumb {
 
 nlohmann::ordered_json make_manifest(const ManifestInputs& in) {
     nlohmann::ordered_json out = provenance(in.command_line);
+    out["numerics"] = in.numerics;
     out["run"] = {{"device", in.device},
                   {"precision", in.precision},
                   {"threads", in.threads},

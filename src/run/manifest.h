@@ -18,10 +18,11 @@ struct ManifestInputs {
     std::string dataset_fingerprint;     // hash of tokens and tokenizer, or of the task's options
     nlohmann::ordered_json init_from{};  // run, step and SHA-256 of weights it started from
     nlohmann::ordered_json seeds{};      // {"init": 1, "data": 1, "dropout": 1}, whoever set them
+    int numerics = 1;                    // config/numerics.h
 };
 
-// Provenance (core/provenance.h), run and data. run.keeps_numbers lists the settings that no loss
-// depends on: runs that differ in nothing else are the same.
+// Provenance (core/provenance.h), numerics, run and data. run.keeps_numbers lists the settings that
+// no loss depends on: runs that differ in nothing else are the same.
 nlohmann::ordered_json make_manifest(const ManifestInputs& inputs);
 
 }  // namespace plumb

@@ -1,5 +1,6 @@
 #include "run/run_session.h"
 
+#include "config/numerics.h"
 #include "core/clock.h"
 #include "core/exit_code.h"
 #include "core/files.h"
@@ -295,6 +296,7 @@ void Session::open() {
                         config_.train.seed,
                         plan_.data->describe(),
                         fingerprint_};
+    made.numerics = numerics(config_);
     const TrainConfig& t = config_.train;
     made.seeds = {{"init", t.init_seed()}, {"data", t.data_seed()}, {"dropout", t.dropout_seed()}};
     if (start_.checkpoint)
@@ -307,7 +309,8 @@ void Session::open() {
     const long kept = start_.checkpoint ? step_ : -1;
     if (start_.continues) drop_checkpoints_after(options_.out, kept);
     attempt_.emplace(options_.out, lock_,
-                     AttemptFacts{device, options_.context.threads, trainer_.tokens_per_step()},
+                     AttemptFacts{device, options_.context.threads, trainer_.tokens_per_step(),
+                                  numerics(config_)},
                      step_);
     log_.emplace(options_.out, start_.continues ? std::optional<long>(kept) : std::nullopt,
                  config_.record);

@@ -1,6 +1,6 @@
 #include "sweep/identity.h"
 
-#include "core/provenance.h"
+#include "config/numerics.h"
 #include "core/sha256.h"
 
 #include <fmt/format.h>
@@ -8,16 +8,9 @@
 #include <algorithm>
 
 namespace plumb {
-std::vector<std::pair<std::string, std::string>> chosen_values(const Config& config) {
-    std::vector<std::pair<std::string, std::string>> out;
-    for (auto& [key, text] : values(config))
-        if (text != find_field(key)->default_value) out.emplace_back(key, std::move(text));
-    return out;
-}
-
 std::string run_id(const Config& config, const std::string& data_fingerprint) {
     std::vector<std::string> lines{fmt::format("data = {}\n", data_fingerprint),
-                                   fmt::format("numerics = {}\n", kNumerics)};
+                                   fmt::format("numerics = {}\n", numerics(config))};
     for (const auto& [key, text] : chosen_values(config))
         if (find_field(key)->changes_numbers && key != "data.path")
             lines.push_back(fmt::format("{} = {}\n", key, text));

@@ -1,6 +1,5 @@
 #include "sweep/run_origin.h"
 
-#include "core/provenance.h"
 #include "sweep/file_end.h"
 
 #include <nlohmann/json.hpp>
@@ -25,8 +24,8 @@ RunOrigin origin_of(const std::filesystem::path& run) {
     return out;
 }
 
-bool is_outdated(const RunOrigin& origin) {
-    return origin.numerics >= 0 && origin.numerics != kNumerics;
+bool is_outdated(const RunOrigin& origin, int numerics) {
+    return origin.numerics >= 0 && origin.numerics != numerics;
 }
 
 }  // namespace plumb

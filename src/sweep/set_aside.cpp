@@ -1,5 +1,6 @@
 #include "sweep/set_aside.h"
 
+#include "config/numerics.h"
 #include "core/check.h"
 #include "core/files.h"
 #include "core/text.h"
@@ -15,7 +16,7 @@ namespace fs = std::filesystem;
 namespace {
 
 bool is_of_kind(const PlannedRun& run, const std::string& word) {
-    if (word == "outdated") return is_outdated(origin_of(run.dir));
+    if (word == "outdated") return is_outdated(origin_of(run.dir), numerics(run.config));
     return word == text_of(look_at_run(run.dir).word);
 }
 

@@ -1,6 +1,6 @@
 #include "sweep/sweep_json.h"
 
-#include "core/provenance.h"
+#include "config/numerics.h"
 
 namespace plumb {
 namespace {
@@ -55,6 +55,7 @@ Json run_json(const PlannedRun& run) {
             {"stage", run.stage},
             {"point", json_point(run.point)},
             {"seed", run.seed},
+            {"numerics", numerics(run.config)},
             {"params", run.params},
             {"mixer_params", run.mixer_params},
             {"flops_per_token", run.flops_per_token},
@@ -87,7 +88,6 @@ Json sweep_json(const SweepPlan& plan) {
     }
     out["tune"] = f.tune ? tune_json(*f.tune, plan.winners) : Json();
     out["cull"] = f.cull ? Json{{"at", f.cull->at}, {"drop_above", f.cull->drop_above}} : Json();
-    out["numerics"] = kNumerics;
     out["current"] = Json::array();
     for (const PlannedRun& run : plan.runs) out["current"].push_back(run.id);
     out["pending"] = Json::array();

@@ -8,11 +8,12 @@
 namespace plumb {
 
 // {"schema": 1, "name", "hypothesis", "seeds", "looks", "baseline", "metric", "margin", "match",
-//  "match_by", "keys": of grid and zip, "variants", "tune", "cull", "numerics", "current": ids that
-//  the file stands for now, "pending", "notes", "warnings"}
+//  "match_by", "keys": of grid and zip, "variants", "tune", "cull", "current": ids that the file
+//  stands for now, "pending", "notes", "warnings"}
 nlohmann::ordered_json sweep_json(const SweepPlan& plan);
 
-// What a run is and needs: index (null before it has one), id, variant, stage, point, seed, counts.
+// What a run is and needs: index (null before it has one), id, variant, stage, point, seed,
+// numerics, counts.
 nlohmann::ordered_json run_json(const PlannedRun& run);
 
 // TOML text of a value as JSON: what is plain text, a number, a truth value or a list of texts in

@@ -1,5 +1,6 @@
 #include "sweep/sweep_status.h"
 
+#include "config/numerics.h"
 #include "core/json.h"
 #include "core/text.h"
 #include "sweep/plan_file.h"
@@ -24,13 +25,14 @@ std::string group_text(const Json& pending, const std::string& file) {
     return text;
 }
 
-void look_at(StatusRun& run, const fs::path& folder) {
+// chosen: the settings of its line that are not at their default.
+void look_at(StatusRun& run, const fs::path& folder, const Json& chosen) {
     const RunLook look = look_at_run(folder / run.dir);
     run.word = look.word;
     run.holder = look.holder;
     if (run.word == RunWord::fresh) return;
     run.origin = origin_of(folder / run.dir);
-    run.outdated = is_outdated(run.origin);
+    run.outdated = is_outdated(run.origin, numerics(chosen));
 }
 
 StatusRun status_run(const PlanLine& line, const std::string& file) {
@@ -83,7 +85,7 @@ SweepStatus read_status(const fs::path& folder) {
             continue;
         }
         status.runs.push_back(status_run(line, (folder / "plan.jsonl").string()));
-        look_at(status.runs.back(), folder);
+        look_at(status.runs.back(), folder, line.json.value("settings", Json::object()));
     }
     if (const auto pending = json.find("pending"); pending != json.end() && pending->is_array())
         for (const Json& p : *pending)

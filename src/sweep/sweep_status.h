@@ -24,7 +24,7 @@ struct StatusRun {
     RunWord word = RunWord::fresh;
     std::optional<ProcessId> holder{};  // if it is held
     RunOrigin origin{};                 // of a run that has begun
-    bool outdated = false;              // core/provenance.h, kNumerics
+    bool outdated = false;              // run_origin.h
 };
 
 struct StatusPending {  // runs whose settings await the first stage

@@ -24,10 +24,20 @@ TEST_CASE("every row of the tables is listed") {
     const std::string sublayers = list_text("sublayers", Terminal{});
     CHECK(sublayers.find("settings: model.heads, model.kv_heads") != std::string::npos);
     CHECK(sublayers.find("decoding keeps 256 numbers a position") != std::string::npos);
-    for (const char* what : {"sublayers", "optimizers", "tasks", "corpora", "measures"}) {
+    for (const char* what :
+         {"sublayers", "optimizers", "tasks", "corpora", "measures", "numerics"}) {
         CHECK(nlohmann::json::parse(list_json(what)).size() > 0);
         CHECK(list_text(what, Terminal{}).find(fmt::format("\n{}: ", what)) != std::string::npos);
     }
+}
+
+TEST_CASE("changes of numbers are listed with the setting that says of which runs") {
+    const auto rows = nlohmann::json::parse(list_json("numerics"));
+    CHECK(rows[0]["since"] == 2);
+    CHECK(rows[0]["key"] == "model.dropout");
+    CHECK(rows[0]["default"] == 0.0);
+    CHECK_THAT(list_text("numerics", Terminal{}),
+               contains_text("of runs with another model.dropout than 0.0"));
 }
 
 TEST_CASE("lines fit the terminal where words allow it") {

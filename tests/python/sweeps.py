@@ -49,7 +49,7 @@ class Sweep:
             "looks": [len(seeds)], "baseline": variants[0], "metric": "final_val_loss",
             "margin": 0, "match": "tokens", "match_by": "train.steps", "keys": [],
             "variants": [{"name": v, "settings": {}} for v in variants],
-            "tune": None, "cull": None, "numerics": 1, "current": [], "pending": [], **more,
+            "tune": None, "cull": None, "current": [], "pending": [], **more,
         }  # fmt: skip
         self.plan = []
 

@@ -80,7 +80,7 @@ class Program(unittest.TestCase):
         script = self.dir / "plumb"
         script.write_text(f'#!/bin/sh\n[ "$1 $3" = "list --json" ] && cat {self.dir}/$2\n')
         script.chmod(0o755)
-        for kind in ("mixers", "measures"):
+        for kind in ("mixers", "measures", "numerics"):
             (self.dir / kind).write_text(text)
         self.forget()
 
@@ -91,7 +91,16 @@ class Program(unittest.TestCase):
             self.says(text)
             self.assertEqual(measures.of_program(), {}, text)
             self.assertIsNone(measures.describe("a").less_is_better)
+            self.assertEqual(program.numerics_changes(), [])
         self.assertEqual(program.mixer_rank(), {})
+
+    def test_a_change_of_numbers_is_about_the_runs_that_its_row_says(self):
+        rows = [{"since": 2, "key": "a.b", "default": 0.5}, {"since": 3, "key": "", "default": None}]
+        self.says(json.dumps(rows))
+        (two, of_some), (three, of_all) = program.numerics_changes()
+        self.assertEqual((two, three), (2, 3))
+        self.assertEqual([of_some({"a.b": x}) for x in (0.5, 0.1)], [False, True])
+        self.assertEqual([of_some({}), of_all({})], [False, True])
 
     def test_mixers_stand_as_the_program_lists_them_and_others_by_name(self):
         self.says('[{"name": "zebra"}, {"name": "ant"}]')

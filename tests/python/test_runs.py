@@ -23,7 +23,7 @@ import plumb  # noqa: E402
 import sweeps  # noqa: E402
 import synthetic  # noqa: E402
 from plumb.figures import cli as figures  # noqa: E402
-from plumb.reading import files  # noqa: E402
+from plumb.reading import files, program  # noqa: E402
 from with_program import needs_program  # noqa: E402
 
 
@@ -130,18 +130,34 @@ class Folders(Scratch):
             self.make(name, "standard", 1)
         self.assertEqual(len(plumb.load(self.dir).all), 1)
 
+    def made(self, name, mixer, seed, numerics, dropout=0.0):
+        self.make(name, mixer, seed, {"model.dropout": dropout})
+        if numerics:
+            (self.dir / name / "manifest.json").write_text(json.dumps({"numerics": numerics}))
+
     def test_older_numerics_are_outdated_in_folders_too(self):
         for seed, numerics in ((1, 1), (2, 2), (3, None)):
-            self.make(f"s{seed}", "standard", seed)
-            if numerics:
-                (self.dir / f"s{seed}" / "manifest.json").write_text(
-                    json.dumps({"numerics": numerics})
-                )
-        runs = plumb.load(self.dir)
+            self.made(f"s{seed}", "standard", seed, numerics)
+        with mock.patch.object(program, "listed", lambda kind: []):
+            runs = plumb.load(self.dir)
         self.assertEqual(
             [(r.seed, r.status) for r in runs.all if r.status != "finished"], [(1, "outdated")]
         )
         self.assertEqual([why for _, why in runs.left_out], ["made with numerics 1, now it is 2"])
+
+    def test_only_what_a_change_was_about_is_outdated(self):
+        """Without dropout runs are of numerics 1 as ever; with it, those of before the change."""
+        self.made("plain", "standard", 1, 1)
+        self.made("new", "mhc", 1, 2, dropout=0.1)
+        self.made("old", "standard", 1, 1, dropout=0.2)
+        row = {"since": 2, "key": "model.dropout", "default": 0.0}
+        for rows, outdated in (([row], ["old"]), ([], []), ([{**row, "key": ""}], ["old", "plain"])):
+            with self.subTest(rows), mock.patch.object(program, "listed", lambda kind: rows):
+                found = [r.path.name for r, _ in plumb.load(self.dir).left_out]
+                self.assertEqual(sorted(found), outdated)
+        shutil.rmtree(self.dir / "new")
+        with mock.patch.object(program, "listed", lambda kind: [row]):
+            self.assertEqual(plumb.load(self.dir).left_out, [])
 
     def test_experiment_is_what_the_figures_take(self):
         self.make("a", "standard", 1)
@@ -229,6 +245,21 @@ class Sweeps(Scratch):
             f.write("\n{}\n")
         with self.assertRaisesRegex(files.InputError, "plan.jsonl line 2 is not a planned run"):
             plumb.load(folder)
+        s.plan[0]["numerics"] = "x"
+        with self.assertRaisesRegex(files.InputError, "plan.jsonl line 1 is not a planned run"):
+            plumb.load(s.write())
+
+    def test_each_run_is_held_against_the_numerics_it_was_planned_with(self):
+        s = self.sweep()
+        s.add("base", 1, 1.0, made={"numerics": 1})  # a plan of before it said so
+        s.add("base", 2, 1.0, plan={"numerics": 1}, made={"numerics": 1})
+        s.add("v", 1, 1.0, plan={"numerics": 2}, made={"numerics": 2})
+        s.add("v", 2, 1.0, plan={"numerics": 2}, made={"numerics": 1})
+        runs = plumb.load(s.write())
+        self.assertEqual(
+            [(r.variant, r.seed, why) for r, why in runs.left_out],
+            [("v", 2, "made with numerics 1, now it is 2")],
+        )
 
     def test_damaged_sweep_files_are_errors_of_one_line(self):
         s = self.sweep()
@@ -243,8 +274,6 @@ class Sweeps(Scratch):
             ("margin", "x"),
             ("margin", -1),
             ("margin", None),
-            ("numerics", "x"),
-            ("numerics", 1e400),
             ("looks", [True]),
             ("tune", 3),
             ("tune", {}),

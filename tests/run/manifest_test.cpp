@@ -12,6 +12,7 @@ TEST_CASE("the manifest says what is needed to make the run again") {
         {{"plumb", "train", "train.lr=1e-3"}, "cpu", "fp32", 2, 7, "copy task", "abc123"});
     CHECK(m["schema"] == 2);
     CHECK(m["command_line"][2] == "train.lr=1e-3");
+    CHECK(m["numerics"] == 1);
     CHECK(m["run"]["threads"] == 2);
     CHECK(m["run"]["seed"] == 7);
     CHECK_FALSE(m["run"].contains("seeds"));

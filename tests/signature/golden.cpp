@@ -1,7 +1,7 @@
 #include "signature/golden.h"
 
 #include "catch.h"
-#include "core/provenance.h"
+#include "config/numerics.h"
 #include "support/run_program.h"
 
 #include <algorithm>
@@ -66,7 +66,7 @@ bool same(const std::string& got, const std::string& want, double tolerance) {
 }
 
 // Sections that a run's losses follow from: what changes in them makes other runs of the same
-// settings, which kNumerics says (core/provenance.h).
+// settings, which a row of config/numerics.cpp says.
 bool is_of_numbers(const std::string& section) {
     constexpr std::array sections{"defaults", "initial values", "losses", "streams"};
     return std::find(sections.begin(), sections.end(), section) != sections.end();
@@ -90,7 +90,7 @@ std::optional<long> written_numerics(Sections& sections, const std::string& sect
 void note_numerics(Sections& sections, const std::string& section) {
     Lines& lines = section_of(sections, "numerics");
     std::erase_if(lines, [&](const auto& line) { return line.first == section; });
-    lines.emplace_back(section, std::to_string(kNumerics));
+    lines.emplace_back(section, std::to_string(newest_numerics()));
     std::sort(lines.begin(), lines.end());
 }
 
@@ -120,16 +120,17 @@ void Golden::check(const std::string& section, double tolerance) const {
     Lines& golden = section_of(sections, section);
     if (mode && std::string_view(mode) == "write") {
         if (is_of_numbers(section)) {
-            if (changes(golden, tolerance) && written_numerics(sections, section) == kNumerics)
+            if (changes(golden, tolerance) &&
+                written_numerics(sections, section) == newest_numerics())
                 FAIL("[" << section << "] changes: the same settings would make other runs under "
-                         << "the old ids. Mend it, or raise kNumerics (core/provenance.h)");
+                         << "the old ids. Mend it, or say of which runs: config/numerics.cpp");
             note_numerics(sections, section);
         }
         section_of(sections, section) = lines_;
         write_file(sections);
         return;
     }
-    if (is_of_numbers(section)) CHECK(written_numerics(sections, section) == kNumerics);
+    if (is_of_numbers(section)) CHECK(written_numerics(sections, section) == newest_numerics());
     REQUIRE(golden.size() == lines_.size());
     for (std::size_t i = 0; i < golden.size(); ++i) {
         INFO("[" << section << "] " << golden[i].first << ": " << golden[i].second << "\nnow "

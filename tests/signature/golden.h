@@ -4,7 +4,8 @@
 //     PLUMB_SIGNATURE=write build/release/plumb_tests '[signature]'      writes it anew
 //
 // Where settings that were there before get other numbers (losses, initial values, random streams,
-// defaults), writing fails until kNumerics is raised: runs are known by their settings and by it.
+// defaults), writing fails until a row of config/numerics.cpp says which: a run is known by its
+// settings and by their numerics. [numerics]: the newest row when a section was written.
 //
 // A section a test; a line `name: value value ...`. Values in hexadecimal are compared as they are,
 // others as numbers.

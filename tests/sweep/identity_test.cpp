@@ -67,3 +67,9 @@ TEST_CASE("the id is of the data, not of where they lie, nor of how a file says 
     CHECK(run_id(load_config(temp / "a.toml", {}).config, "a") == run_id(here, "a"));
     CHECK(run_id(here, "a").size() == 10);
 }
+
+// The SHA-256 of the lines, by another program.
+TEST_CASE("only runs whose numbers have changed have other ids than before", "[sweep]") {
+    CHECK(run_id(loaded({"model.layers=3"}), "a") == "5bddc9378b");     // numerics = 1
+    CHECK(run_id(loaded({"model.dropout=0.1"}), "a") == "979a9a2e2c");  // numerics = 2
+}

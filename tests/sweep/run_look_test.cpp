@@ -78,7 +78,7 @@ TEST_CASE("the pace of a run is at the ends of its files", "[sweep]") {
 TEST_CASE("who made a run is in its last attempt", "[sweep]") {
     const TempFolder temp;
     CHECK(origin_of(temp.path()).numerics == -1);
-    CHECK_FALSE(is_outdated(origin_of(temp.path())));
+    CHECK_FALSE(is_outdated(origin_of(temp.path()), 1));
     spill(temp / "attempts.jsonl",
           "{\"commit\":\"old\",\"numerics\":1,\"device\":\"gpu\"}\n"
           "{\"commit\":\"new\",\"numerics\":-7,\"device\":\"cpu\"}\n{\"commit\":\"cut");
@@ -86,6 +86,7 @@ TEST_CASE("who made a run is in its last attempt", "[sweep]") {
     CHECK(origin.commit == "new");
     CHECK(origin.device == "cpu");
     CHECK(origin.numerics == -7);
-    spill(temp / "attempts.jsonl", "{\"numerics\":999}\n");
-    CHECK(is_outdated(origin_of(temp.path())));
+    spill(temp / "attempts.jsonl", "{\"numerics\":2}\n");
+    CHECK(is_outdated(origin_of(temp.path()), 1));
+    CHECK_FALSE(is_outdated(origin_of(temp.path()), 2));
 }

@@ -11,7 +11,7 @@ using namespace plumb::test;
 
 TEST_CASE("runs that are made again are moved aside, and nothing is overwritten", "[sweep]") {
     const TempFolder temp;
-    const SweepPlan plan = tiny_plan(temp.path(), 2);
+    SweepPlan plan = tiny_plan(temp.path(), 2);
     const char* words[] = {"failed\n", "done\n", "diverged\n"};
     for (std::size_t i = 0; i < 3; ++i) {
         fs::create_directories(plan.runs[i].dir);
@@ -32,6 +32,13 @@ TEST_CASE("runs that are made again are moved aside, and nothing is overwritten"
     spill(plan.runs[1].dir / "attempts.jsonl", "{\"numerics\":999}\n");
     CHECK(set_aside(plan, {"outdated"}) == 1);
     CHECK(fs::exists(temp / ".old/3/standard-s2"));
+
+    // Made before the masks of dropout changed: outdated where there are masks.
+    fs::create_directories(plan.runs[1].dir);
+    spill(plan.runs[1].dir / "attempts.jsonl", "{\"numerics\":1}\n");
+    CHECK(set_aside(plan, {"outdated"}) == 0);
+    plan.runs[1].config.model.dropout = 0.1;
+    CHECK(set_aside(plan, {"outdated"}) == 1);
 }
 
 TEST_CASE("what cannot be moved aside is said, and nothing is moved", "[sweep]") {

@@ -11,14 +11,15 @@ using namespace plumb::test;
 
 namespace {
 
-void plan_line(const fs::path& sweep, long index, const std::string& variant) {
+void plan_line(const fs::path& sweep, long index, const std::string& variant,
+               const nlohmann::json& settings) {
     std::ofstream(sweep / "plan.jsonl", std::ios::app)
-        << nlohmann::json{{"index", index},        {"id", fmt::format("id{}", index)},
-                          {"variant", variant},    {"stage", "main"},
-                          {"point", {{"k", 1}}},   {"seed", index + 1},
-                          {"steps", 100},          {"flops_per_token", 1e3},
-                          {"tokens", 1e4},         {"dir", fmt::format("{}-s{}", variant, index)},
-                          {"settings", {{"a", 1}}}}
+        << nlohmann::json{{"index", index},      {"id", fmt::format("id{}", index)},
+                          {"variant", variant},  {"stage", "main"},
+                          {"point", {{"k", 1}}}, {"seed", index + 1},
+                          {"steps", 100},        {"flops_per_token", 1e3},
+                          {"tokens", 1e4},       {"dir", fmt::format("{}-s{}", variant, index)},
+                          {"settings", settings}}
                .dump()
         << "\n";
 }
@@ -36,7 +37,9 @@ void begin(const fs::path& run, const std::string& status, int numerics) {
 TEST_CASE("the status of a sweep is in its folder", "[sweep]") {
     const TempFolder temp;
     CHECK_THROWS_WITH(read_status(temp.path()), contains_text("plumb sweep run FILE"));
-    for (long i = 0; i < 7; ++i) plan_line(temp.path(), i, i < 4 ? "standard" : "attnres");
+    for (long i = 0; i < 7; ++i)
+        plan_line(temp.path(), i, i < 4 ? "standard" : "attnres",
+                  {{i == 2 ? "model.dropout" : "train.lr", 0.1}});
     spill(temp / "sweep.json",
           R"({"name":"q","metric":"final_val_loss","current":["id0","id1","id2","id3","id4","id5"],
               "pending":[{"variant":"attnres","group":{"model.layers":12},"runs":5,"tune_runs":20,
@@ -59,6 +62,7 @@ TEST_CASE("the status of a sweep is in its folder", "[sweep]") {
     for (std::size_t i = 0; i < 6; ++i) CHECK(status.runs[i].word == words[i]);
     CHECK(status.orphans == 1);
     CHECK(status.runs[4].outdated);
+    CHECK(status.runs[2].outdated);  // of numerics 1, as run 0, but it draws masks
     CHECK_FALSE(status.runs[0].outdated);
     REQUIRE(status.pending.size() == 1);
     CHECK(status.pending[0].group == "attnres, layers 12");
@@ -84,6 +88,6 @@ TEST_CASE("the status of a sweep is in its folder", "[sweep]") {
                contains_text("failed standard-s1: no space"));
     const Outcome o = run_plumb({"sweep", "status", temp.path()});
     for (const char* text : {"pending: 5 runs of attnres, layers 12", "3 of 20", "orphans: 1",
-                             "outdated: 1", "--rerun outdated", "abcdef0 (5 runs)", "stopped"})
+                             "outdated: 2", "--rerun outdated", "abcdef0 (5 runs)", "stopped"})
         CHECK_THAT(o.out, contains_text(text));
 }

@@ -36,3 +36,20 @@ def mixer_rank():
     """{mixer: its place in the program's table}"""
     names = [row.get("name") for row in listed("mixers") if isinstance(row, dict)]
     return {name: i for i, name in enumerate(names)}
+
+
+def numerics_changes():
+    """[(since, about)]: the changes of the program that gave some runs other losses, and with them
+    numerics of `since` at least; about(config): whether it concerns a run of these settings.
+    """
+    found = []
+    for row in listed("numerics"):
+        if isinstance(row, dict) and isinstance(row.get("since"), int):
+            key, usual = row.get("key"), row.get("default")
+            found.append((row["since"], functools.partial(is_chosen, key, usual)))
+    return found
+
+
+def is_chosen(key, usual, config):
+    """Whether a setting is not at its default; no key stands for every run."""
+    return not key or config.get(key, usual) != usual

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import groups, measures
+from . import groups, measures, program
 from .files import RESTORE, InputError, UsageError, printable
 from .frames import frame
 from .run import NO_SUMMARY, Run, find_runs, open_run, try_load
@@ -240,11 +240,29 @@ def load(where, say=lambda line: None):
     return collect([try_load(p, open_run) for p in watched(paths, say)])
 
 
-def mark_outdated(runs, numerics):
-    for run in runs:
-        if run.numerics is not None and run.numerics != numerics:
-            run.why = f"made with numerics {run.numerics}, now it is {numerics}"
-            run.status = "outdated"
+def mark_outdated(run, numerics):
+    run.why = f"made with numerics {run.numerics}, now it is {numerics}"
+    run.status = "outdated"
+
+
+def mark_older(runs):
+    """Of runs whose numbers one change of the program altered, those of before, where one of after
+    is here. Which runs a change is about, the program says; that runs of the same settings are
+    alike needs no program. Other runs may have unlike numerics.
+    """
+    known = [r for r in runs if r.mixer and r.numerics is not None]
+    if len({r.numerics for r in known}) < 2:
+        return
+    alike = {}
+    for run in known:
+        alike.setdefault(tuple(sorted(groups.identity(run).items())), []).append(run)
+    kinds = [(of, max(r.numerics for r in of)) for of in alike.values()]
+    kinds += [([r for r in known if about(r.config)], n) for n, about in program.numerics_changes()]
+    for of, since in kinds:
+        if any(r.numerics >= since for r in of):
+            for run in of:
+                if run.numerics < since:
+                    mark_outdated(run, since)
 
 
 def mark_culled(run):
@@ -258,7 +276,7 @@ def collect(runs):
         raise InputError(runs[0].why)
     for run in runs:
         mark_culled(run)
-    mark_outdated(runs, max((r.numerics for r in runs if r.numerics is not None), default=None))
+    mark_older(runs)
     known = [r for r in runs if r.mixer and r.status != "outdated"]
     variants = groups.in_order(groups.make_variants(known))
     varied = groups.varied_keys([v.settings for v in variants])
@@ -324,6 +342,9 @@ def open_planned(sweep, entry):
     run.variant, run.stage = entry["variant"], entry.get("stage", "main")
     run.point = {k: v for k, v in entry.get("point", {}).items() if k not in sweep.tuned}
     mark_culled(run)
+    planned = entry.get("numerics", 1)  # of all runs, before plans said it
+    if run.numerics not in (None, planned):
+        mark_outdated(run, planned)
     say_rerun(sweep, run)
     return run
 
@@ -332,8 +353,6 @@ def load_sweep(folder, say=lambda line: None):
     sweep = read_sweep(folder)
     entries = list(sweep.plan.values())
     runs = [open_planned(sweep, entry) for entry in watched(entries, say)]
-    if sweep.numerics is not None:
-        mark_outdated(runs, sweep.numerics)
     for run in runs:
         if run.id not in sweep.current:
             run.judged = run.status, run.why

@@ -27,7 +27,6 @@ class Sweep:
     tune: dict | None = None
     cull: dict | None = None
     pending: list = field(default_factory=list)
-    numerics: int | None = None
     current: frozenset = frozenset()  # ids of what the file stands for now
     plan: dict = field(default_factory=dict, repr=False)  # id -> line of plan.jsonl
     raw: dict = field(default_factory=dict, repr=False)  # sweep.json
@@ -66,10 +65,9 @@ FORM = {
     "pending": [
         {"variant": str, "group": dict, "runs": int, "tune_runs": int, "tune_ended": int},
     ],
-    "numerics": int,
     "current": [str],
 }
-MAY_BE_NULL = ("tune", "cull", "numerics")
+MAY_BE_NULL = ("tune", "cull")
 
 
 def is_sweep(path):
@@ -128,9 +126,10 @@ def read_plan(path):
         try:
             entry = json.loads(line.decode("utf-8"))
             id, directory = entry["id"], entry["dir"]
+            numerics = isinstance(entry.get("numerics", 1), int)
             whole = isinstance(id, str) and isinstance(directory, str) and directory
             seed = isinstance(entry["seed"], int) and isinstance(entry["variant"], str)
-            if not (whole and seed and isinstance(entry.get("point", {}), dict)):
+            if not (whole and seed and numerics and isinstance(entry.get("point", {}), dict)):
                 raise ValueError("a field of another type")
         except (ValueError, KeyError, TypeError, RecursionError) as e:
             if n == len(lines):
