@@ -106,6 +106,8 @@ def op_table(ops, most=6):
 
 
 def generate_table(shapes):
+    from plumb.figures import speed
+
     rows = []
     for s in shapes:
         for m in s["mixers"]:
@@ -114,7 +116,7 @@ def generate_table(shapes):
                 [s["shape"]["name"], s["shape"]["batch"], m["label"]]
                 + [number(1e3 * m["token_s"]["median"], 3)]
                 + [f"{o['median']:+.1f} [{o['q1']:+.1f}, {o['q3']:+.1f}]"]
-                + [verdict(o["median"], 2 if m["label"] == "attnres_block" else math.nan)]
+                + [verdict(o["median"], speed.TOKEN_TARGETS.get(m["label"], math.nan))]
                 + [f"{m['prefill_tokens_per_s']:,.0f}"]
             )
     titles = ["shape", ">batch", "mixer", ">ms/token", ">over, % [quartiles]", ">target"]

@@ -16,7 +16,8 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scripts")]
 
 from plumb.comparison import question  # noqa: E402
 from plumb.figures import bookkeeping, magnitudes, over_training, profiles  # noqa: E402
-from plumb.reading import files, groups, measures, program, runs  # noqa: E402
+from plumb.reading import files, groups, measures, places, program, runs  # noqa: E402
+from plumb.report import matrix as report_matrix  # noqa: E402
 from with_program import needs_program  # noqa: E402
 
 
@@ -80,7 +81,7 @@ class Program(unittest.TestCase):
         script = self.dir / "plumb"
         script.write_text(f'#!/bin/sh\n[ "$1 $3" = "list --json" ] && cat {self.dir}/$2\n')
         script.chmod(0o755)
-        for kind in ("mixers", "measures", "numerics"):
+        for kind in ("mixers", "measures", "sublayers", "numerics"):
             (self.dir / kind).write_text(text)
         self.forget()
 
@@ -91,8 +92,20 @@ class Program(unittest.TestCase):
             self.says(text)
             self.assertEqual(measures.of_program(), {}, text)
             self.assertIsNone(measures.describe("a").less_is_better)
-            self.assertEqual(program.numerics_changes(), [])
+            self.assertEqual((program.sublayer_titles(), program.numerics_changes()), ({}, []))
         self.assertEqual(program.mixer_rank(), {})
+
+    def test_sublayers_are_called_as_the_program_calls_them(self):
+        self.says('[{"name": "attn", "title": "looking about"}, {"name": "new", "title": "x"}]')
+        self.assertEqual([places.word(k) for k in places.KINDS], ["looking about", "mlp"])
+        self.assertEqual(places.Layout(4).order, "odd: looking about, even: mlp")
+
+    def test_tensors_of_a_matrix_are_called_and_explained_as_the_program_does(self):
+        row = {"key": "mean", "name": "weights", "unit": "1", "comparable": False}
+        self.says(json.dumps([row | {"meaning": "How much of it."}]))
+        self.assertEqual(report_matrix.quantities({}), {"share": "share", "mean": "weights"})
+        self.assertTrue(report_matrix.scale_words("mean").startswith("How much of it. Colours"))
+        self.assertTrue(report_matrix.scale_words("share").startswith("Colours"))
 
     def test_a_change_of_numbers_is_about_the_runs_that_its_row_says(self):
         rows = [{"since": 2, "key": "a.b", "default": 0.5}, {"since": 3, "key": "", "default": None}]

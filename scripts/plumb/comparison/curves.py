@@ -11,7 +11,15 @@ from .. import stats
 from ..reading.files import InputError
 from ..reading.runs import seed_key
 
-AXES = ("tokens", "steps", "time", "flops")
+# What a curve says of a variant, computed here and nowhere else: heading of its column.
+HEADINGS = {
+    "tokens": "tokens",
+    "steps": "steps",
+    "time": "training time",
+    "flops": "FLOPs",
+    "area": "mean loss",
+}
+AXES = tuple(k for k in HEADINGS if k != "area")  # what it may cost to reach a loss
 STEADY = ("constant", "wsd")  # schedules that let a curve say what a shorter run had ended with
 
 
@@ -22,7 +30,7 @@ class CurveRow:
     variant: str
     point: dict
     label: str
-    measure: str  # steps | tokens | time | flops: to the target; area: mean loss under the curve
+    measure: str  # of AXES: to the target; area: mean loss under the curve
     target: float = math.nan
     n_pairs: int = 0
     reached: int = 0  # seeds of the variant that reach the target
@@ -169,7 +177,7 @@ def curve_rows(rows, question, target=None):
             found += to_loss(row, base, targets[base.label], question.level)
         area_row = areas(row, base, question.level)
         found += [area_row] if area_row else []
-    for measure in (*AXES, "area"):
+    for measure in HEADINGS:
         same = [row for row in found if row.measure == measure]
         for row, q in zip(same, stats.benjamini_hochberg([row.p for row in same])):
             row.q = q

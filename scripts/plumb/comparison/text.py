@@ -6,6 +6,7 @@ import textwrap
 from ..reading.files import printable
 from ..reading.runs import point_words
 from .columns import between, explanations, number, p_text, signed, table, with_half
+from .curves import HEADINGS
 
 
 def grid(titles, lefts, rows):
@@ -82,15 +83,6 @@ def ratio_text(row):
     return f"{row.ratio:.3f}x{ends}"
 
 
-CURVES = {
-    "tokens": "tokens",
-    "steps": "steps",
-    "time": "time",
-    "flops": "FLOPs",
-    "area": "mean loss",
-}
-
-
 def curve_lines(c, width):
     """Ratios to the baseline, one row a variant; steps only where they are not the tokens'."""
     found = {}
@@ -98,7 +90,7 @@ def curve_lines(c, width):
         found.setdefault(row.label, {})[row.measure] = row
     if not found:
         return []
-    measures = [m for m in CURVES if any(m in by for by in found.values())]
+    measures = [m for m in HEADINGS if any(m in by for by in found.values())]
     if all(close(by["tokens"].ratio, by["steps"].ratio) for by in found.values() if "steps" in by):
         measures = [m for m in measures if m != "steps"]
     rows = []
@@ -106,7 +98,7 @@ def curve_lines(c, width):
         target = next((r.target for r in by.values() if math.isfinite(r.target)), math.nan)
         ratios = [ratio_text(by[m]) if m in by else "-" for m in measures]
         rows.append([label, number(target), *ratios])
-    titles = ["curves", "to loss", *(CURVES[m] for m in measures)]
+    titles = ["curves", "to loss", *(HEADINGS[m] for m in measures)]
     head = (
         "curves, as ratios to the baseline (exploratory): what it costs to reach the loss that "
         "every seed of the baseline reaches, and the mean loss over the logarithm of the tokens"

@@ -24,6 +24,8 @@ class Look:
     dash: object
 
 
+# Of mixers that most pages show: colours are drawing, and the program draws nothing. What these
+# mixers are called and in which order they stand is asked of it (reading/program.py).
 LOOKS = {
     "standard": Look("#222222", "o", "-"),
     "highway": Look("#E69F00", "s", (0, (5, 1.5))),

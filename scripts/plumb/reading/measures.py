@@ -18,6 +18,7 @@ class Measure:
     unit: str = ""
     comparable: bool | None = None  # None: nobody said
     less_is_better: bool | None = None  # None: neither
+    meaning: str = ""
 
 
 def of_rows(rows):
@@ -27,7 +28,8 @@ def of_rows(rows):
         for row in rows:
             key, name, unit = (str(row[k]) for k in ("key", "name", "unit"))
             less = {"less": True, "more": False}.get(row.get("better"))
-            found[key] = Measure(key, name, unit, bool(row["comparable"]), less)
+            meaning = str(row.get("meaning", ""))
+            found[key] = Measure(key, name, unit, bool(row["comparable"]), less, meaning)
         return found
     except (AttributeError, KeyError, TypeError):
         return {}

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-WORDS = {"attn": "attention", "mlp": "MLP"}  # another kind is called as in its run
+from . import program
+
+KINDS = ("attn", "mlp")  # of the default block, in order
 
 
 def word(kind):
-    return WORDS.get(kind, kind)
+    """What the program calls it: attention; without a program, the kind."""
+    return program.sublayer_titles().get(kind, kind)
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Layout:
     """pattern: kinds of the sublayers of a transformer block, in order."""
 
     n_sublayers: int
-    pattern: tuple = ("attn", "mlp")
+    pattern: tuple = KINDS
 
     @property
     def kinds(self):
@@ -93,9 +96,9 @@ def of(run, n_sublayers=None):
 
 
 def kinds_of(layouts):
-    """Kinds of any of them, those of the program's first pattern before others."""
+    """Kinds of any of them, those of the default block before others."""
     seen = dict.fromkeys(kind for layout in layouts for kind in layout.kinds)
-    return sorted(seen, key=lambda kind: [*WORDS, kind].index(kind))
+    return sorted(seen, key=lambda kind: [*KINDS, kind].index(kind))
 
 
 def order_of(layouts):

@@ -38,6 +38,12 @@ def mixer_rank():
     return {name: i for i, name in enumerate(names)}
 
 
+def sublayer_titles():
+    """{kind of sublayer: what it is called in a sentence}"""
+    rows = [row for row in listed("sublayers") if isinstance(row, dict)]
+    return {str(row["name"]): str(row["title"]) for row in rows if {"name", "title"} <= set(row)}
+
+
 def numerics_changes():
     """[(since, about)]: the changes of the program that gave some runs other losses, and with them
     numerics of `since` at least; about(config): whether it concerns a run of these settings.

@@ -53,10 +53,10 @@ def draw_pair(m, row, name):
     limits, kind, knee = range_of(row, pair)
     told = describe(row.key)
     o = []
-    for word, series in zip(map(places.word, row.kinds), pair):
-        words, css = f"{word} sublayers", word.lower()
+    for sublayer, series in zip(row.kinds, pair):
+        words = f"{places.word(sublayer)} sublayers"
         chart = Chart(
-            f"{name}-{css}",
+            f"{name}-{sublayer}",
             "transformer block",
             measures.axis_label(row.key),
             f"{told.name} of {words} by depth",

@@ -7,6 +7,7 @@ import numpy as np
 from ..figures import matrix as figure
 from ..reading import places
 from ..reading.files import Skip
+from ..reading.measures import describe
 from ..reading.run import WAYS
 from . import heat
 from .charts import finite
@@ -14,18 +15,17 @@ from .markup import data_block, esc
 from .material import seeds_and_tokens
 from .svg import text, tick_text
 
-QUANTITIES = {
-    "share": "share of each source in each read",
-    "mean": "weight M of each source in each read",
-}
+QUANTITIES = ("share", "mean")  # measures of a matrix file
 TICKS = (-1, -0.2, 0, 0.05, 0.2, 0.5, 1)
 
 
 def quantities(groups):
-    """QUANTITIES, and those of keys and values where an attention reads for them apart."""
+    """{key: name} of QUANTITIES, and of those of keys and values where an attention reads for them
+    apart.
+    """
     ways = {w for runs in groups.values() for r in runs for w in r.ways}
-    more = {f"{q}.{w}": f"{QUANTITIES[q]}: {WAYS[w]}" for w in sorted(ways) for q in QUANTITIES}
-    return QUANTITIES | more
+    names = {q: describe(q).name for q in QUANTITIES}
+    return names | {f"{q}.{w}": f"{names[q]}: {WAYS[w]}" for w in sorted(ways) for q in QUANTITIES}
 
 
 def at_step(run, quantity, step):
@@ -172,6 +172,10 @@ def words_of(runs):
     return [layout.words(depth) for depth in range(layout.n_sublayers + 2)]
 
 
+def scale_words(quantity):
+    return f"{describe(quantity).meaning} {SCALES[quantity]}".strip()
+
+
 def viewer(m, family, maps):
     base = m.names[family.base.label] if family.base else ""
     names = [m.names[label] for label in family.groups]
@@ -180,7 +184,7 @@ def viewer(m, family, maps):
     rows = sorted(family.rows, key=lambda r: -abs(r.difference) if finite(r.difference) else 0)
     data = {
         "names": quantities(family.groups),
-        "scales": {q: SCALES[q.split(".")[0]] for q in maps},
+        "scales": {q: scale_words(q.split(".")[0]) for q in maps},
         "colors": heat.colors(),
         "sublayers": {name: words_of(family.groups[label]) for label, name in of_maps},
         "maps": maps,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import stats
+from ..comparison.curves import HEADINGS
 from ..figures import loss_curves
 from ..reading import measures
 from ..reading.files import Skip, printable
@@ -153,15 +154,6 @@ def curves(m):
     return first + body
 
 
-MEASURES = {  # of a CurveRow: heading of its column
-    "tokens": "tokens",
-    "steps": "steps",
-    "time": "training time",
-    "flops": "FLOPs",
-    "area": "mean loss",
-}
-
-
 def ratio_cell(r):
     """0.834× [0.779, 0.892], or how many seeds reached the loss; r: a CurveRow or None."""
     if r is None:
@@ -179,7 +171,7 @@ def measures_of(found):
     by_label = {}
     for r in found:
         by_label.setdefault(r.label, {})[r.measure] = r.ratio
-    names = [k for k in MEASURES if any(k in v for v in by_label.values())]
+    names = [k for k in HEADINGS if any(k in v for v in by_label.values())]
     same = all(
         math.isclose(v["steps"], v["tokens"], rel_tol=1e-9) or v["steps"] != v["steps"]
         for v in by_label.values()
@@ -210,7 +202,7 @@ def to_loss(m):
         )
     fields = ("label", "measure", "target", "reached", "of", "ratio", "low", "high", "p", "q")
     m.tables["to_loss"] = (fields, [[getattr(r, k) for k in fields] for r in found])
-    head = ("variant", "to loss", *(MEASURES[k] for k in names))
+    head = ("variant", "to loss", *(HEADINGS[k] for k in names))
     caption = (
         "What a variant needs to reach the loss that every seed of its baseline reaches, over what "
         "the baseline needs: below 1 is less. Mean loss: over the whole curve, in log tokens. Per "
