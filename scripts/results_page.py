@@ -14,7 +14,7 @@ from pathlib import Path
 
 from plumb.pages.study import StudyError
 
-PAGES = ("dilution", "noise", "block_size", "tuned")
+PAGES = ("dilution", "noise", "block_size", "tuned", "muon")
 
 
 def write(folder):
