@@ -130,6 +130,8 @@ RunStart inspect_run_directory(const fs::path& dir, const ResumeOptions& options
     if (over && !options.from_step && there.train.steps == config.train.steps) {
         require_same_data(dir, there, config);
         start.ended = status;
+    } else {
+        require_same_numerics(dir, config);
     }
     return start;
 }

@@ -1,5 +1,6 @@
 #include "run/run_settings.h"
 
+#include "config/numerics.h"
 #include "core/files.h"
 #include "core/json.h"
 #include "data/dataset.h"
@@ -132,6 +133,17 @@ void require_same_data(const fs::path& dir, const Config& there, const Config& h
     if (!manifest.contains(fingerprint)) return;
     const auto data = open_dataset(here.data, here.model.resolved().context);
     if (manifest.at(fingerprint) != data->fingerprint()) refuse();
+}
+
+void require_same_numerics(const fs::path& dir, const Config& here) {
+    const auto manifest = read_json_object(dir / "manifest.json");
+    const auto there = manifest.find("numerics");
+    if (there == manifest.end() || !there->is_number_integer() || *there == numerics(here)) return;
+    throw UsageError(fmt::format(
+        "--out {}: was begun with numerics {} and this program's are {} (plumb list numerics): "
+        "what either does does not mix. Go on with the program that began it (git.commit of its "
+        "manifest.json), or begin anew in another --out",
+        dir.string(), there->get<long>(), numerics(here)));
 }
 
 }  // namespace plumb

@@ -43,4 +43,8 @@ void require_data_there(const std::filesystem::path& dir, const DataConfig& data
 // has ended needs no data: where they are gone and nobody names others, nothing is compared.
 void require_same_data(const std::filesystem::path& dir, const Config& there, const Config& here);
 
+// Throws UsageError if the run in `dir` was begun by a program of other numerics
+// (config/numerics.h): its further steps would not be those of an unbroken run.
+void require_same_numerics(const std::filesystem::path& dir, const Config& here);
+
 }  // namespace plumb

@@ -162,6 +162,28 @@ TEST_CASE("a run on files of another program refuses changed ones, finished or n
     check_run(resume(run), 0, "is done already");
 }
 
+TEST_CASE("a run goes on with the numerics that it began with", "[run]") {
+    const TempFolder temp;
+    const fs::path run = temp / "run";
+    REQUIRE(run_plumb(tiny_run(run, {"model.dropout=0.1"})).code == 0);
+    const auto manifest = nlohmann::json::parse(slurp(run / "manifest.json"));
+    CHECK(manifest.at("numerics") == 2);
+    auto older = manifest;
+    older["numerics"] = 1;
+    spill(run / "manifest.json", older.dump());
+    check_run(resume(run), 0, "is done already");
+    fs::remove_all(checkpoint_of(run, 20));
+    spill(run / "STATUS", "running\n");
+    const auto before = content(run);
+    const Outcome refused = run_plumb(resume(run));
+    check_message(refused, kUsage,
+                  {"begun with numerics 1", "plumb list numerics", "another --out"});
+    CHECK(content(run) == before);
+    older.erase("numerics");  // runs of before there were any say nothing
+    spill(run / "manifest.json", older.dump());
+    check_run(resume(run), 0, "status: done");
+}
+
 TEST_CASE("a run starts from the weights of another and then stands alone", "[run]") {
     const TempFolder temp;
     const fs::path from = temp / "from", run = temp / "run";
