@@ -100,8 +100,7 @@ std::string remarks(const SweepStatus& status) {
     if (outdated > 0)
         text += fmt::format(
             "outdated: {} runs that this program would give other numbers (plumb list numerics); "
-            "to "
-            "make them again: plumb sweep run {} --rerun outdated\n",
+            "to make them again: plumb sweep run {} --rerun outdated\n",
             outdated, shell_quoted(status.folder.string()));
     if (status.orphans > 0)
         text += fmt::format("orphans: {} runs that the sweep file no longer stands for\n",

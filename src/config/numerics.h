@@ -1,6 +1,7 @@
 // Numerics: which arithmetic makes a run. A change of the program that gives runs other losses is a
 // row of the table here, which says of which runs. Only their numerics goes up: the others keep
-// theirs, with it their ids, and go on being compared with what was made before.
+// theirs, with it their ids, and go on being compared with what was made before. What moves a loss
+// by rounding alone (tests/signature.txt says how far that is) is no row.
 #pragma once
 
 #include "config/config.h"

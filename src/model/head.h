@@ -1,15 +1,16 @@
 // Head: from what the final norm gives to the loss, some tokens at a time. Logits of a chunk of
 // tokens are made, scored and, where gradients are wanted, turned into theirs in place and spent on
-// dx and dW; then those of the next chunk take their memory. So what is planned for logits is
-// bounded, whatever N V is. (A fused classifier, as llm.c has, over chunks of tokens as in
-// Liger-Kernel, arXiv:2410.10989; the chunk's size is ours.)
+// dx and dW; then those of the next chunk take their memory. So what is planned for logits does not
+// grow with N; a chunk is 64 tokens at least, whatever V is. (A fused classifier, as llm.c has,
+// over chunks of tokens as in Liger-Kernel, arXiv:2410.10989; the chunk's size is ours.)
 //
 // W (V, C) is read, dW read and written once a chunk, which is 64, 128, .. tokens, as many as
 // kBytes hold logits of. Seconds of loss and gradients at V = 50,304, C = 128 in float, one thread,
 // over those of all tokens at once: 1.00 for 256 at a time, 1.06 for 128, 1.3 for 64. kBytes gives
 // 192.
 //
-// The same bits for any number of threads. The order of dW's sums over tokens depends on the chunk:
+// A last chunk that is shorter allocates in its first step (ops/linear.h). The same bits for any
+// number of threads. The order of dW's sums over tokens depends on the chunk:
 // with N tokens at a time they are summed in one go.
 #pragma once
 

@@ -51,7 +51,8 @@ std::string first_bad_tensor(const Context& ctx, Model<float>& model) {
                            model.layout().name(l));
     FiniteCheck check(model.layout());
     model.forward(ctx, &check);
-    if (check.found.empty() && !all_finite<float>(ctx, model.token_losses())) return "logits";
+    if (check.found.empty() && !all_finite<float>(ctx, model.token_losses()))
+        return "logits, or the loss of a token";
     params.zero_grad();
     model.backward(ctx, 1.0f, &check);
     if (!check.found.empty()) return check.found;
