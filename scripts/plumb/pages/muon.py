@@ -229,7 +229,7 @@ class Page:
    * The rms of v_l varies less by depth under Muon. {evener}
    * The update / weight ratio of one kind is the same at all depths to {100 * ALIKE:.0f} %. **{alike}**: under Muon the farthest is {100 * min(ratios):.0f} to {100 * max(ratios):.0f} % from the mean.
    * The log-slope of dLoss/dv is nearer to zero. {nearer}
-   * Write shares fall by depth under both. **{falls}** (table above)."""
+   * Write shares fall by depth under both. **{falls}** (table below)."""
 
     @staticmethod
     def fewer(differences):
