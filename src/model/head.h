@@ -10,8 +10,8 @@
 // 192.
 //
 // A last chunk that is shorter allocates in its first step (ops/linear.h). The same bits for any
-// number of threads. The order of dW's sums over tokens depends on the chunk:
-// with N tokens at a time they are summed in one go.
+// number of threads. The order of dW's sums over tokens depends on the chunk: with N tokens at a
+// time they are summed in one go.
 #pragma once
 
 #include "ops/linear.h"

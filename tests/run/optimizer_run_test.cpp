@@ -44,32 +44,6 @@ TEST_CASE("every optimizer resumes to the bytes of an unbroken run", "[run]") {
     }
 }
 
-TEST_CASE("a run of before there were optimizers to choose from resumes with AdamW", "[run]") {
-    const TempFolder temp;
-    const fs::path run = temp / "run", last = checkpoint_of(run, 20);
-    REQUIRE(run_plumb(tiny_run(run)).code == 0);
-    const auto want = content(last);
-    REQUIRE(fs::remove_all(last) > 0);
-    spill(run / "STATUS", "running\n");
-    std::string toml = slurp(run / "config.toml");
-    const std::string line = "optimizer = \"adamw\"\n";
-    REQUIRE(toml.find(line) != std::string::npos);
-    spill(run / "config.toml", toml.erase(toml.find(line), line.size()));
-    const fs::path before = checkpoint_of(run, 15);
-    auto state = read_json(before / "state.json");
-    REQUIRE(state.at("settings").erase("train.optimizer") == 1);
-    spill(before / "state.json", state.dump());
-    sign(before);
-    const Outcome o = run_plumb({"train", "--out", run, "--resume", "must", "--threads", "1"});
-    INFO(o.out);
-    REQUIRE(o.code == 0);
-    CHECK(content(last) == want);
-    const Outcome other = run_plumb(
-        {"train", "--out", run, "--resume", "must", "--threads", "1", "train.optimizer=muon"});
-    CHECK(other.code == 2);
-    CHECK_THAT(other.out, contains_text("train.optimizer (\"adamw\" there, \"muon\" here)"));
-}
-
 TEST_CASE("an option of muon is refused without it", "[run]") {
     const TempFolder temp;
     const Outcome o = run_plumb(tiny_run(temp / "run", {"train.muon_lr=0.02"}));

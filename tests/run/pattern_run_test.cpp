@@ -12,12 +12,6 @@ namespace {
 const std::vector<std::string> kPattern{"model.pattern=attn,attn,mlp", "model.layers=2",
                                         "attn.value_residual=true", "mixer=denseformer"};
 
-Outcome resume(const fs::path& run, const std::vector<std::string>& more = {}) {
-    std::vector<std::string> args{"train", "--out", run, "--resume", "must", "--threads", "1"};
-    args.insert(args.end(), more.begin(), more.end());
-    return run_plumb(args);
-}
-
 }  // namespace
 
 TEST_CASE("a run of another pattern resumes to the bytes of an unbroken one", "[run]") {
@@ -27,7 +21,8 @@ TEST_CASE("a run of another pattern resumes to the bytes of an unbroken one", "[
     REQUIRE(run_plumb(tiny_run(broken, kPattern)).code == 0);
     REQUIRE(fs::remove_all(checkpoint_of(broken, 20)) > 0);
     spill(broken / "STATUS", "running\n");
-    const Outcome resumed = resume(broken);
+    const Outcome resumed =
+        run_plumb({"train", "--out", broken, "--resume", "must", "--threads", "1"});
     INFO(resumed.out);
     REQUIRE(resumed.code == 0);
     CHECK(content(checkpoint_of(broken, 20)) == content(checkpoint_of(whole, 20)));
@@ -45,32 +40,6 @@ TEST_CASE("a run of another pattern resumes to the bytes of an unbroken one", "[
     CHECK(run_plumb({"eval", whole, "--drop", "layer.1.attn2", "--json"}).code == 0);
     const Outcome other = run_plumb({"eval", whole, "--drop", "layer.1.mlp2"});
     CHECK((other.code == 2 && other.out.find("layer.1.mlp2") != std::string::npos));
-}
-
-TEST_CASE("a run of before there were patterns resumes with its blocks", "[run]") {
-    const TempFolder temp;
-    const fs::path run = temp / "run", last = checkpoint_of(run, 20);
-    REQUIRE(run_plumb(tiny_run(run)).code == 0);
-    const auto want = content(last);
-    REQUIRE(fs::remove_all(last) > 0);
-    spill(run / "STATUS", "running\n");
-    std::string toml = slurp(run / "config.toml");
-    const std::string line = "pattern = [\"attn\", \"mlp\"]\n";
-    REQUIRE(toml.find(line) != std::string::npos);
-    spill(run / "config.toml", toml.erase(toml.find(line), line.size()));
-    const fs::path before = checkpoint_of(run, 15);
-    auto state = read_json(before / "state.json");
-    REQUIRE(state.at("settings").erase("model.pattern") == 1);
-    spill(before / "state.json", state.dump());
-    sign(before);
-    const Outcome o = resume(run);
-    INFO(o.out);
-    REQUIRE(o.code == 0);
-    CHECK(content(last) == want);
-    const Outcome other = resume(run, {"model.pattern=mlp"});
-    CHECK(other.code == 2);
-    CHECK_THAT(other.out,
-               contains_text("model.pattern ([\"attn\", \"mlp\"] there, [\"mlp\"] here)"));
 }
 
 TEST_CASE("a dry run counts the sublayers of the pattern", "[cli]") {

@@ -5,23 +5,28 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 
 using namespace plumb;
 using namespace plumb::test;
 
 namespace {
 
-// A dataset that writes down which batches it was asked for.
-class Listening final : public Dataset {
+// Markov text whose training batches are shown to `look`, which may change their tokens.
+class Looked final : public Dataset {
 public:
-    Listening(std::unique_ptr<Dataset> inner, std::vector<std::uint64_t>& asked)
-        : inner_(std::move(inner)), asked_(asked) {}
+    using Look = std::function<void(std::uint64_t index, View<std::int32_t> tokens)>;
+    explicit Looked(Look look) : look_(std::move(look)) {
+        DataConfig task;
+        task.task = "markov";
+        inner_ = open_dataset(task, tiny_model_config().context);
+    }
 
     Index vocab() const override { return inner_->vocab(); }
     void train_batch(std::uint64_t seed, std::uint64_t index, View<std::int32_t> tokens,
                      View<std::int32_t> targets) const override {
-        asked_.push_back(index);
         inner_->train_batch(seed, index, tokens, targets);
+        look_(index, tokens);
     }
     void val_batch(std::uint64_t index, View<std::int32_t> tokens,
                    View<std::int32_t> targets) const override {
@@ -32,40 +37,16 @@ public:
     std::string fingerprint() const override { return inner_->fingerprint(); }
 
 private:
+    Look look_;
     std::unique_ptr<Dataset> inner_;
-    std::vector<std::uint64_t>& asked_;
 };
 
-// Token 0 is in one training batch alone.
-class OneHasZero final : public Dataset {
-public:
-    OneHasZero(std::unique_ptr<Dataset> inner, std::uint64_t which)
-        : inner_(std::move(inner)), which_(which) {}
-
-    Index vocab() const override { return inner_->vocab(); }
-    void train_batch(std::uint64_t seed, std::uint64_t index, View<std::int32_t> tokens,
-                     View<std::int32_t> targets) const override {
-        inner_->train_batch(seed, index, tokens, targets);
+// Token 0 is in training batch `which` alone.
+Looked::Look zero_in(std::uint64_t which) {
+    return [which](std::uint64_t index, View<std::int32_t> tokens) {
         std::replace(tokens.data, tokens.data + tokens.count(), 0, 1);
-        if (index == which_) tokens.data[tokens.count() / 2] = 0;
-    }
-    void val_batch(std::uint64_t index, View<std::int32_t> tokens,
-                   View<std::int32_t> targets) const override {
-        inner_->val_batch(index, tokens, targets);
-    }
-    Index val_sequences() const override { return inner_->val_sequences(); }
-    std::string describe() const override { return inner_->describe(); }
-    std::string fingerprint() const override { return inner_->fingerprint(); }
-
-private:
-    std::unique_ptr<Dataset> inner_;
-    std::uint64_t which_;
-};
-
-std::unique_ptr<Dataset> markov() {
-    DataConfig task;
-    task.task = "markov";
-    return open_dataset(task, tiny_model_config().context);
+        if (index == which) tokens.data[tokens.count() / 2] = 0;
+    };
 }
 
 }  // namespace
@@ -74,8 +55,10 @@ TEST_CASE("micro-batches are counted through: none is seen twice, none left out"
     TrainConfig train = tiny_train();
     train.accumulate = 3;
     std::vector<std::uint64_t> asked;
-    TinyTrainer t = tiny_trainer("standard", train, tiny_model_config(),
-                                 std::make_unique<Listening>(markov(), asked));
+    TinyTrainer t =
+        tiny_trainer("standard", train, tiny_model_config(),
+                     std::make_unique<Looked>(
+                         [&](std::uint64_t index, View<std::int32_t>) { asked.push_back(index); }));
     for (long step = 0; step < 3; ++step) t.step(step);
     CHECK(asked == std::vector<std::uint64_t>{0, 1, 2, 3, 4, 5, 6, 7, 8});
     asked.clear();
@@ -120,7 +103,7 @@ TEST_CASE("the micro-batch that diverges is the one that is looked at, and nothi
             train.accumulate = 3, train.optimizer = info.name;
             const auto trainer = [&] {
                 return tiny_trainer("standard", train, model,
-                                    std::make_unique<OneHasZero>(markov(), 3 + bad));
+                                    std::make_unique<Looked>(zero_in(3 + bad)));
             };
             TinyTrainer t = trainer(), undisturbed = trainer();
             t.step(0), undisturbed.step(0);
