@@ -1,19 +1,17 @@
 """The Plumb model in plain PyTorch, float64: a decoder of L pre-norm sublayers around a depth mixer,
 as many times those of model.pattern as it has layers. Parameters are a flat {name: tensor}; linear weights are (out, in)."""
 
-import math
-
 import torch
 
-from base import begins_block, gelu, kind, n_sublayers, rms_norm, site
+from base import begins_block, kind, n_sublayers, rms_norm, site
 from mixers import MIXERS
+from sublayers import SUBLAYERS
 
 DEFAULTS = {
     "model.layers": 4, "model.pattern": ("attn", "mlp"), "model.width": 128, "model.heads": 4, "model.kv_heads": 0,
     "model.head_dim": 0, "model.mlp": "swiglu", "model.mlp_hidden": 0, "model.context": 128,
     "model.tied_head": True, "model.qk_norm": False, "model.rope_base": 10000.0,
     "model.norm_eps": 1e-10,
-    "attn.rope": "half", "attn.value_residual": False,
     "mixer.name": "standard", "mixer.gate": "scalar", "mixer.gate_bias": "uniform",
     "mixer.gate_input": "norm", "mixer.gain_init": "paper", "mixer.alpha": 0.0,
     "mixer.dilation": 1, "mixer.period": 1, "mixer.streams": 4, "mixer.dynamic": True,
@@ -22,6 +20,8 @@ DEFAULTS = {
     "mixer.weights": "softmax",
     "mixer.window": 0, "mixer.heads": 1, "mixer.head_norm": "full", "mixer.key_norm": True,
     "mixer.query": "learned", "mixer.hidden": 0,
+    **{f"{kind}.{option}": start for kind, sublayer in SUBLAYERS.items()
+       for option, start in sublayer.options.items()},
 }
 
 
@@ -44,28 +44,18 @@ def config(overrides):
 
 def shapes(cfg, vocab):
     """{name: shape} of every parameter."""
-    C, H, D = cfg["model.width"], cfg["model.heads"], cfg["model.head_dim"]
-    F, rows = cfg["model.mlp_hidden"], (H + 2 * cfg["model.kv_heads"]) * D
+    C = cfg["model.width"]
     out = {"embed.weight": (vocab, C), "output.norm.gain": (C,)}
     if not cfg["model.tied_head"]:
         out["head.weight"] = (vocab, C)
     seen = set()  # kinds
     for l in range(1, n_sublayers(cfg) + 1):
-        at, is_first = site(cfg, l), kind(cfg, l) not in seen
-        seen.add(kind(cfg, l))
+        at, of = site(cfg, l), kind(cfg, l)
+        ways = MIXERS[cfg["mixer.name"]].ways if begins_block(cfg, l) else 1
         out[at + ".norm.gain"] = (C,)
-        if kind(cfg, l) == "mlp":
-            out[at + ".up.weight"] = (2 * F if cfg["model.mlp"] == "swiglu" else F, C)
-            out[at + ".down.weight"] = (C, F)
-            continue
-        if MIXERS[cfg["mixer.name"]].ways > 1 and begins_block(cfg, l):
-            out[at + ".norm_k.gain"] = out[at + ".norm_v.gain"] = (C,)
-        out[at + ".qkv.weight"] = (rows, C)
-        out[at + ".out.weight"] = (C, H * D)
-        if cfg["attn.value_residual"] and not is_first:
-            out[at + ".first_values"] = (1,)
-        if cfg["model.qk_norm"]:
-            out[at + ".q_norm.gain"] = out[at + ".k_norm.gain"] = (D,)
+        own = SUBLAYERS[of].parameters(cfg, ways, of not in seen)
+        out.update({f"{at}.{name}": shape for name, shape in own.items()})
+        seen.add(of)
     out.update({name: shape for name, (shape, _) in mixer_parameters(cfg).items()})
     return out
 
@@ -73,58 +63,6 @@ def shapes(cfg, vocab):
 def mixer_parameters(cfg):
     """{name: (shape, start)} of the mixer's own."""
     return MIXERS[cfg["mixer.name"]].parameters(cfg)
-
-
-def rope(x, base):
-    """Half-split rotary embedding (GPT-NeoX style) of x (B, T, heads, D), positions 0..T-1."""
-    T, D = x.shape[1], x.shape[-1]
-    freq = base ** (-2 * torch.arange(D // 2, dtype=x.dtype) / D)
-    angle = (torch.arange(T, dtype=x.dtype)[:, None] * freq)[:, None, :]
-    a, b = x[..., :D // 2], x[..., D // 2:]
-    return torch.cat([a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()], -1)
-
-
-def attention(cfg, p, at, ways, kept):
-    """ways: what queries, keys and values are made from, or one read for all three. kept: the
-    values of the first attention that runs, left by it for the others (value residual)."""
-    H, G, D = cfg["model.heads"], cfg["model.kv_heads"], cfg["model.head_dim"]
-    B, T, _ = ways[0].shape
-    norms = ["norm", "norm_k", "norm_v"] if at + ".norm_k.gain" in p else ["norm"]
-    rows = [rms_norm(x, cfg["model.norm_eps"], p[f"{at}.{norm}.gain"]) @ p[at + ".qkv.weight"].T
-            for x, norm in zip(ways * (3 // len(ways)), norms)]
-    of_q, of_k, of_v = rows * (3 // len(rows))
-    q = of_q[..., :H * D].reshape(B, T, H, D)
-    k = of_k[..., H * D:(H + G) * D].reshape(B, T, G, D)
-    v = of_v[..., (H + G) * D:].reshape(B, T, G, D)
-    if cfg["model.qk_norm"]:
-        q = rms_norm(q, cfg["model.norm_eps"], p[at + ".q_norm.gain"])
-        k = rms_norm(k, cfg["model.norm_eps"], p[at + ".k_norm.gain"])
-    if cfg["attn.rope"] == "half":
-        q, k = rope(q, cfg["model.rope_base"]), rope(k, cfg["model.rope_base"])
-    first = kept.setdefault("values", v)
-    if first is not v and at + ".first_values" in p:
-        v = v + p[at + ".first_values"] * first
-    future = torch.ones(T, T).triu(1).bool()
-    heads = []
-    for j in range(H):
-        kv = j // (H // G)
-        scores = q[:, :, j] @ k[:, :, kv].transpose(1, 2) / math.sqrt(D)
-        heads.append(scores.masked_fill(future, -math.inf).softmax(-1) @ v[:, :, kv])
-    return torch.cat(heads, -1) @ p[at + ".out.weight"].T
-
-
-def mlp(cfg, p, at, ways, kept):
-    y = rms_norm(ways[0], cfg["model.norm_eps"], p[at + ".norm.gain"])
-    y = y @ p[at + ".up.weight"].T
-    if cfg["model.mlp"] == "swiglu":
-        gate, up = y.chunk(2, -1)
-        y = gate * torch.sigmoid(gate) * up
-    else:
-        y = gelu(y)
-    return y @ p[at + ".down.weight"].T
-
-
-SUBLAYERS = {"attn": attention, "mlp": mlp}
 
 
 def forward(cfg, p, tokens, gain={}, order={}, mask={}):
@@ -148,7 +86,7 @@ def forward(cfg, p, tokens, gain={}, order={}, mask={}):
     for l in range(1, L + 1):
         h.append(read(l))
         n = order.get(l, l)
-        v.append(SUBLAYERS[kind(cfg, n)](cfg, p, site(cfg, n), h[-1], kept) * gain.get(l, 1))
+        v.append(SUBLAYERS[kind(cfg, n)].forward(cfg, p, site(cfg, n), h[-1], kept) * gain.get(l, 1))
         mixer.write(l, v[-1])
     h.append(read(L + 1))
     head = p["embed.weight"] if cfg["model.tied_head"] else p["head.weight"]

@@ -35,6 +35,16 @@ std::size_t Plan::add(const std::string& name, const Shape& shape, Lifetime life
     return offset;
 }
 
+std::size_t Plan::share(const std::string& name, const Shape& shape, std::size_t item_bytes) {
+    const auto [it, is_new] = shared_.try_emplace(prefix_ + name, tensors_.size());
+    if (is_new) return add(name, shape, Lifetime::scratch, item_bytes);
+    const TensorSpec& first = tensors_[it->second];
+    require(
+        first.shape == shape && first.bytes == static_cast<std::size_t>(shape.count()) * item_bytes,
+        [&] { return "scratch shared as another type or shape: " + first.name; });
+    return first.offset;
+}
+
 std::size_t Plan::bytes(Lifetime lifetime) const {
     std::size_t n = 0;
     for (const TensorSpec& t : tensors_)

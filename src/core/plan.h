@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -48,6 +49,16 @@ public:
     Tensor<T> cpu_scratch(const std::string& name, const Shape& shape) {
         return device_ == Device::cpu ? scratch<T>(name, shape) : Tensor<T>{};
     }
+    // Scratch that all who declare it under this name work in, one after another. Throws
+    // InternalError where they want another type or shape.
+    template <class T>
+    Tensor<T> shared_scratch(const std::string& name, const Shape& shape) {
+        return {share(name, shape, sizeof(T)), shape, origin_};
+    }
+    template <class T>
+    Tensor<T> shared_cpu_scratch(const std::string& name, const Shape& shape) {
+        return device_ == Device::cpu ? shared_scratch<T>(name, shape) : Tensor<T>{};
+    }
     // Every frame starts with a copy of `first`.
     template <class S>
     FrameState<S> state(S first) {
@@ -68,6 +79,7 @@ public:
 private:
     std::size_t add(const std::string& name, const Shape& shape, Lifetime lifetime,
                     std::size_t item_bytes);
+    std::size_t share(const std::string& name, const Shape& shape, std::size_t item_bytes);
 
     Device device_;
     Origin origin_ = new_origin();
@@ -75,6 +87,7 @@ private:
     std::vector<TensorSpec> tensors_;
     std::vector<std::function<std::shared_ptr<void>()>> states_;
     std::unordered_set<std::string> names_;
+    std::unordered_map<std::string, std::size_t> shared_;  // by full name, the place in tensors_
     std::size_t total_ = 0;
 };
 

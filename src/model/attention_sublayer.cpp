@@ -21,13 +21,14 @@ public:
           eps_(static_cast<Real>(shape.model.norm_eps)),
           work_(work),
           params_(declare_attention(params, prefix, shape.model)),
-          qkv_proj_(plan, prefix + ".qkv.weight", params_.qkv, attn_, shape, work) {
+          qkv_proj_(plan, prefix + ".qkv.weight", params_.qkv, attn_, shape) {
         const Index n = shape.tokens();
         out_proj_ = Linear<T>(plan, prefix + ".out.weight", params_.out, n);
         qkv_ = plan.saved<T>(prefix + ".qkv", {{'N', n}, {'Q', attn_.qkv_width()}});
         heads_ = plan.saved<T>(prefix + ".heads", {{'N', n}, {'Q', attn_.out_width()}});
         lse_ = plan.saved<Real>(prefix + ".lse",
                                 {{'B', attn_.batch}, {'H', attn_.heads}, {'T', attn_.context}});
+        declare_scratch(plan, shape);
     }
 
     void prepare(const Context& ctx) override {
@@ -40,7 +41,7 @@ public:
         qkv_proj_.forward(ctx, x, qkv);
         add_first_values(ctx, qkv);
         attention<T>(ctx, attn_, qkv, ctx.value(params_.gain_q), ctx.value(params_.gain_k), eps_,
-                     heads, ctx(lse_), work_.attention(ctx), work_.dropout(ctx, weights_site_));
+                     heads, ctx(lse_), workspace(ctx), work_.dropout(ctx, weights_site_));
         out_proj_.forward(ctx, heads, v);
         dropout<T>(ctx, work_.dropout(ctx, site_), v);
     }
@@ -48,12 +49,12 @@ public:
     void backward(const Context& ctx, View<const T> dv, const Inputs<const T>& x,
                   const Inputs<T>& dx) override {
         const View<const T> dy = work_.before_mask(ctx, site_, dv);
-        const View<T> heads = ctx(heads_), dheads = ctx(work_.dattention), dqkv = ctx(work_.dqkv);
+        const View<T> heads = ctx(heads_), dheads = ctx(dheads_), dqkv = ctx(dqkv_);
         out_proj_.backward(ctx, dy, heads, dheads);
         attention_backward<T>(ctx, attn_, dheads, ctx(qkv_), ctx.value(params_.gain_q),
                               ctx.value(params_.gain_k), eps_, heads, ctx(lse_), dqkv,
-                              ctx.grad(params_.gain_q), ctx.grad(params_.gain_k),
-                              work_.attention(ctx), work_.dropout(ctx, weights_site_));
+                              ctx.grad(params_.gain_q), ctx.grad(params_.gain_k), workspace(ctx),
+                              work_.dropout(ctx, weights_site_));
         add_first_values_backward(ctx, dqkv);
         qkv_proj_.backward(ctx, dqkv, x, dx);
     }
@@ -61,6 +62,22 @@ public:
     std::vector<ParamId> weights() const override { return {params_.qkv, params_.out}; }
 
 private:
+    void declare_scratch(Plan& plan, const SublayerShape& shape) {
+        const Index n = shape.tokens();
+        per_thread_ = plan.shared_cpu_scratch<Real>(
+            "work.heads", {{'P', shape.threads}, {'S', attention_scratch(attn_)}});
+        dgain_ = plan.shared_cpu_scratch<Real>(
+            "work.qk_dgain",
+            {{'B', attn_.batch}, {'H', attn_.kv_heads}, {'D', 2 * attn_.head_dim}});
+        dqkv_ = plan.shared_scratch<T>("work.dqkv", {{'N', n}, {'Q', attn_.qkv_width()}});
+        dheads_ = plan.shared_scratch<T>("work.dheads", {{'N', n}, {'Q', attn_.out_width()}});
+        if (!shape.model.of("attn").flag("value_residual")) return;
+        dfirst_ = plan.shared_scratch<Real>("work.dfirst", {{'N', n}, {'Q', attn_.part_width(2)}});
+        sums_ = plan.shared_cpu_scratch<Real>("work.sums", {{'P', n_chunks(n)}});
+    }
+    AttentionWorkspace<Real> workspace(const Context& ctx) const {
+        return {ctx(work_.cos), ctx(work_.sin), ctx(per_thread_), ctx(dgain_)};
+    }
     // attn.value_residual: values v -> v + lambda v_1, v_1 those of the first attention that runs.
     void add_first_values(const Context& ctx, View<T> qkv) {
         FirstValues<T>& first = ctx(work_.first);
@@ -76,11 +93,11 @@ private:
         FirstValues<T>& first = ctx(work_.first);
         if (params_.first_values) {
             add_last_columns_backward<T>(ctx, ctx(*first.qkv), ctx.value(params_.first_values),
-                                         dqkv, first.has_gradient, ctx(work_.sums),
-                                         ctx.grad(params_.first_values), ctx(work_.dfirst));
+                                         dqkv, first.has_gradient, ctx(sums_),
+                                         ctx.grad(params_.first_values), ctx(dfirst_));
             first.has_gradient = true;
         } else if (first.has_gradient) {
-            add_to_last_columns<T>(ctx, ctx(work_.dfirst), dqkv);
+            add_to_last_columns<T>(ctx, ctx(dfirst_), dqkv);
         }
     }
 
@@ -91,8 +108,10 @@ private:
     AttentionParams<Real> params_;
     QkvProjection<T> qkv_proj_;
     Linear<T> out_proj_;
-    Tensor<T> qkv_, heads_;  // (N, (H+2Hkv)D), (N, H D)
-    Tensor<Real> lse_;       // (B, H, T)
+    Tensor<T> qkv_, dqkv_, heads_, dheads_;  // (N, (H+2Hkv)D), (N, H D)
+    Tensor<Real> lse_;                       // (B, H, T)
+    Tensor<Real> per_thread_, dgain_;        // AttentionWorkspace
+    Tensor<Real> dfirst_, sums_;             // (N, Hkv D), (chunks): of attn.value_residual
 };
 
 template <class T>
@@ -111,22 +130,28 @@ public:
         keys_ = plan.saved<T>(prefix + ".keys",
                               {{'B', b}, {'H', h}, {'D', d}, {'T', cache_positions(t)}});
         values_ = plan.saved<T>(prefix + ".values", {{'B', b}, {'H', h}, {'T', t}, {'D', d}});
+        scores_ = plan.shared_scratch<Real>("scores", {{'B', b * h}, {'T', cache_positions(t)}});
+        qkv_ = work.shared(plan, "qkv", attn_.qkv_width());
+        heads_ = work.shared(plan, "heads", attn_.out_width());
+        if (ways_ > 1) part_ = work.shared(plan, "part", attn_.out_width());
+        if (shape.model.of("attn").flag("value_residual"))
+            first_values_ = work.shared(plan, "values", attn_.part_width(2));
     }
 
     void decode(const Context& ctx, const DecodeRows& rows, const Inputs<const T>& x,
                 View<T> v) override {
-        const View<T> qkv = work_.first(ctx, work_.qkv, v.extent(0)),
-                      heads = work_.first(ctx, work_.heads, v.extent(0));
+        const View<T> qkv = work_.first(ctx, qkv_, v.extent(0)),
+                      heads = work_.first(ctx, heads_, v.extent(0));
         project(ctx, x, qkv);
         if (params_.first_values)
-            add_last_columns<T>(ctx, work_.first(ctx, work_.values, v.extent(0)),
+            add_last_columns<T>(ctx, work_.first(ctx, first_values_, v.extent(0)),
                                 attn_.part_width(2), ctx.value(params_.first_values), qkv);
-        else if (work_.values)
+        else if (first_values_)
             take_columns<T>(ctx, qkv, attn_.part_begin(2),
-                            work_.first(ctx, work_.values, v.extent(0)));
+                            work_.first(ctx, first_values_, v.extent(0)));
         attention_decode<T>(ctx, attn_, rows, qkv, ctx.value(params_.gain_q),
                             ctx.value(params_.gain_k), eps_, {ctx(keys_), ctx(values_)},
-                            work_.attention(ctx), heads);
+                            {ctx(work_.cos), ctx(work_.sin), ctx(scores_)}, heads);
         linear_decode<T>(ctx, heads, ctx.value(params_.out), v);
     }
 
@@ -137,8 +162,7 @@ private:
         if (ways_ == 1) return linear_decode<T>(ctx, x.front(), w, qkv);
         for (int i = 0; i < kMostWays; ++i) {
             const Index first = attn_.part_begin(i), width = attn_.part_width(i);
-            const View<T> part{
-                ctx(work_.part).data, {{'N', qkv.extent(0)}, {'Q', width}}, qkv.device};
+            const View<T> part{ctx(part_).data, {{'N', qkv.extent(0)}, {'Q', width}}, qkv.device};
             const View<const Real> of{w.row(first), {{'O', width}, {'I', w.extent(1)}}, w.device};
             linear_decode<T>(ctx, x[static_cast<std::size_t>(i)], of, part);
             put_columns<T>(ctx, part, first, qkv);
@@ -150,7 +174,10 @@ private:
     Real eps_;
     const DecodeScratch<T>& work_;
     AttentionParams<Real> params_;
-    Tensor<T> keys_, values_;  // KeyValueCache
+    Tensor<T> keys_, values_;       // KeyValueCache
+    Tensor<Real> scores_;           // DecodeWorkspace
+    Tensor<T> qkv_, heads_, part_;  // (rows, ..) as in training
+    Tensor<T> first_values_;        // (rows, Hkv D), of attn.value_residual
 };
 
 // Four products; scores and values are two of 2 H D flops per pair of tokens, three times (forward,

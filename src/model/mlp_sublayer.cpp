@@ -21,7 +21,12 @@ public:
         const Index n = shape.tokens();
         up_proj_ = Linear<T>(plan, prefix + ".up.weight", params_.up, n);
         down_proj_ = Linear<T>(plan, prefix + ".down.weight", params_.down, n);
-        up_ = plan.saved<T>(prefix + ".up", {{'N', n}, {'F', up_width(shape.model)}});
+        const Shape hidden{{'N', n}, {'F', shape.model.mlp_hidden}},
+            gated{{'N', n}, {'F', up_width(shape.model)}};
+        up_ = plan.saved<T>(prefix + ".up", gated);
+        act_ = plan.shared_scratch<T>("work.act", hidden);
+        dact_ = plan.shared_scratch<T>("work.dact", hidden);
+        dup_ = plan.shared_scratch<T>("work.dup", gated);
     }
 
     void prepare(const Context& ctx) override {
@@ -30,7 +35,7 @@ public:
     }
 
     void forward(const Context& ctx, const Inputs<const T>& x, View<T> v) override {
-        const View<T> up = ctx(up_), act = ctx(work_.act);
+        const View<T> up = ctx(up_), act = ctx(act_);
         up_proj_.forward(ctx, x.front(), up);
         activation<T>(ctx, kind_, up, act);
         down_proj_.forward(ctx, act, v);
@@ -41,7 +46,7 @@ public:
     void backward(const Context& ctx, View<const T> dv, const Inputs<const T>& x,
                   const Inputs<T>& dx) override {
         const View<const T> dy = work_.before_mask(ctx, site_, dv);
-        const View<T> act = ctx(work_.act), dact = ctx(work_.dact), dup = ctx(work_.dup);
+        const View<T> act = ctx(act_), dact = ctx(dact_), dup = ctx(dup_);
         down_proj_.backward_input(ctx, dy, dact);
         activation_backward<T>(ctx, kind_, ctx(up_), dact, dup, act);
         down_proj_.backward_weight(ctx, dy, act);
@@ -56,7 +61,8 @@ private:
     Activation kind_;
     MlpParams<Real> params_;
     Linear<T> up_proj_, down_proj_;
-    Tensor<T> up_;  // (N, 2F or F)
+    Tensor<T> up_, dup_;    // (N, 2F or F)
+    Tensor<T> act_, dact_;  // (N, F)
 };
 
 template <class T>
@@ -65,24 +71,25 @@ public:
     using Real = RealOf<T>;
 
     MlpDecoder(const std::string& prefix, const SublayerShape& shape, const DecodeScratch<T>& work,
-               Plan&, ParamStore<Real>& params)
-        : work_(work),
-          kind_(activation_of(shape.model)),
-          params_(declare_mlp(params, prefix, shape.model)) {}
+               Plan& plan, ParamStore<Real>& params)
+        : kind_(activation_of(shape.model)),
+          params_(declare_mlp(params, prefix, shape.model)),
+          up_(work.shared(plan, "up", up_width(shape.model))),
+          act_(work.shared(plan, "act", shape.model.mlp_hidden)) {}
 
     void decode(const Context& ctx, const DecodeRows&, const Inputs<const T>& x,
                 View<T> v) override {
-        const View<T> up = work_.first(ctx, work_.up, v.extent(0)),
-                      act = work_.first(ctx, work_.act, v.extent(0));
+        const View<T> up = DecodeScratch<T>::first(ctx, up_, v.extent(0)),
+                      act = DecodeScratch<T>::first(ctx, act_, v.extent(0));
         linear_decode<T>(ctx, x.front(), ctx.value(params_.up), up);
         activation<T>(ctx, kind_, up, act);
         linear_decode<T>(ctx, act, ctx.value(params_.down), v);
     }
 
 private:
-    const DecodeScratch<T>& work_;
     Activation kind_;
     MlpParams<Real> params_;
+    Tensor<T> up_, act_;  // (rows, 2F or F), (rows, F)
 };
 
 SublayerCosts costs(const ModelConfig& m) {

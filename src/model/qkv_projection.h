@@ -15,10 +15,15 @@ public:
     using Real = RealOf<T>;
 
     QkvProjection(Plan& plan, const std::string& name, const Param<Real>& w,
-                  const AttentionShape& attn, const SublayerShape& shape, const Workspace<T>& work)
-        : attn_(attn), work_(work) {
-        if (shape.ways == 1) products_.emplace_back(plan, name, w, shape.tokens());
-        for (int i = 0; i < kMostWays && shape.ways > 1; ++i)
+                  const AttentionShape& attn, const SublayerShape& shape)
+        : attn_(attn) {
+        if (shape.ways == 1) {
+            products_.emplace_back(plan, name, w, shape.tokens());
+            return;
+        }
+        part_ =
+            plan.shared_scratch<T>("work.part", {{'N', shape.tokens()}, {'Q', attn.out_width()}});
+        for (int i = 0; i < kMostWays; ++i)
             products_.emplace_back(plan, fmt::format("{}.{}", name, i),
                                    rows_of(w, attn.part_begin(i), attn.part_width(i)),
                                    shape.tokens());
@@ -57,13 +62,13 @@ private:
         return w;
     }
     View<T> part(const Context& ctx, int i) const {
-        View<T> x = ctx(work_.part);
+        View<T> x = ctx(part_);
         x.shape = {{'N', x.extent(0)}, {'Q', attn_.part_width(i)}};
         return x;
     }
 
     AttentionShape attn_;
-    const Workspace<T>& work_;
+    Tensor<T> part_;  // (N, H D): q, k or v alone
     std::vector<Linear<T>> products_;
 };
 

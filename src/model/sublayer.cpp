@@ -1,6 +1,5 @@
 #include "model/sublayer.h"
 
-#include "model/weights.h"
 #include "ops/reduce.h"
 
 #include <algorithm>
@@ -24,27 +23,9 @@ Workspace<T>::Workspace(const SublayerShape& shape, Plan& plan)
       first(plan.state(FirstValues<T>())),
       shape_(shape) {
     const ModelConfig& m = shape_.model;
-    const AttentionShape a = attention_shape(m, shape_.batch);
-    const Index n = shape_.tokens(), t = m.context;
-    const auto scratch = [&](const char* name, Index width) {
-        return plan.scratch<T>(std::string("work.") + name, {{'N', n}, {'Q', width}});
-    };
-    heads =
-        plan.cpu_scratch<Real>("work.heads", {{'P', shape_.threads}, {'S', attention_scratch(a)}});
-    dgain = plan.cpu_scratch<Real>("work.qk_dgain",
-                                   {{'B', a.batch}, {'H', a.kv_heads}, {'D', 2 * a.head_dim}});
-    cos = plan.saved<Real>("work.cos", {{'T', t}, {'D', m.head_dim / 2}});
-    sin = plan.saved<Real>("work.sin", {{'T', t}, {'D', m.head_dim / 2}});
-    dqkv = scratch("dqkv", a.qkv_width());
-    dattention = scratch("dheads", a.out_width());
-    if (shape_.ways > 1) part = scratch("part", a.out_width());
-    act = scratch("act", m.mlp_hidden);
-    dact = scratch("dact", m.mlp_hidden);
-    dup = scratch("dup", up_width(m));
-    if (m.dropout > 0) dv = scratch("dv", m.width);
-    if (!m.of("attn").flag("value_residual")) return;
-    dfirst = plan.scratch<Real>("work.dfirst", {{'N', n}, {'Q', a.part_width(2)}});
-    sums = plan.cpu_scratch<Real>("work.sums", {{'P', n_chunks(n)}});
+    cos = plan.saved<Real>("work.cos", {{'T', m.context}, {'D', m.head_dim / 2}});
+    sin = plan.saved<Real>("work.sin", {{'T', m.context}, {'D', m.head_dim / 2}});
+    if (m.dropout > 0) dv = plan.scratch<T>("work.dv", {{'N', shape_.tokens()}, {'C', m.width}});
 }
 
 template <class T>
@@ -71,23 +52,11 @@ View<const T> Workspace<T>::before_mask(const Context& ctx, std::string_view sit
 }
 
 template <class T>
-DecodeScratch<T>::DecodeScratch(const SublayerShape& shape, Index rows, Plan& plan)
-    : model_(shape.model) {
+DecodeScratch<T>::DecodeScratch(const SublayerShape& shape, Index most_rows, Plan& plan)
+    : rows(most_rows), model_(shape.model) {
     const ModelConfig& m = shape.model;
-    const AttentionShape a = attention_shape(m, shape.batch);
-    const Index t = m.context;
-    const auto scratch = [&](const char* name, Index width) {
-        return plan.scratch<T>(name, {{'N', rows}, {'C', width}});
-    };
-    cos = plan.saved<Real>("cos", {{'T', t}, {'D', m.head_dim / 2}});
-    sin = plan.saved<Real>("sin", {{'T', t}, {'D', m.head_dim / 2}});
-    scores = plan.scratch<Real>("scores", {{'B', a.batch * a.kv_heads}, {'T', cache_positions(t)}});
-    qkv = scratch("qkv", a.qkv_width());
-    heads = scratch("heads", a.out_width());
-    if (shape.ways > 1) part = scratch("part", a.out_width());
-    up = scratch("up", up_width(m));
-    act = scratch("act", m.mlp_hidden);
-    if (m.of("attn").flag("value_residual")) values = scratch("values", a.part_width(2));
+    cos = plan.saved<Real>("cos", {{'T', m.context}, {'D', m.head_dim / 2}});
+    sin = plan.saved<Real>("sin", {{'T', m.context}, {'D', m.head_dim / 2}});
 }
 
 template <class T>

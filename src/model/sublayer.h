@@ -36,7 +36,8 @@ struct FirstValues {
     bool has_gradient = false;
 };
 
-// Scratch all sublayers share, and what of a pass they do.
+// What sublayers share beside the scratch that each declares (Plan::shared_scratch): what of a pass
+// they have in common, and the tables of positions.
 template <class T>
 struct Workspace {
     using Real = RealOf<T>;
@@ -49,20 +50,13 @@ struct Workspace {
         ctx(key) = of_pass;
         ctx(first) = {};
     }
-    AttentionWorkspace<Real> attention(const Context& ctx) const {
-        return {ctx(cos), ctx(sin), ctx(heads), ctx(dgain)};
-    }
     // Nothing is dropped in a pass without a key.
     Dropout dropout(const Context& ctx, std::string_view site) const;
     // dv (N, C) in front of the mask that v got at this site; valid until the next call.
     View<const T> before_mask(const Context& ctx, std::string_view site, View<const T> dv) const;
 
-    Tensor<Real> heads, dgain, cos, sin;  // AttentionWorkspace
-    Tensor<T> dqkv, dattention;           // (N, (H+2Hkv)D), (N, H D)
-    Tensor<T> part;                       // (N, H D): q, k or v alone, if inputs are apart
-    Tensor<T> act, dact, dup;             // (N, F), (N, F), (N, 2F or F)
-    Tensor<T> dv;                         // (N, C): dv behind a mask; none without dropout
-    Tensor<Real> dfirst, sums;            // (N, Hkv D), (chunks): of attn.value_residual
+    Tensor<Real> cos, sin;  // (T, D/2) of positions, ops/attention.h
+    Tensor<T> dv;           // (N, C): dv behind a mask; none without dropout
     FrameState<std::optional<DropoutKey>> key;
     FrameState<FirstValues<T>> first;
 
@@ -70,7 +64,8 @@ private:
     SublayerShape shape_;
 };
 
-// Scratch all sublayers of a decoder share, for up to `rows` rows.
+// What all sublayers of a decoder share beside the scratch that each declares
+// (Plan::shared_scratch), for up to `rows` rows.
 template <class T>
 struct DecodeScratch {
     using Real = RealOf<T>;
@@ -78,19 +73,19 @@ struct DecodeScratch {
     DecodeScratch(const SublayerShape& shape, Index rows, Plan& plan);
     // Fills the tables of a new frame.
     void prepare(const Frame& frame) const;
-    DecodeWorkspace<Real> attention(const Context& ctx) const {
-        return {ctx(cos), ctx(sin), ctx(scores)};
+    // x (rows, width), declared as what all that say this name share.
+    Tensor<T> shared(Plan& plan, const std::string& name, Index width) const {
+        return plan.shared_scratch<T>(name, {{'N', rows}, {'C', width}});
     }
-    // The first `rows` rows of one of these tensors.
+    // The first `rows` rows of such a tensor.
     static View<T> first(const Context& ctx, const Tensor<T>& of, Index rows) {
         View<T> x = ctx(of);
         x.shape = {{'N', rows}, {'C', x.extent(1)}};
         return x;
     }
 
-    Tensor<Real> cos, sin, scores;        // DecodeWorkspace
-    Tensor<T> qkv, heads, part, up, act;  // (rows, ..) as in training
-    Tensor<T> values;                     // (rows, Hkv D): the first, of attn.value_residual
+    Index rows;
+    Tensor<Real> cos, sin;  // (T, D/2)
 
 private:
     ModelConfig model_;

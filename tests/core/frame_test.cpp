@@ -50,6 +50,29 @@ TEST_CASE("what the CPU's passes work in is declared in a plan for the CPU alone
     CHECK_THROWS_AS(Frame(there), InternalError);  // as this build has none
 }
 
+TEST_CASE("scratch of one name is shared by all who declare it alike", "[core]") {
+    Plan plan;
+    plan.set_prefix("step.");
+    const Tensor<float> one = plan.shared_scratch<float>("act", {{'N', 3}, {'F', 2}});
+    plan.saved<float>("between", {{'N', 1}});
+    const Tensor<float> other = plan.shared_scratch<float>("act", {{'N', 3}, {'F', 2}});
+    CHECK(plan.tensors().size() == 2);
+    CHECK(plan.tensors().front().lifetime == Lifetime::scratch);
+    const Frame frame(plan);
+    CHECK(frame.view(one).data == frame.view(other).data);
+    CHECK(frame.view(other).shape == Shape{{'N', 3}, {'F', 2}});
+
+    for (const Shape& shape : {Shape{{'N', 2}, {'F', 3}}, Shape{{'N', 3}}})
+        CHECK_THROWS_WITH(plan.shared_scratch<float>("act", shape), contains_text("step.act"));
+    CHECK_THROWS_AS(plan.shared_scratch<double>("act", {{'N', 3}, {'F', 2}}), InternalError);
+    CHECK_THROWS_AS(plan.scratch<float>("act", {{'N', 3}, {'F', 2}}), InternalError);
+    CHECK_THROWS_AS(plan.shared_scratch<float>("between", {{'N', 1}}), InternalError);
+    plan.set_prefix("prefill.");  // another part's is its own
+    CHECK(plan.shared_scratch<float>("act", {{'N', 3}, {'F', 2}}));
+    CHECK(plan.tensors().size() == 3);
+    CHECK_FALSE(Plan(Device::cuda).shared_cpu_scratch<float>("act", {{'N', 3}}));
+}
+
 TEST_CASE("frames of one plan share handles and no memory", "[core]") {
     Plan plan;
     const Tensor<float> x = plan.saved<float>("x", {{'N', 3}});
