@@ -37,7 +37,8 @@ Head<T>::Head(Plan& plan, const std::string& name, const Param<Real>& w, Index t
 template <class T>
 Index Head<T>::tokens_that_fit(Index vocab) {
     constexpr auto kItem = static_cast<Index>(sizeof(Real) + (kRounds ? sizeof(T) : 0));
-    return std::max(kTokenChunk, kBytes / kItem / vocab / kTokenChunk * kTokenChunk);
+    constexpr Index kUnit = kTokenChunk / 2;
+    return std::max(kTokenChunk, kBytes / kItem / vocab / kUnit * kUnit);
 }
 
 template <class T>
