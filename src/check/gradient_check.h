@@ -3,6 +3,9 @@
 
 #include "check/toy_stack.h"
 
+#include <cmath>
+#include <limits>
+
 namespace plumb {
 
 // df/dx by the four-point central difference; the error is of order step^4 f''''' / 30. Leaves x as
@@ -17,6 +20,12 @@ double central_difference(F&& f, double& x, double step = 3e-4) {
     const double near = value(step) - value(-step), far = value(2 * step) - value(-2 * step);
     x = at;
     return (8 * near - far) / (12 * step);
+}
+
+// What a difference may be off by because f, a sum of about this size, is rounded: by an epsilon or
+// so each time, 18 of them over 12 steps.
+inline double difference_noise(double f, double step = 3e-4) {
+    return 1.5 * std::numeric_limits<double>::epsilon() * std::abs(f) / step;
 }
 
 struct GradientError {
