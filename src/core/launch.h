@@ -7,9 +7,8 @@
 // PLUMB_SYNC=1 in the environment every launch is waited for, so that a kernel that faults is the
 // one that is named.
 //
-// Kernels, and this, also compile as C++ for an emulated device, which brings a cuda_runtime.h and
-// a namespace `emulated` of its own: so they were checked before they ran on a GPU. It is not in
-// this tree yet.
+// Kernels, and this, also compile as C++ for the emulated device (emulated/device.h), which brings
+// a cuda_runtime.h of its own.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -76,9 +75,7 @@ void launch(cudaStream_t stream, const char* name, void (*kernel)(P...), const G
         },
         values);
 #else
-    check(static_cast<cudaError_t>(
-              emulated::enqueue_launch(stream, {name, grid.blocks, grid.threads, grid.shared,
-                                                [kernel, values] { std::apply(kernel, values); }})),
+    check(emulated::launch(stream, name, grid.blocks, grid.threads, grid.shared, kernel, values),
           name);
 #endif
     if (waits_for_every_launch()) check(cudaStreamSynchronize(stream), name);

@@ -30,7 +30,7 @@ __device__ inline void* dynamic_shared() {
 #endif
 }
 
-// 16 bytes to shared memory, later; zeros if not live. Emulated: at once.
+// 16 bytes to shared memory, later; zeros if not live.
 __device__ inline void copy_later(void* to, const void* from, bool live) {
 #ifdef __CUDACC__
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
@@ -38,15 +38,14 @@ __device__ inline void copy_later(void* to, const void* from, bool live) {
                  "l"(from), "r"(live ? 16 : 0)
                  : "memory");
 #else
-    if (live)
-        std::memcpy(to, from, 16);
-    else
-        std::memset(to, 0, 16);
+    emulated::ptx::cp_async_16(to, from, live);
 #endif
 }
 __device__ inline void close_group() {
 #ifdef __CUDACC__
     asm volatile("cp.async.commit_group;" ::: "memory");
+#else
+    emulated::ptx::cp_async_commit_group();
 #endif
 }
 // Until all but the newest n groups have arrived.
@@ -54,6 +53,8 @@ template <int n>
 __device__ inline void wait_for_groups() {
 #ifdef __CUDACC__
     asm volatile("cp.async.wait_group %0;" ::"n"(n) : "memory");
+#else
+    emulated::ptx::cp_async_wait_group(n);
 #endif
 }
 

@@ -28,7 +28,7 @@
 #else
 #define PLUMB_SHARED(Type, name)      \
     static const char name##_key = 0; \
-    Type& name = *static_cast<Type*>(::emulated::shared_object(&name##_key, sizeof(Type), 16))
+    Type& name = *static_cast<Type*>(::emulated::shared_object(&name##_key, sizeof(Type)))
 #endif
 
 namespace plumb::gpu {
@@ -44,33 +44,34 @@ __device__ inline int lane_id() { return static_cast<int>(threadIdx.x & 31); }
 // than the rest of a pass of Sinkhorn.
 
 __device__ inline float reciprocal(float x) {
-#ifdef __CUDA_ARCH__
+#ifdef __CUDACC__
     float y;
     asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return fmaf(y, fmaf(-x, y, 1.0f), y);
 #else
-    return 1 / x;
+    const float y = emulated::ptx::rcp_approx_ftz(x);
 #endif
+    return fmaf(y, fmaf(-x, y, 1.0f), y);
 }
 __device__ inline double reciprocal(double x) { return 1 / x; }
 __device__ inline float inverse_sqrt(float x) {
-#ifdef __CUDA_ARCH__
+#ifdef __CUDACC__
     float y;
     asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return fmaf(0.5f * y, fmaf(-x * y, y, 1.0f), y);
 #else
-    return 1 / sqrt(x);
+    const float y = emulated::ptx::rsqrt_approx_ftz(x);
 #endif
+    return fmaf(0.5f * y, fmaf(-x * y, y, 1.0f), y);
 }
 __device__ inline double inverse_sqrt(double x) { return 1 / sqrt(x); }
 // exp(x) of x <= 0: off by |x| 2^-24 of itself, so by less than 2^-24 of the largest weight.
 __device__ inline float weight(float x) {
-#ifdef __CUDA_ARCH__
+    const float in_twos = x * 1.44269504f;
+#ifdef __CUDACC__
     float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x * 1.44269504f));
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(in_twos));
     return y;
 #else
-    return exp(x);
+    return emulated::ptx::ex2_approx_ftz(in_twos);
 #endif
 }
 __device__ inline double weight(double x) { return exp(x); }
