@@ -1,5 +1,5 @@
-// What the checks of the memories' kernels share: types and their bounds, shapes, and that a second
-// run gives the same bits.
+// What the checks of the memories' kernels share: types and their bounds, shapes, and that further
+// runs give the same bits.
 #pragma once
 
 #include "core/token_grid.h"
@@ -87,16 +87,29 @@ private:
     std::map<std::string, std::pair<std::vector<double>, std::vector<double>>> all_;
 };
 
-// f(shape) -> Compared, twice.
+// On the emulated device each run has an order of threads, blocks and streams of its own.
+#ifdef __CUDACC__
+inline constexpr int kRuns = 2;
+inline void begin_run(int) {}
+#else
+inline constexpr int kRuns = 3;
+inline void begin_run(int run) { emulated::set_order(run == 2 ? 7 : static_cast<unsigned>(run)); }
+#endif
+
+// f(shape) -> Compared, several times.
 template <class T, class F>
-void check_twice(Report& report, const std::string& name, const RowShape& s, F&& f) {
-    const Compared first = f(s), second = f(s);
+void check_runs(Report& report, const std::string& name, const RowShape& s, F&& f) {
+    begin_run(0);
+    const Compared first = f(s);
     std::string where;
     const double error = first.worst(where);
     const std::string shape = name + ", " + TypeName<T>::name + " N=" + std::to_string(s.N) +
                               " C=" + std::to_string(s.C) + " V=" + std::to_string(s.V);
     report.add(Check{shape + (where.empty() ? "" : ": " + where), error, TypeName<T>::bound});
-    if (!(first == second)) report.add(Check{shape + ": the same bits twice", 1, 0});
+    for (int run = 1; run < kRuns; ++run) {
+        begin_run(run);
+        if (!(first == f(s))) report.add(Check{shape + ": the same bits in every run", 1, 0});
+    }
 }
 
 // Sums of the rows that the blocks left.

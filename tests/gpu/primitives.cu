@@ -126,7 +126,6 @@ void check_philox(Report& report) {
     report.add(Check{"Philox4x32-10 as Random123 on the host", wrong, 0});
 }
 
-#ifdef __CUDACC__
 __global__ void multiply(const Bf16* a /* (16, 16) */, const Bf16* b /* (16, 8) */, float* d) {
     const int g = lane_id() / 4, t = lane_id() % 4;
     const auto two = [](Bf16 low, Bf16 high) { return low.bits | unsigned{high.bits} << 16; };
@@ -154,9 +153,6 @@ void check_mma(Report& report) {
     launch(stream(), "multiply", multiply, Grid{1, 32}, da.at(), db.at(), d.at());
     report.add(Check{"mma.m16n8k16: fragments as written down", relative_error(d.get(), want), 0});
 }
-#else
-void check_mma(Report&) {}  // the emulated device has no tensor cores
-#endif
 
 // Rows 0..rows-1 of x (rows, C), each twice the one before it added: through a ring of 3.
 template <class T, bool whole>

@@ -48,9 +48,9 @@ Compared walk_standard(const RowShape& s) {
 
 void check_running_row(Report& report) {
     for (const RowShape& s : kShapes) {
-        check_twice<double>(report, "standard", s, walk_standard<double>);
-        check_twice<float>(report, "standard", s, walk_standard<float>);
-        check_twice<Bf16>(report, "standard", s, walk_standard<Bf16>);
+        check_runs<double>(report, "standard", s, walk_standard<double>);
+        check_runs<float>(report, "standard", s, walk_standard<float>);
+        check_runs<Bf16>(report, "standard", s, walk_standard<Bf16>);
     }
 }
 

@@ -218,13 +218,13 @@ Compared walk_attn_res(const RowShape& s) {
 
 void check_sources(Report& report) {
     for (const RowShape& s : kShapes) {
-        check_twice<double>(report, "attnres", s, walk_attn_res<double>);
-        check_twice<float>(report, "attnres", s, walk_attn_res<float>);
-        check_twice<Bf16>(report, "attnres", s, walk_attn_res<Bf16>);
+        check_runs<double>(report, "attnres", s, walk_attn_res<double>);
+        check_runs<float>(report, "attnres", s, walk_attn_res<float>);
+        check_runs<Bf16>(report, "attnres", s, walk_attn_res<Bf16>);
     }
     const RowShape deep{36, 2, 16, 1};  // more readers than a warp has lanes
-    check_twice<double>(report, "attnres, 36 sublayers", deep, walk_attn_res<double>);
-    check_twice<Bf16>(report, "attnres, 36 sublayers", deep, walk_attn_res<Bf16>);
+    check_runs<double>(report, "attnres, 36 sublayers", deep, walk_attn_res<double>);
+    check_runs<Bf16>(report, "attnres, 36 sublayers", deep, walk_attn_res<Bf16>);
 }
 
 }  // namespace plumb::test

@@ -1,0 +1,34 @@
+// The checks of plumb_gpu_check on the emulated device: every kernel of the memories against its
+// rule in double, each walk in several orders of threads, blocks and streams, which must give the
+// same bits (gpu/kernel_checks.h).
+#include "catch.h"
+#include "emulated/planted.h"
+#include "gpu/report.h"
+
+namespace plumb::test {
+namespace {
+
+void run(void (*part)(Report&)) {
+    Report report;
+    part(report);
+    CHECK(report.n_checks() > 5);
+    CHECK(report.ok());
+}
+
+}  // namespace
+
+TEST_CASE("kernels: primitives", "[kernels]") {
+    for (const std::uint64_t order : {0, 1, 7}) {
+        emulated::set_order(order);
+        run(check_primitives);
+    }
+}
+TEST_CASE("kernels: RunningRow", "[kernels]") { run(check_running_row); }
+TEST_CASE("kernels: Sources", "[kernels]") { run(check_sources); }
+TEST_CASE("kernels: Streams", "[kernels]") { run(check_streams); }
+TEST_CASE("kernels: Sinkhorn", "[kernels]") {  // no thread of it knows of another
+    emulated::set_order(1);
+    run(check_sinkhorn);
+}
+
+}  // namespace plumb::test
