@@ -102,6 +102,7 @@ void Block::reset_shared() {
 void Block::put_in_order() {
     Order order(emulated::order(),
                 block_index.x + 131071ull * block_index.y + 131071ull * 131071ull * block_index.z);
+    warp_first_ = emulated::order() % 2;
     std::vector<unsigned> warps((n_ + 31) / 32);
     for (unsigned w = 0; w < warps.size(); ++w) warps[w] = w;
     for (std::size_t i = warps.size(); order && i > 1; --i)
@@ -176,10 +177,15 @@ void Block::go(Fiber& from, Thread* to) {
     jump(from, to ? static_cast<Fiber&>(*to) : outside_);
 }
 Thread* Block::next_of(const Thread& t) {
+    const auto can = [](const Thread& o) { return !o.done && (!o.waits || *o.waits != o.seen); };
+    const unsigned warp = t.number / 32 * 32, size = std::min(32u, n_ - warp);
+    for (unsigned k = 1; warp_first_ && k < size; ++k) {
+        Thread& lane = threads_[warp + (t.number - warp + k) % size];
+        if (can(lane)) return &lane;
+    }
     for (unsigned k = 1, at = place_[t.number]; k < n_; ++k) {
         if (++at == n_) at = 0;
-        Thread& other = threads_[ring_[at]];
-        if (!other.done && (!other.waits || *other.waits != other.seen)) return &other;
+        if (can(threads_[ring_[at]])) return &threads_[ring_[at]];
     }
     return nullptr;
 }

@@ -2,7 +2,9 @@
 //
 // The threads stand in a ring, in the order of the seed. A thread runs until it must wait: at a
 // barrier or in a warp operation, whose last thread goes on at once; then the next one of the ring
-// that can go on does. When no one can, the block has hung, and who waits where is the error.
+// that can go on does, in odd orders one of its warp if it can: then a warp is at the next barrier
+// before another has left the last. When no one can, the block has hung: who waits where is the
+// error.
 #pragma once
 
 #include "emulated/device.h"
@@ -87,7 +89,7 @@ private:
     char* shared_ = nullptr;  // kSharedSpace bytes, then a page that nobody may touch
     std::size_t static_bytes_ = 0, static_end_ = 0, most_static_ = 0;  // declared; laid out; ever
     std::vector<std::pair<const void*, std::size_t>> objects_;         // key, offset
-    bool abandoned_ = false;
+    bool warp_first_ = false, abandoned_ = false;
     std::uint64_t switches_ = 0;
 };
 

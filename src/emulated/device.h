@@ -3,7 +3,8 @@
 // What CUDA leaves open is done at its worst, in an order that a seed names (set_order; PLUMB_ORDER
 // in the environment), so that a mistake shows:
 //     memory      starts as NaN; shared memory does so again in every block
-//     threads     of a block take turns at barriers and warp operations, warps and lanes shuffled
+//     threads     of a block take turns at barriers and warp operations, warps and lanes shuffled;
+//                 in odd orders a warp goes on as far as it can before another does
 //     blocks      one after the other, in a scrambled order
 //     streams     work waits until somebody synchronises, then streams take turns as events allow;
 //                 nodes of a graph likewise

@@ -1,9 +1,10 @@
 #include "emulated/graph.h"
 
-#include "emulated/cuda_runtime.h"
 #include "emulated/error.h"
 #include "emulated/order.h"
 #include "emulated/streams.h"
+
+#include <cuda_runtime.h>
 
 #include <algorithm>
 

@@ -1,9 +1,10 @@
 // Launches: what is checked of them, and a grid as blocks one after the other.
 #include "emulated/block.h"
-#include "emulated/cuda_runtime.h"
 #include "emulated/error.h"
 #include "emulated/order.h"
 #include "emulated/streams.h"
+
+#include <cuda_runtime.h>
 
 #include <sys/mman.h>
 

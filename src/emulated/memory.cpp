@@ -1,9 +1,10 @@
 #include "emulated/memory.h"
 
-#include "emulated/cuda_runtime.h"
 #include "emulated/error.h"
 #include "emulated/races.h"
 #include "emulated/streams.h"
+
+#include <cuda_runtime.h>
 
 #include <sys/mman.h>
 

@@ -1,9 +1,10 @@
 #include "emulated/streams.h"
 
-#include "emulated/cuda_runtime.h"
 #include "emulated/error.h"
 #include "emulated/memory.h"
 #include "emulated/order.h"
+
+#include <cuda_runtime.h>
 
 #include <algorithm>
 #include <utility>

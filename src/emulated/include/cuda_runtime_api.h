@@ -1,4 +1,4 @@
 // As CUDA's: what the host calls.
 #pragma once
 
-#include "emulated/cuda_runtime.h"
+#include "emulated/include/cuda_runtime.h"
