@@ -1,6 +1,7 @@
-// plumb_gpu_check: the kernels of the memories on the device of this machine: primitives, then
-// every kernel against the rule's plain engine in double, then times. Exits with 1 at the first
-// part that has a wrong number in it, with 2 where there is no device.
+// plumb_gpu_check: the kernels on the device of this machine: primitives, then every kernel of the
+// memories against the rule's plain engine in double and those of the ops against the CPU's, then
+// times of the memories'. Exits with 1 at the first part that has a wrong number in it, with 2 where
+// there is no device.
 //   --checks     no times
 //   --json FILE  all numbers
 #include "gpu/device_buffer.h"
@@ -41,8 +42,8 @@ int run(int argc, char** argv) {
     }
     Report report;
     const std::string device = device_name();
-    for (const auto part :
-         {check_primitives, check_running_row, check_sources, check_streams, check_sinkhorn}) {
+    for (const auto part : {check_primitives, check_running_row, check_sources, check_streams,
+                            check_sinkhorn, check_ops}) {
         part(report);
         if (!report.ok()) break;
     }

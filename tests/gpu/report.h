@@ -46,6 +46,7 @@ void check_running_row(Report& report);
 void check_sources(Report& report);
 void check_streams(Report& report);
 void check_sinkhorn(Report& report);
+void check_ops(Report& report);
 void time_kernels(Report& report);
 
 }  // namespace plumb::test

@@ -1,0 +1,7 @@
+#include "gpu/ops_checks.h"
+
+namespace plumb::test {
+
+void check_ops(Report& report) { check_activation(report); }
+
+}  // namespace plumb::test
