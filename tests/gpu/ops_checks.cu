@@ -2,6 +2,9 @@
 
 namespace plumb::test {
 
-void check_ops(Report& report) { check_activation(report); }
+void check_ops(Report& report) {
+    check_activation(report);
+    check_dropout(report);
+}
 
 }  // namespace plumb::test
