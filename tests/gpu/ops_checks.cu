@@ -5,6 +5,7 @@ namespace plumb::test {
 void check_ops(Report& report) {
     check_activation(report);
     check_dropout(report);
+    check_embedding(report);
 }
 
 }  // namespace plumb::test
