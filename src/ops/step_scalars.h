@@ -5,27 +5,14 @@
 
 #include "core/device_memory.h"
 #include "core/dispatch.h"
+#include "ops/step_numbers.h"
 
 namespace plumb {
-
-struct StepScalars {
-    double loss = 0;         // mean over the micro-batches
-    double bad_batch = 0;    // the first of them (1, 2, ..) whose loss is of no use; 0: none
-    double bad_loss = 0;     // its loss
-    double grad_square = 0;  // sum of the gradient's squares
-    double grad_norm = 0;    // its root, before clipping
-    double grad_scale = 0;   // what an optimizer multiplies the gradient by; 0: it changes nothing
-};
 
 // One of them.
 inline View<double> scalar_of(View<StepScalars> s, double StepScalars::*which) {
     return {&(s.data->*which), {{'S', 1}}, s.device};
 }
-
-struct MicroBatch {
-    long index, count;
-    double loss_limit;
-};
 
 // Adds the loss (1) of a micro-batch; the first one begins the step. It is of no use where it is
 // not a number up to the limit, or where `overflow` (1) is not 0 (Model::overflow).

@@ -6,6 +6,7 @@ void check_ops(Report& report) {
     check_activation(report);
     check_dropout(report);
     check_embedding(report);
+    check_reduce(report);
 }
 
 }  // namespace plumb::test

@@ -124,5 +124,10 @@ void for_types(F&& f) {  // f(T{})
 void check_activation(Report& report);
 void check_dropout(Report& report);
 void check_embedding(Report& report);
+void check_reduce(Report& report);
+void check_step_scalars(Report& report);
+void check_adamw(Report& report);
+void check_cross_entropy(Report& report);
+void check_columns(Report& report);
 
 }  // namespace plumb::test

@@ -35,4 +35,50 @@ EmbeddingReference embedding_reference(long C, const std::vector<std::int32_t>& 
                                        const Numbers& table, const Numbers& dout,
                                        const Numbers& dtable);
 
+Numbers add_partials_reference(long C, const Numbers& partial, const Numbers& out);
+double total_dot_reference(const Numbers& a, const Numbers& b);
+
+struct AdamwSettings {
+    double lr, beta1, beta2, eps, weight_decay;
+    long step;
+};
+struct AdamwRangeReference {
+    long end;
+    bool decay, trained;
+    double lr_scale;
+};
+struct AdamwReference {
+    Numbers w, m, v;
+};
+template <class Real>
+AdamwReference adamw_reference(const AdamwSettings& s, double grad_scale,
+                               const std::vector<AdamwRangeReference>& ranges, const Numbers& w,
+                               const Numbers& grad, const Numbers& m, const Numbers& v);
+
+struct CrossEntropyReference {
+    Numbers losses, dlogits;
+    double scored;
+};
+CrossEntropyReference cross_entropy_reference(long V, const Numbers& logits,
+                                              const std::vector<std::int32_t>& targets,
+                                              double scale);
+
+struct ColumnsReference {
+    Numbers put, taken;
+};
+template <class T>
+ColumnsReference columns_reference(long P, long first, long Q, const Numbers& part,
+                                   const Numbers& whole);
+struct LastColumnsReference {
+    Numbers to, with_x, dfrom;
+    double dscale;
+};
+LastColumnsReference last_columns_reference(long P, long Q, const Numbers& from, double scale,
+                                            const Numbers& to, const Numbers& dto, bool add,
+                                            const Numbers& dfrom, double dscale);
+
+// loss, bad_batch, bad_loss, grad_square, grad_norm, grad_scale of a step.
+Numbers step_reference(const Numbers& losses, const Numbers& overflows, double loss_limit,
+                       double grad_square, double clip);
+
 }  // namespace plumb::test
