@@ -7,6 +7,7 @@ void check_ops(Report& report) {
     check_dropout(report);
     check_embedding(report);
     check_reduce(report);
+    check_step_scalars(report);
 }
 
 }  // namespace plumb::test
