@@ -8,6 +8,7 @@ void check_ops(Report& report) {
     check_embedding(report);
     check_reduce(report);
     check_step_scalars(report);
+    check_adamw(report);
 }
 
 }  // namespace plumb::test
