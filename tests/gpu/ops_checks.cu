@@ -9,6 +9,7 @@ void check_ops(Report& report) {
     check_reduce(report);
     check_step_scalars(report);
     check_adamw(report);
+    check_cross_entropy(report);
 }
 
 }  // namespace plumb::test
