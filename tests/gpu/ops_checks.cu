@@ -10,6 +10,7 @@ void check_ops(Report& report) {
     check_step_scalars(report);
     check_adamw(report);
     check_cross_entropy(report);
+    check_columns(report);
 }
 
 }  // namespace plumb::test
