@@ -2,6 +2,8 @@
 // and still vectorise.
 #pragma once
 
+#include "core/simd.h"
+
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -33,5 +35,27 @@ inline float fast_exp(float x) {
 }
 // The oracle's.
 inline double fast_exp(double x) { return std::exp(x); }
+
+// A Vec of them. Of floats below -87.3 the smallest normal number, above 88.37 infinity: clamping x
+// is cheaper than masks of what comes out, and one multiplication by 2^k keeps a NaN.
+inline Vec<float> fast_exp(Vec<float> x) {
+    x = x < -87.3F ? Vec<float>{} - 87.3F : x;
+    x = x > 89.0F ? Vec<float>{} + 89.0F : x;
+    const Vec<float> shifted = x * 1.44269504F + 12582912.0F;
+    const Vec<float> k = shifted - 12582912.0F;
+    const Vec<float> r = (x - k * 0.693359375F) + k * 2.12194440e-4F;
+    Vec<float> p = r * 1.9875691500e-4F + 1.3981999507e-3F;
+    p = p * r + 8.3334519073e-3F;
+    p = p * r + 4.1665795894e-2F;
+    p = p * r + 1.6666665459e-1F;
+    p = p * r + 5.0000001201e-1F;
+    p = p * (r * r) + (r + 1.0F);
+    const auto bits = (reinterpret_cast<vec_detail::Words>(shifted) << 23) + 0x3f800000U;
+    return p * reinterpret_cast<Vec<float>>(bits);
+}
+inline Vec<double> fast_exp(Vec<double> x) {
+    for (int i = 0; i < kVec<double>; ++i) x[i] = std::exp(x[i]);
+    return x;
+}
 
 }  // namespace plumb
