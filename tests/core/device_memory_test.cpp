@@ -2,7 +2,30 @@
 
 #include "catch.h"
 
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
 using namespace plumb;
+
+namespace {
+
+// Whether large pages are asked for where this byte lies.
+bool asks_for_large_pages(const void* byte) {
+    const auto at = reinterpret_cast<std::uintptr_t>(byte);
+    std::ifstream maps("/proc/self/smaps");
+    bool here = false;
+    for (std::string line; std::getline(maps, line);) {
+        std::uintptr_t begin = 0, end = 0;
+        char dash = 0;
+        if (std::istringstream(line) >> std::hex >> begin >> dash >> end && dash == '-')
+            here = begin <= at && at < end;
+        if (here && line.starts_with("VmFlags:")) return line.find(" hg") != std::string::npos;
+    }
+    return false;
+}
+
+}  // namespace
 
 TEST_CASE("a device array starts on a cache line, is zero, and is fetched whole", "[core]") {
     for (const Index size : {1, 31, 32, 1000}) {
@@ -18,6 +41,22 @@ TEST_CASE("a device array starts on a cache line, is zero, and is fetched whole"
     }
     CHECK(DeviceArray<float>().fetch().empty());
     CHECK_THROWS_AS(DeviceArray<float>(1, Device::cuda), InternalError);
+}
+
+TEST_CASE("a large array lies in large pages, but for what fills no whole one", "[core]") {
+    constexpr Index kPage = Index(2) << 20;
+    for (const Index size : {kPage, 5 * kPage / 2 + 1000}) {
+        const DeviceArray<char> array(size);
+        const char* begin = array.view().data;
+        CHECK(reinterpret_cast<std::uintptr_t>(begin) % kPage == 0);
+        CHECK(std::all_of(begin, begin + size, [](char c) { return c == 0; }));
+        if (!std::filesystem::exists("/sys/kernel/mm/transparent_hugepage")) continue;
+        CHECK(asks_for_large_pages(begin));
+        CHECK(asks_for_large_pages(begin + size / kPage * kPage - 1));
+        if (size % kPage != 0) CHECK_FALSE(asks_for_large_pages(begin + size - 1));
+    }
+    const DeviceArray<char> small(kPage - 1);
+    CHECK_FALSE(asks_for_large_pages(small.view().data));
 }
 
 TEST_CASE("host code is not let at the memory of a device", "[core]") {
