@@ -1,8 +1,4 @@
-#include "ops/attention.h"
-
-#include "core/parallel.h"
-#include "ops/exp.h"
-#include "ops/matmul.h"
+#include "ops/attention_head.h"
 #include "ops/reduce.h"
 
 #include <omp.h>
@@ -12,14 +8,6 @@
 
 namespace plumb {
 namespace {
-
-// One head of one sequence: where its rows start and how far apart they are.
-template <class T>
-struct Rows {
-    T* data;
-    Index stride;
-    T* row(Index t) const { return data + t * stride; }
-};
 
 // A thread's scratch: heads (T, D), tiles of scores (kAttentionTile, T) and of outputs.
 template <class Real>
@@ -33,6 +21,10 @@ struct Scratch {
         for (Real** x : {&p, &dp}) *x = next, next += kAttentionTile * s.context;
         tile = next;
         row = next + kAttentionTile * s.head_dim;
+    }
+    GenericHead<Real> head(const AttentionShape& s, Rows<const Real> values, const Dropout& dropout,
+                           Index mask_row) const {
+        return {s.context, s.head_dim, q, k, values, dropout, mask_row, p, dp, tile};
     }
 };
 
@@ -120,126 +112,6 @@ Rows<const Real> load(const AttentionShape& s, Rows<const T> x, Real* y) {
     }
 }
 
-// ---- rows of weights --------------------------------------------------------------------------
-
-// z -> e^(z - max z) in place; returns {max, sum}.
-template <class Real>
-std::pair<Real, Real> exp_row(Real* z, Index n) {
-    Real max = z[0], sum = 0;
-#pragma omp simd reduction(max : max)
-    for (Index j = 0; j < n; ++j) max = z[j] > max ? z[j] : max;
-#pragma omp simd reduction(+ : sum)
-    for (Index j = 0; j < n; ++j) {
-        z[j] = fast_exp(z[j] - max);
-        sum += z[j];
-    }
-    return {max, sum};
-}
-
-template <class Real>
-void drop_row(const Dropout& d, Index row, Real* p, Index n) {
-    Real keep[kDropoutBlock];
-    for (Index begin = 0; begin < n; begin += kDropoutBlock) {
-        dropout_factors(d, row, begin / kDropoutBlock, keep);
-        const Index count = std::min(kDropoutBlock, n - begin);
-#pragma omp simd
-        for (Index j = 0; j < count; ++j) p[begin + j] *= keep[j];
-    }
-}
-
-// Scores p and gradients dp of dropped weights -> dropped weights and gradients of the scores.
-template <class Real>
-void backward_row(const Dropout& d, Index row, Real lse, Real delta, Real* __restrict p,
-                  Real* __restrict dp, Index n) {
-    if (!d) {
-#pragma omp simd
-        for (Index j = 0; j < n; ++j) {
-            p[j] = fast_exp(p[j] - lse);
-            dp[j] = p[j] * (dp[j] - delta);
-        }
-        return;
-    }
-    Real keep[kDropoutBlock];
-    for (Index begin = 0; begin < n; begin += kDropoutBlock) {
-        dropout_factors(d, row, begin / kDropoutBlock, keep);
-        const Index count = std::min(kDropoutBlock, n - begin);
-#pragma omp simd
-        for (Index j = 0; j < count; ++j) {
-            const Real weight = fast_exp(p[begin + j] - lse);
-            dp[begin + j] = weight * (keep[j] * dp[begin + j] - delta);
-            p[begin + j] = keep[j] * weight;
-        }
-    }
-}
-
-// ---- one head ---------------------------------------------------------------------------------
-
-// c (rows, cols) of row length T = queries a of the tile times keys or values b transposed.
-template <class Real>
-void tile_scores(const Context& ctx, const AttentionShape& s, Index rows, Index cols,
-                 Rows<const Real> a, Rows<const Real> b, Real* c) {
-    gemm(ctx, Op::none, Op::transpose, rows, cols, s.head_dim, Real(1), a.data, a.stride, b.data,
-         b.stride, Real(0), c, s.context);
-}
-
-// Head number `head` = b H + h, its queries and keys in scratch.
-template <class T, class Real>
-void head_forward(const Context& ctx, const AttentionShape& s, const Scratch<Real>& w,
-                  Rows<const Real> v, Rows<T> out, Real* lse, const Dropout& dropout, Index head) {
-    const Index d = s.head_dim, ld = s.context;
-    Real scale[kAttentionTile];
-    for (Index first = 0; first < s.context; first += kAttentionTile) {
-        const Index rows = std::min(kAttentionTile, s.context - first), cols = first + rows;
-        tile_scores<Real>(ctx, s, rows, cols, {w.q + first * d, d}, {w.k, d}, w.p);
-        for (Index i = 0; i < rows; ++i) {
-            const Index t = first + i, seen = t + 1;  // keys 0..t
-            Real* p = w.p + i * ld;
-            const auto [max, sum] = exp_row(p, seen);
-            if (dropout) drop_row(dropout, head * s.context + t, p, seen);
-            std::fill(p + seen, p + cols, Real(0));
-            lse[t] = max + std::log(sum);
-            scale[i] = 1 / sum;
-        }
-        gemm(ctx, Op::none, Op::none, rows, d, cols, Real(1), w.p, ld, v.data, v.stride, Real(0),
-             w.tile, d);
-        for (Index i = 0; i < rows; ++i) {
-            const Real* x = w.tile + i * d;
-            T* y = out.row(first + i);
-#pragma omp simd
-            for (Index c = 0; c < d; ++c) y[c] = scale[i] * x[c];
-        }
-    }
-}
-
-// w.dk and w.dv += (several query heads may share them), w.dq overwritten: gradients of w.q and w.k
-// as they lie there.
-template <class T, class Real>
-void head_backward(const Context& ctx, const AttentionShape& s, const Scratch<Real>& w,
-                   Rows<const Real> v, Rows<const T> out, Rows<const Real> dout, const Real* lse,
-                   const Dropout& dropout, Index head) {
-    const Index d = s.head_dim, ld = s.context;
-    for (Index first = 0; first < s.context; first += kAttentionTile) {
-        const Index rows = std::min(kAttentionTile, s.context - first), cols = first + rows;
-        const Rows<const Real> tile_dout{dout.row(first), dout.stride};
-        tile_scores<Real>(ctx, s, rows, cols, {w.q + first * d, d}, {w.k, d}, w.p);
-        tile_scores<Real>(ctx, s, rows, cols, tile_dout, v, w.dp);
-        for (Index i = 0; i < rows; ++i) {
-            const Index t = first + i, seen = t + 1;
-            Real *p = w.p + i * ld, *dp = w.dp + i * ld;
-            const Real delta = dot<Real>(dout.row(t), out.row(t), d);
-            backward_row(dropout, head * s.context + t, lse[t], delta, p, dp, seen);
-            std::fill(p + seen, p + cols, Real(0));
-            std::fill(dp + seen, dp + cols, Real(0));
-        }
-        gemm(ctx, Op::transpose, Op::none, cols, d, rows, Real(1), w.p, ld, tile_dout.data,
-             tile_dout.stride, Real(1), w.dv, d);
-        gemm(ctx, Op::none, Op::none, rows, d, cols, Real(1), w.dp, ld, w.k, d, Real(0),
-             w.dq + first * d, d);
-        gemm(ctx, Op::transpose, Op::none, cols, d, rows, Real(1), w.dp, ld, w.q + first * d, d,
-             Real(1), w.dk, d);
-    }
-}
-
 // ---- the heads that share a key head ----------------------------------------------------------
 
 // Where the heads of sequence b lie in a packed projection x (N, qkv_width).
@@ -288,9 +160,10 @@ void attention(Cpu, const Context& ctx, const AttentionShape& s, View<const T> q
         const auto v = load<T>(s, x.v(), w.v);
         for (Index h = kv * group; h < (kv + 1) * group; ++h) {
             load_turned<T>(s, turn_q, x.q(h), w.row, w.q);
-            const Index head = b * s.heads + h;
-            head_forward<T>(ctx, s, w, v, {out.row(b * s.context) + h * s.head_dim, s.out_width()},
-                            lse.data + head * s.context, dropout, head);
+            const Index row = (b * s.heads + h) * s.context;
+            generic_forward<T>(ctx, w.head(s, v, dropout, row),
+                               {out.row(b * s.context) + h * s.head_dim, s.out_width()},
+                               lse.data + row);
         }
     });
 }
@@ -316,11 +189,12 @@ void attention_backward(Cpu, const Context& ctx, const AttentionShape& s, View<c
         load_turned<T>(s, turn_k, x.k(), w.row, w.k);
         const auto v = load<T>(s, x.v(), w.v);
         for (Index h = kv * group; h < (kv + 1) * group; ++h) {
-            const Index first = b * s.context, head = b * s.heads + h;
+            const Index first = b * s.context, row = (b * s.heads + h) * s.context;
             load_turned<T>(s, turn_q, x.q(h), w.row, w.q);
             const auto dy = load<T>(s, {dout.row(first) + h * d, s.out_width()}, w.dout);
-            head_backward<T>(ctx, s, w, v, {out.row(first) + h * d, s.out_width()}, dy,
-                             lse.data + head * s.context, dropout, head);
+            generic_backward<T>(ctx, w.head(s, v, dropout, row),
+                                {out.row(first) + h * d, s.out_width()}, dy, lse.data + row, w.dq,
+                                w.dk, w.dv);
             store_turned_back<T>(s, turn_q, w.dq, x.q(h), w.row, dx.q(h), dgain);
         }
         store_turned_back<T>(s, turn_k, w.dk, x.k(), w.row, dx.k(), dgain + d);
