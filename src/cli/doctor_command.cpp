@@ -4,6 +4,7 @@
 #include "core/cpu_info.h"
 #include "core/dispatch.h"
 #include "core/threads.h"
+#include "ops/attention_kernel.h"
 #include "ops/gemm_rate.h"
 #include "ops/matmul.h"
 #include "plumb/build_info.h"
@@ -66,6 +67,7 @@ nlohmann::ordered_json examine(int threads) {
     j["threads"] = threads;
     j["gemm"] = gemm_backend();
     j["gemm_error"] = gemm_error(ctx);
+    j["attention"] = name_of(attention_kernel());
     const std::string gpus = cuda_devices();
     j["cuda"] = std::string(build_info::cuda).empty() ? "not built"
                 : gpus.empty() ? fmt::format("toolkit {}, no device", build_info::cuda)

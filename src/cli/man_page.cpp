@@ -2,6 +2,7 @@
 
 #include "cli/exit_code.h"
 #include "config/config.h"
+#include "ops/attention_kernel.h"
 #include "plumb/build_info.h"
 
 #include <fmt/format.h>
@@ -85,6 +86,9 @@ std::string man_page(const CommandDoc& plumb) {
     out += settings_section() + exit_section();
     out += ".SH ENVIRONMENT\n" +
            term("OMP_NUM_THREADS, SLURM_CPUS_PER_TASK", "threads, where --threads does not say") +
+           term(kAttentionVariable,
+                fmt::format("the kernel of attention on a CPU, where not the fastest: {}",
+                            fmt::join(attention_kernel_names(), ", "))) +
            term("NO_COLOR", "if set, nothing is coloured") + term("COLUMNS", "width of the page");
     return out;
 }

@@ -1,12 +1,19 @@
-#include "ops/attention.h"
+#include "ops/attention_head.h"
+#include "ops/attention_kernel.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace plumb {
 
 Index attention_scratch(const AttentionShape& s) {
-    const Index numbers = 7 * s.context * s.head_dim + 2 * kAttentionTile * s.context +
-                          (kAttentionTile + 1) * s.head_dim;
+    Index numbers = 7 * s.context * s.head_dim + 2 * kAttentionTile * s.context +
+                    (kAttentionTile + 1) * s.head_dim;
+    for (const bool bf16 : {false, true})
+        if (const HeadPasses* passes = head_passes(s.head_dim, bf16))
+            numbers = std::max(numbers, kHeadArrays * head_rows(s.context) * s.head_dim +
+                                            2 * head_rows(s.context) + s.head_dim +
+                                            passes->scratch(s.context, s.head_dim));
     return (numbers + 15) / 16 * 16;
 }
 

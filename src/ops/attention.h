@@ -6,7 +6,8 @@
 // heads of one sequence that share a key head: they are copied to the thread's scratch, normed,
 // turned and scaled on the way, so qkv stays as the projection made it. Tiles of queries meet only
 // the keys at or before them; forward keeps the log-sum-exp of each row, backward computes the
-// weights again. Activations are stored in T, everything between is RealOf<T>.
+// weights again. Activations are stored in T, everything between is RealOf<T>. Which kernel runs on
+// a CPU: ops/attention_kernel.h.
 #pragma once
 
 #include "ops/dropout.h"
@@ -37,7 +38,7 @@ struct AttentionWorkspace {
     View<Real> cos, sin, scratch, dgain;
 };
 
-// Numbers of scratch a thread needs.
+// Numbers of scratch a thread needs, by the kernels of this process.
 Index attention_scratch(const AttentionShape& s);
 
 // Fills cos and sin, on the host.

@@ -1,4 +1,5 @@
 #include "ops/attention_head.h"
+#include "ops/attention_kernel.h"
 #include "ops/reduce.h"
 
 #include <omp.h>
@@ -9,22 +10,38 @@
 namespace plumb {
 namespace {
 
-// A thread's scratch: heads (T, D), tiles of scores (kAttentionTile, T) and of outputs.
+// A thread's scratch: heads (rows, D), a row (D), and what the kernel needs. Where it goes in
+// tiles, rows from T on are zero.
 template <class Real>
 struct Scratch {
-    Real *q, *k, *v, *dout, *dq, *dk, *dv, *p, *dp, *tile, *row;
+    Index context, head_dim, rows;
+    Real *q, *k, *v, *dout, *dq, *dk, *dv, *row, *rest;
 
-    Scratch(const AttentionShape& s, const AttentionWorkspace<Real>& work) {
+    Scratch(const AttentionShape& s, const AttentionWorkspace<Real>& work, bool tiled)
+        : context(s.context), head_dim(s.head_dim), rows(tiled ? head_rows(context) : context) {
         Real* next = work.scratch.data + omp_get_thread_num() * attention_scratch(s);
-        for (Real** x : {&q, &k, &v, &dout, &dq, &dk, &dv})
-            *x = next, next += s.context * s.head_dim;
-        for (Real** x : {&p, &dp}) *x = next, next += kAttentionTile * s.context;
-        tile = next;
-        row = next + kAttentionTile * s.head_dim;
+        for (Real** x : {&q, &k, &v, &dout, &dq, &dk, &dv}) {
+            *x = next, next += rows * head_dim;
+            std::fill(*x + context * head_dim, next, Real(0));
+        }
+        row = next;
+        rest = next + head_dim;
     }
-    GenericHead<Real> head(const AttentionShape& s, Rows<const Real> values, const Dropout& dropout,
-                           Index mask_row) const {
-        return {s.context, s.head_dim, q, k, values, dropout, mask_row, p, dp, tile};
+    GenericHead<Real> generic(Rows<const Real> values, const Dropout& dropout,
+                              Index mask_row) const {
+        Real* dp = rest + kAttentionTile * context;
+        return {context, head_dim, q,    k,  values,
+                dropout, mask_row, rest, dp, dp + kAttentionTile * context};
+    }
+    // Statistics of the queries (rows) twice, then the kernel's own.
+    FloatHead tiled(const Dropout& dropout, Index mask_row) const {
+        FloatHead h{};
+        h.context = context, h.head_dim = head_dim;
+        h.q = q, h.k = k, h.v = v, h.dout = dout, h.dq = dq, h.dk = dk, h.dv = dv;
+        h.dropout = dropout ? &dropout : nullptr, h.mask_row = mask_row;
+        h.max = rest, h.sum = rest + rows, h.lse = h.max, h.delta = h.sum;
+        h.scratch = rest + 2 * rows;
+        return h;
     }
 };
 
@@ -99,17 +116,77 @@ void store_turned_back(const AttentionShape& s, const Turn<Real>& f, const Real*
     }
 }
 
-// The rows of x as numbers to compute with: copied to y (T, D) if they are stored otherwise.
+// The rows of x as numbers to compute with: copied to y (T, D) if they are stored otherwise, or if
+// `always`.
 template <class T, class Real>
-Rows<const Real> load(const AttentionShape& s, Rows<const T> x, Real* y) {
-    if constexpr (std::is_same_v<T, Real>) {
-        return x;
-    } else {
-        const Index d = s.head_dim;
-        for (Index t = 0; t < s.context; ++t)
-            for (Index i = 0; i < d; ++i) y[t * d + i] = x.row(t)[i];
-        return {y, d};
+Rows<const Real> load(const AttentionShape& s, Rows<const T> x, Real* y, bool always) {
+    if constexpr (std::is_same_v<T, Real>)
+        if (!always) return x;
+    const Index d = s.head_dim;
+    for (Index t = 0; t < s.context; ++t)
+        for (Index i = 0; i < d; ++i) y[t * d + i] = static_cast<Real>(x.row(t)[i]);
+    return {y, d};
+}
+
+// ---- a head in tiles, whatever it is stored in --------------------------------------------------
+
+template <class T>
+void tiled_forward(const HeadPasses& passes, const Scratch<float>& w, FloatHead h, Rows<T> out,
+                   float* lse) {
+    constexpr bool stored = std::is_same_v<T, float>;
+    if constexpr (stored)
+        h.out = out.data, h.out_stride = out.stride;
+    else
+        h.out = w.dq, h.out_stride = h.head_dim;
+    passes.forward(h);
+    for (Index t = 0; t < h.context; ++t) lse[t] = h.max[t] + std::log(h.sum[t]);
+    if constexpr (!stored)
+        for (Index t = 0; t < h.context; ++t)
+            for (Index i = 0; i < h.head_dim; ++i) out.row(t)[i] = h.out[t * h.head_dim + i];
+}
+
+// w.dout: the rows that h.delta is of.
+template <class T>
+void tiled_backward(const HeadPasses& passes, const Scratch<float>& w, const FloatHead& h,
+                    Rows<const T> out, const float* lse) {
+    float *to = w.rest, *delta = to + w.rows;
+    for (Index t = 0; t < w.rows; ++t) {
+        const bool real = t < h.context;
+        to[t] = real ? lse[t] : 0;
+        delta[t] = real ? dot<float>(w.dout + t * h.head_dim, out.row(t), h.head_dim) : 0;
     }
+    passes.backward(h);
+}
+
+// ---- a head, by the kernel that serves it -------------------------------------------------------
+
+// The kernel that goes in tiles, if one serves this head size and type.
+template <class T>
+const HeadPasses* tiles(const AttentionShape& s) {
+    if constexpr (std::is_same_v<RealOf<T>, float>)
+        return head_passes(s.head_dim, std::is_same_v<T, Bf16>);
+    else
+        return nullptr;
+}
+
+// Queries and keys in w; row of the mask belongs to query 0.
+template <class T, class Real>
+void forward_head(const Context& ctx, const HeadPasses* passes, const Scratch<Real>& w,
+                  Rows<const Real> v, const Dropout& dropout, Index row, Rows<T> out, Real* lse) {
+    if constexpr (std::is_same_v<Real, float>)
+        if (passes) return tiled_forward<T>(*passes, w, w.tiled(dropout, row), out, lse);
+    generic_forward<T>(ctx, w.generic(v, dropout, row), out, lse);
+}
+
+// w.dk and w.dv += (several query heads may share them), w.dq overwritten: gradients of w.q and w.k
+// as they lie there.
+template <class T, class Real>
+void backward_head(const Context& ctx, const HeadPasses* passes, const Scratch<Real>& w,
+                   Rows<const Real> v, const Dropout& dropout, Index row, Rows<const T> out,
+                   Rows<const Real> dout, const Real* lse) {
+    if constexpr (std::is_same_v<Real, float>)
+        if (passes) return tiled_backward<T>(*passes, w, w.tiled(dropout, row), out, lse);
+    generic_backward<T>(ctx, w.generic(v, dropout, row), out, dout, lse, w.dq, w.dk, w.dv);
 }
 
 // ---- the heads that share a key head ----------------------------------------------------------
@@ -153,17 +230,17 @@ void attention(Cpu, const Context& ctx, const AttentionShape& s, View<const T> q
                const Dropout& dropout) {
     const auto [turn_q, turn_k] = turns<RealOf<T>>(s, gain_q, gain_k, eps, work);
     const Index group = s.heads / s.kv_heads;
+    const HeadPasses* passes = tiles<T>(s);
     for_groups(ctx, s, [&](Index b, Index kv) {
         const KeyGroup<const T> x(s, qkv, b, kv);
-        const Scratch<RealOf<T>> w(s, work);
+        const Scratch<RealOf<T>> w(s, work, passes);
         load_turned<T>(s, turn_k, x.k(), w.row, w.k);
-        const auto v = load<T>(s, x.v(), w.v);
+        const auto v = load<T>(s, x.v(), w.v, passes);
         for (Index h = kv * group; h < (kv + 1) * group; ++h) {
             load_turned<T>(s, turn_q, x.q(h), w.row, w.q);
             const Index row = (b * s.heads + h) * s.context;
-            generic_forward<T>(ctx, w.head(s, v, dropout, row),
-                               {out.row(b * s.context) + h * s.head_dim, s.out_width()},
-                               lse.data + row);
+            const Rows<T> y{out.row(b * s.context) + h * s.head_dim, s.out_width()};
+            forward_head<T>(ctx, passes, w, v, dropout, row, y, lse.data + row);
         }
     });
 }
@@ -178,23 +255,23 @@ void attention_backward(Cpu, const Context& ctx, const AttentionShape& s, View<c
     using Real = RealOf<T>;
     const Index d = s.head_dim, group = s.heads / s.kv_heads, size = s.context * d;
     const auto [turn_q, turn_k] = turns<Real>(s, gain_q, gain_k, eps, work);
+    const HeadPasses* passes = tiles<T>(s);
     for_groups(ctx, s, [&](Index b, Index kv) {
         const KeyGroup<const T> x(s, qkv, b, kv);
         const KeyGroup<T> dx(s, dqkv, b, kv);
-        const Scratch<Real> w(s, work);
+        const Scratch<Real> w(s, work, passes);
         Real* dgain = work.dgain.data + (b * s.kv_heads + kv) * 2 * d;
         if (gain_q) std::fill(dgain, dgain + 2 * d, Real(0));
         std::fill(w.dk, w.dk + size, Real(0));
         std::fill(w.dv, w.dv + size, Real(0));
         load_turned<T>(s, turn_k, x.k(), w.row, w.k);
-        const auto v = load<T>(s, x.v(), w.v);
+        const auto v = load<T>(s, x.v(), w.v, passes);
         for (Index h = kv * group; h < (kv + 1) * group; ++h) {
             const Index first = b * s.context, row = (b * s.heads + h) * s.context;
             load_turned<T>(s, turn_q, x.q(h), w.row, w.q);
-            const auto dy = load<T>(s, {dout.row(first) + h * d, s.out_width()}, w.dout);
-            generic_backward<T>(ctx, w.head(s, v, dropout, row),
-                                {out.row(first) + h * d, s.out_width()}, dy, lse.data + row, w.dq,
-                                w.dk, w.dv);
+            const auto dy = load<T>(s, {dout.row(first) + h * d, s.out_width()}, w.dout, passes);
+            const Rows<const T> y{out.row(first) + h * d, s.out_width()};
+            backward_head<T>(ctx, passes, w, v, dropout, row, y, dy, lse.data + row);
             store_turned_back<T>(s, turn_q, w.dq, x.q(h), w.row, dx.q(h), dgain);
         }
         store_turned_back<T>(s, turn_k, w.dk, x.k(), w.row, dx.k(), dgain + d);

@@ -2,6 +2,7 @@
 
 #include "config/config.h"
 #include "core/provenance.h"
+#include "ops/attention_kernel.h"
 
 namespace plumb {
 
@@ -11,6 +12,7 @@ nlohmann::ordered_json make_manifest(const ManifestInputs& in) {
     out["run"] = {{"device", in.device},
                   {"precision", in.precision},
                   {"threads", in.threads},
+                  {"attention", name_of(attention_kernel())},
                   {"seed", in.seed}};
     if (!in.seeds.is_null()) out["run"]["seeds"] = in.seeds;
     for (const FieldInfo& field : fields())

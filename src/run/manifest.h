@@ -21,7 +21,8 @@ struct ManifestInputs {
     int numerics = 1;                    // config/numerics.h
 };
 
-// Provenance (core/provenance.h), numerics, run and data. run.keeps_numbers lists the settings that
+// Provenance (core/provenance.h), numerics, run and data. run.attention: the kernel
+// (ops/attention_kernel.h), on which last places depend. run.keeps_numbers lists the settings that
 // no loss depends on: runs that differ in nothing else are the same.
 nlohmann::ordered_json make_manifest(const ManifestInputs& inputs);
 

@@ -2,6 +2,7 @@
 
 #include "catch.h"
 #include "config/config.h"
+#include "ops/attention_kernel.h"
 
 #include <algorithm>
 
@@ -14,6 +15,7 @@ TEST_CASE("the manifest says what is needed to make the run again") {
     CHECK(m["command_line"][2] == "train.lr=1e-3");
     CHECK(m["numerics"] == 1);
     CHECK(m["run"]["threads"] == 2);
+    CHECK(m["run"]["attention"] == std::string(name_of(attention_kernel())));
     CHECK(m["run"]["seed"] == 7);
     CHECK_FALSE(m["run"].contains("seeds"));
     const std::vector<std::string> keeps = m["run"]["keeps_numbers"];
