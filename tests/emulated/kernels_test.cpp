@@ -1,6 +1,6 @@
 // The checks of plumb_gpu_check on the emulated device: every kernel of the memories against its
-// rule in double, each walk in several orders of threads, blocks and streams, which must give the
-// same bits (gpu/kernel_checks.h).
+// rule in double, of the ops against the CPU's, each in several orders of threads, blocks and
+// streams, which must give the same bits (gpu/kernel_checks.h, gpu/ops_checks.h).
 #include "catch.h"
 #include "emulated/planted.h"
 #include "gpu/report.h"
@@ -30,5 +30,7 @@ TEST_CASE("kernels: Sinkhorn", "[kernels]") {  // no thread of it knows of anoth
     emulated::set_order(1);
     run(check_sinkhorn);
 }
+
+TEST_CASE("kernels: ops", "[kernels]") { run(check_ops); }
 
 }  // namespace plumb::test
