@@ -194,7 +194,9 @@ TEST_CASE("processes started on one folder at once write every step once", "[loc
         const std::vector<int> codes = start_together(run, n);
         CHECK(std::count(codes.begin(), codes.end(), 75) > 0);
         // Whoever was killed, the run goes on from where it stands.
-        REQUIRE(run_plumb(tiny_run(run, {"--resume", "auto", "train.steps=300"})).code == 0);
+        const Outcome last = run_plumb(tiny_run(run, {"--resume", "auto", "train.steps=300"}));
+        INFO(last.out);
+        REQUIRE(last.code == 0);
         std::istringstream lines(slurp(run / "metrics.jsonl"));
         long expected = 0;
         for (std::string line; std::getline(lines, line); ++expected)
