@@ -63,7 +63,11 @@ bool can_run(AttentionKernel kernel) {
 AttentionKernel chosen() {
     const auto& kernels = attention_kernels();
     const char* asked = std::getenv(kAttentionVariable);
-    if (!asked || !*asked) return kernels[kernels.size() - 2];
+    if (!asked || !*asked) {  // amx by name alone, until it has run on a CPU that has it
+        const auto best = std::find_if(kernels.rbegin() + 1, kernels.rend(),
+                                       [](AttentionKernel k) { return k != AttentionKernel::amx; });
+        return *best;
+    }
     std::string names;
     for (const AttentionKernel kernel : kernels) {
         if (name_of(kernel) == asked) return kernel;
@@ -72,7 +76,7 @@ AttentionKernel chosen() {
     const bool known = std::any_of(std::begin(kAll), std::end(kAll), [&](AttentionKernel kernel) {
         return name_of(kernel) == asked;
     });
-    throw UsageError(fmt::format("{}={}: {}; choose one of {}, or unset it for the fastest",
+    throw UsageError(fmt::format("{}={}: {}; choose one of {}, or unset it for the usual one",
                                  kAttentionVariable, asked,
                                  known ? "this CPU does not have that" : "no such kernel", names));
 }
