@@ -87,7 +87,7 @@ std::string man_page(const CommandDoc& plumb) {
     out += ".SH ENVIRONMENT\n" +
            term("OMP_NUM_THREADS, SLURM_CPUS_PER_TASK", "threads, where --threads does not say") +
            term(kAttentionVariable,
-                fmt::format("the kernel of attention on a CPU, where not the fastest: {}",
+                fmt::format("the kernel of attention on a CPU, where not the usual one: {}",
                             fmt::join(attention_kernel_names(), ", "))) +
            term("NO_COLOR", "if set, nothing is coloured") + term("COLUMNS", "width of the page");
     return out;
