@@ -37,8 +37,7 @@ template <class T, class Real>
 void generic_backward(const Context& ctx, const GenericHead<Real>& a, Rows<const T> out,
                       Rows<const Real> dout, const Real* lse, Real* dq, Real* dk, Real* dv);
 
-// ---- in tiles, from float rows: head sizes that are multiples of 16
-// -----------------------------------
+// ---- in tiles: head sizes that are multiples of 16, numbers in float ----------------------------
 
 // Rows of a head are allocated in multiples of this; those from T on are zero.
 inline constexpr Index kHeadRows = 64;
