@@ -11,6 +11,7 @@ void check_ops(Report& report) {
     check_adamw(report);
     check_cross_entropy(report);
     check_columns(report);
+    check_attention(report);
 }
 
 }  // namespace plumb::test
