@@ -12,6 +12,7 @@ void check_ops(Report& report) {
     check_cross_entropy(report);
     check_columns(report);
     check_attention(report);
+    check_muon(report);
 }
 
 }  // namespace plumb::test
