@@ -3,8 +3,8 @@
 # kernels and device. They share the library, which knows of neither. Built by name.
 
 file(GLOB emulated_tests CONFIGURE_DEPENDS tests/emulated/*.cpp tests/gpu/*_checks.cu)
-list(APPEND emulated_tests tests/gpu/primitives.cu tests/gpu/report.cpp tests/gpu/ops_reference.cpp
-    tests/gpu/walk_reference.cpp)
+list(APPEND emulated_tests tests/gpu/primitives.cu tests/gpu/report.cpp
+     tests/gpu/walk_reference.cpp tests/gpu/ops_reference.cpp)
 set(cu_files ${emulated_tests})
 list(FILTER cu_files INCLUDE REGEX "[.]cu$")
 set_source_files_properties(${cu_files} PROPERTIES LANGUAGE CXX

@@ -1,6 +1,6 @@
 // The checks of plumb_gpu_check on the emulated device: every kernel of the memories against its
-// rule in double, of the ops against the CPU's, each in several orders of threads, blocks and
-// streams, which must give the same bits (gpu/kernel_checks.h, gpu/ops_checks.h).
+// rule in double, those of the ops against the CPU's, each walk in several orders of threads,
+// blocks and streams, which must give the same bits (gpu/kernel_checks.h).
 #include "catch.h"
 #include "emulated/planted.h"
 #include "gpu/report.h"
@@ -26,11 +26,10 @@ TEST_CASE("kernels: primitives", "[kernels]") {
 TEST_CASE("kernels: RunningRow", "[kernels]") { run(check_running_row); }
 TEST_CASE("kernels: Sources", "[kernels]") { run(check_sources); }
 TEST_CASE("kernels: Streams", "[kernels]") { run(check_streams); }
+TEST_CASE("kernels: ops", "[kernels]") { run(check_ops); }
 TEST_CASE("kernels: Sinkhorn", "[kernels]") {  // no thread of it knows of another
     emulated::set_order(1);
     run(check_sinkhorn);
 }
-
-TEST_CASE("kernels: ops", "[kernels]") { run(check_ops); }
 
 }  // namespace plumb::test

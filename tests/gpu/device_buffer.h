@@ -1,5 +1,5 @@
-// The stream of all checks, the orders they run in, and memory of the device: NaN bytes until
-// something is put or computed, so that a number that nobody wrote shows.
+// Memory of the device, for checks: NaN bytes until something is put or computed, so that a number
+// that nobody wrote shows.
 #pragma once
 
 #include "core/bf16.h"
@@ -22,15 +22,6 @@ inline cudaStream_t stream() {  // of all checks: the default stream orders noth
     }();
     return s;
 }
-
-// On the emulated device each run has an order of threads, blocks and streams of its own.
-#ifdef __CUDACC__
-inline constexpr int kRuns = 2;
-inline void begin_run(int) {}
-#else
-inline constexpr int kRuns = 3;
-inline void begin_run(int run) { emulated::set_order(run == 2 ? 7 : static_cast<unsigned>(run)); }
-#endif
 
 template <class X>
 class Buffer {

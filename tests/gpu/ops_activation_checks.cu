@@ -8,12 +8,15 @@ namespace {
 
 using namespace plumb::gpu;
 
-// Roundings of a number made from x: e^-|z| is off by those of z, k of them, |z| times, and the
-// rest of the formula has about ten more. z is x itself for swiglu.
+// Roundings of a number `size` that is `times` a sigmoid of z: e^-|z| is off by those of z, k of
+// them, |z| times, and the rest of the formula has about ten more. An exponential below the
+// smallest normal number is 0.
 template <class T>
-double roundings(double z, double k, double size) {
-    const double real = Rounding<RealOf<T>>::unit;
-    return (Rounding<T>::unit + (k * std::abs(z) + 12) * real) * size + 1e-37;
+double roundings(double z, double k, double size, double times) {
+    using Real = RealOf<T>;
+    const double lost = sizeof(Real) == 4 ? 0x1p-126 : 0x1p-1022;
+    return (Rounding<T>::unit + (k * std::abs(z) + 12) * Rounding<Real>::unit) * size +
+           lost * (1 + std::abs(times));
 }
 
 // What up and da may do to a, and to each part of dup.
@@ -21,16 +24,17 @@ template <class T>
 void allow(bool swiglu, const double* up, double da, long F, double* a, double* dup) {
     const double x = up[0], sigmoid = 1 / (1 + std::exp(-x));
     if (swiglu) {
-        const double v = up[F], silu = std::abs(x) * sigmoid;
-        *a = roundings<T>(x, 2, silu * std::abs(v));
-        dup[0] = roundings<T>(x, 2, std::abs(da * v) * (sigmoid + silu));
-        dup[F] = roundings<T>(x, 2, std::abs(da) * silu);
+        const double v = up[F], silu = std::abs(x) * sigmoid, d = std::abs(da);
+        *a = roundings<T>(x, 2, silu * std::abs(v), x * v);
+        dup[0] = roundings<T>(x, 2, d * std::abs(v) * (sigmoid + silu), d * v * (1 + std::abs(x)));
+        dup[F] = roundings<T>(x, 2, d * silu, d * x);
         return;
     }
-    const double z = Gelu::twice_k * x * (1 + Gelu::c * x * x), gate = 1 / (1 + std::exp(-z));
-    const double slope = Gelu::twice_k * (1 + 3 * Gelu::c * x * x);
-    *a = roundings<T>(z, 6, std::abs(x) * gate);
-    dup[0] = roundings<T>(z, 6, std::abs(da) * (gate + std::abs(x) * gate * slope));
+    const double z = Gelu::twice_k * x * (1 + Gelu::c * x * x), gate = 1 / (1 + std::exp(-z)),
+                 slope = Gelu::twice_k * (1 + 3 * Gelu::c * x * x), d = std::abs(da);
+    *a = roundings<T>(z, 6, std::abs(x) * gate, x);
+    dup[0] =
+        roundings<T>(z, 6, d * gate * (1 + std::abs(x) * slope), d * (1 + std::abs(x) * slope));
 }
 
 template <class Kind, class T>

@@ -1,11 +1,12 @@
 // What the checks of the ops' kernels share: numbers to compute with, outputs held against the
-// CPU's op number by number, and that further runs give the same bits.
+// CPU's op number by number, and that a second run gives the same bits.
 //
 // Each number has an allowance of its own: so many roundings of the numbers it was made from,
 // derived where it is given. 0: the CPU's bits.
 #pragma once
 
 #include "gpu/device_buffer.h"
+#include "gpu/kernel_checks.h"
 #include "gpu/ops_reference.h"
 #include "gpu/report.h"
 
@@ -47,7 +48,12 @@ class Outputs {
 public:
     void add(const std::string& kind, const Numbers& got, const Numbers& want,
              const Numbers& allowed) {
-        all_[kind] = {got, want, allowed};
+        all_[kind] = {got, want, allowed, false};
+    }
+    // Sums that cancel: the error of all numbers against the size of all.
+    void add_whole(const std::string& kind, const Numbers& got, const Numbers& want,
+                   double allowed) {
+        all_[kind] = {got, want, {allowed}, true};
     }
     void add_exact(const std::string& kind, const Numbers& got, const Numbers& want) {
         add(kind, got, want, Numbers(want.size(), 0.0));
@@ -74,8 +80,10 @@ public:
 private:
     struct One {
         Numbers got, want, allowed;
+        bool whole = false;
     };
     static double worst_of(const One& o) {
+        if (o.whole) return relative_error(o.got, o.want) / o.allowed[0];
         if (o.got.size() != o.want.size() || o.got.size() != o.allowed.size()) return NAN;
         double worst = 0;
         for (std::size_t i = 0; i < o.got.size(); ++i) {
@@ -133,5 +141,8 @@ void check_step_scalars(Report& report);
 void check_adamw(Report& report);
 void check_cross_entropy(Report& report);
 void check_columns(Report& report);
+void check_attention(Report& report);
+void check_muon(Report& report);
+void check_decode(Report& report);
 
 }  // namespace plumb::test

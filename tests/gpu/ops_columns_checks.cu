@@ -11,9 +11,9 @@ using namespace plumb::gpu;
 struct ColumnShape {
     long N, P, Q, first;  // P of Q columns, from `first`
 };
-constexpr ColumnShape kShapes[] = {{1, 1, 1, 0},      {3, 8, 24, 8},     {5, 7, 24, 11},
-                                   {65, 8, 25, 8},    {65, 64, 192, 64}, {130, 248, 256, 8},
-                                   {3, 1032, 1040, 0}};
+constexpr ColumnShape kColumnShapes[] = {{1, 1, 1, 0},      {3, 8, 24, 8},     {5, 7, 24, 11},
+                                         {65, 8, 25, 8},    {65, 64, 192, 64}, {130, 248, 256, 8},
+                                         {3, 1032, 1040, 0}};
 
 template <class T>
 void check_copies(Report& report, const ColumnShape& s) {
@@ -80,7 +80,7 @@ void check_sums(Report& report, const ColumnShape& s, bool add) {
 
 void check_columns(Report& report) {
     for_types([&](auto t) {
-        for (const ColumnShape& s : kShapes) {
+        for (const ColumnShape& s : kColumnShapes) {
             check_copies<decltype(t)>(report, s);
             check_sums<decltype(t)>(report, s, s.N % 2 == 0);
             check_sums<decltype(t)>(report, s, s.N % 2 != 0);

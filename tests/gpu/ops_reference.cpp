@@ -3,10 +3,12 @@
 #include "core/rng.h"
 #include "ops/activation.h"
 #include "ops/adamw.h"
+#include "ops/attention_decode.h"
 #include "ops/columns.h"
 #include "ops/cross_entropy.h"
 #include "ops/dropout.h"
 #include "ops/embedding.h"
+#include "ops/muon.h"
 #include "ops/reduce.h"
 #include "ops/step_scalars.h"
 
@@ -145,6 +147,100 @@ LastColumnsReference last_columns_reference(long P, long Q, const Numbers& from,
     return out;
 }
 
+AttentionReference attention_reference(const AttentionCase& c, const Numbers& qkv,
+                                       const Numbers& gain_q, const Numbers& gain_k, double eps,
+                                       const Numbers& dout, Numbers (*out_of)(const Numbers&)) {
+    const AttentionShape s{c.batch, c.context, c.heads, c.kv_heads, c.dim};
+    const auto numbers_of = [](Index n) { return Numbers(static_cast<std::size_t>(n), 0.0); };
+    const Numbers ones(c.gains ? static_cast<std::size_t>(c.dim) : 0, 1.0);
+    AttentionReference r{numbers_of(c.context * c.dim / 2),
+                         numbers_of(c.context * c.dim / 2),
+                         numbers_of(s.tokens() * s.out_width()),
+                         numbers_of(c.batch * c.heads * c.context),
+                         numbers_of(s.tokens() * s.qkv_width()),
+                         ones,
+                         ones,
+                         0,
+                         1};
+    Numbers scratch = numbers_of(attention_scratch(s)),
+            dgain = numbers_of(c.batch * c.kv_heads * 2 * c.dim);
+    const auto view = [](Numbers& x) {
+        return View<double>{x.empty() ? nullptr : x.data(), {{'N', std::ssize(x)}}};
+    };
+    const auto gain = [](const Numbers& x) {
+        return View<const double>{x.empty() ? nullptr : x.data(), {{'D', std::ssize(x)}}};
+    };
+    const AttentionWorkspace<double> work{matrix(r.cos, c.dim / 2), matrix(r.sin, c.dim / 2),
+                                          view(scratch), view(dgain)};
+    rope_table<double>(10000, work.cos, work.sin);
+    const Dropout dropout{c.dropout, kDropoutSeed, kDropoutStream};
+    r.threshold = dropout.threshold(), r.factor = dropout.factor();
+    attention<double>(kHost, s, matrix(qkv, s.qkv_width()), gain(gain_q), gain(gain_k), eps,
+                      matrix(r.out, s.out_width()), view(r.lse), work, dropout);
+    const Numbers out = out_of(r.out);
+    attention_backward<double>(kHost, s, matrix(dout, s.out_width()), matrix(qkv, s.qkv_width()),
+                               gain(gain_q), gain(gain_k), eps, matrix(out, s.out_width()),
+                               view(r.lse), matrix(r.dqkv, s.qkv_width()), view(r.dgain_q),
+                               view(r.dgain_k), work, dropout);
+    return r;
+}
+
+Numbers decode_rows(const AttentionCase& c, const Numbers& qkv, long first, long now, long count) {
+    const long width = (c.heads + 2 * c.kv_heads) * c.dim;
+    Numbers rows(static_cast<std::size_t>(c.batch * count * width), 0.0);
+    for (long b = 0; b < c.batch; ++b)
+        std::copy_n(qkv.begin() + (b * c.context + first) * width, now * width,
+                    rows.begin() + b * count * width);
+    return rows;
+}
+
+DecodeReference decode_reference(const AttentionCase& c, long count, const Numbers& qkv,
+                                 const Numbers& gain_q, const Numbers& gain_k, double eps) {
+    const AttentionShape s{c.batch, c.context, c.heads, c.kv_heads, c.dim};
+    const auto numbers_of = [](Index n) { return Numbers(static_cast<std::size_t>(n), 0.0); };
+    const Index heads = c.batch * c.kv_heads, room = cache_positions(c.context);
+    DecodeReference r{numbers_of(c.context * c.dim / 2),
+                      numbers_of(c.context * c.dim / 2),
+                      numbers_of(heads * c.dim * room),
+                      numbers_of(heads * c.context * c.dim),
+                      room,
+                      {}};
+    rope_table<double>(10000, matrix(r.cos, c.dim / 2), matrix(r.sin, c.dim / 2));
+    Numbers scores = numbers_of(heads * room);
+    const auto gain = [](const Numbers& x) {
+        return View<const double>{x.empty() ? nullptr : x.data(), {{'D', std::ssize(x)}}};
+    };
+    for (long first = 0; first < c.context; first += first == 0 ? count : 1) {
+        const long now = first == 0 ? count : 1;
+        Numbers x = decode_rows(c, qkv, first, now, count),
+                out = numbers_of(c.batch * count * s.out_width());
+        attention_decode<double>(
+            kHost, s, {first, now, count}, matrix(x, s.qkv_width()), gain(gain_q), gain(gain_k),
+            eps,
+            {{r.keys.data(), {{'B', heads}, {'D', c.dim}, {'T', room}}},
+             {r.values.data(), {{'B', heads}, {'T', c.context}, {'D', c.dim}}}},
+            {matrix(r.cos, c.dim / 2), matrix(r.sin, c.dim / 2), matrix(scores, room)},
+            matrix(out, s.out_width()));
+        r.out.push_back(out);
+    }
+    return r;
+}
+
+template <class Real>
+MuonReference muon_reference(long R, long C, double mu, double s, const Numbers& grad,
+                             const Numbers& momentum, double square, double eps, double a,
+                             const Numbers& gram, double keep, double rate, const Numbers& w) {
+    std::vector<Real> g = stored<Real>(grad), b = stored<Real>(momentum), x = g,
+                      k = stored<Real>(gram), value = stored<Real>(w);
+    const View<const double> scale = host_scalar(std::as_const(s));
+    const View<const Real> of = matrix(g, C);
+    muon_look_ahead<Real>(Cpu{}, kHost, Real(mu), scale, of, matrix(b, C), matrix(x, C));
+    muon_normalise<Real>(Cpu{}, kHost, host_scalar(std::as_const(square)), eps, matrix(x, C));
+    muon_add_diagonal<Real>(Cpu{}, kHost, Real(a), matrix(k, R));
+    muon_update<Real>(Cpu{}, kHost, scale, Real(keep), Real(rate), of, matrix(value, C));
+    return {numbers(b), numbers(x), numbers(k), numbers(value)};
+}
+
 Numbers step_reference(const Numbers& losses, const Numbers& overflows, double loss_limit,
                        double grad_square, double clip) {
     StepScalars s;
@@ -176,5 +272,12 @@ template AdamwReference adamw_reference<double>(const AdamwSettings&, double,
                                                 const std::vector<AdamwRangeReference>&,
                                                 const Numbers&, const Numbers&, const Numbers&,
                                                 const Numbers&);
+
+template MuonReference muon_reference<float>(long, long, double, double, const Numbers&,
+                                             const Numbers&, double, double, double, const Numbers&,
+                                             double, double, const Numbers&);
+template MuonReference muon_reference<double>(long, long, double, double, const Numbers&,
+                                              const Numbers&, double, double, double,
+                                              const Numbers&, double, double, const Numbers&);
 
 }  // namespace plumb::test

@@ -77,6 +77,43 @@ LastColumnsReference last_columns_reference(long P, long Q, const Numbers& from,
                                             const Numbers& to, const Numbers& dto, bool add,
                                             const Numbers& dfrom, double dscale);
 
+struct AttentionCase {
+    long batch, context;
+    int heads, kv_heads, dim;
+    bool gains;
+    double dropout;  // p
+};
+struct AttentionReference {
+    Numbers cos, sin, out, lse, dqkv, dgain_q, dgain_k;
+    std::uint32_t threshold;
+    double factor;
+};
+// Backward from `out_of(out)`: what a kernel has of it. dgain_q, dgain_k come on top of 1.
+AttentionReference attention_reference(const AttentionCase& c, const Numbers& qkv,
+                                       const Numbers& gain_q, const Numbers& gain_k, double eps,
+                                       const Numbers& dout, Numbers (*out_of)(const Numbers&));
+inline constexpr std::uint64_t kDropoutSeed = 0x0123456789abcdefu, kDropoutStream = 77;
+
+struct DecodeReference {
+    Numbers cos, sin, keys, values;
+    long room;
+    std::vector<Numbers> out;  // of each call, (B count, H D); 0 in rows that it did not write
+};
+// The first `count` of T positions in one call, the others in one each.
+DecodeReference decode_reference(const AttentionCase& c, long count, const Numbers& qkv,
+                                 const Numbers& gain_q, const Numbers& gain_k, double eps);
+// Positions first .. first + now - 1 of every sequence in rows of `count`, others 0.
+Numbers decode_rows(const AttentionCase& c, const Numbers& qkv, long first, long now, long count);
+
+struct MuonReference {
+    Numbers momentum, x, gram, w;
+};
+// x: of the look ahead (grad where that did nothing), normalised; w updated by grad.
+template <class Real>
+MuonReference muon_reference(long R, long C, double mu, double s, const Numbers& grad,
+                             const Numbers& momentum, double square, double eps, double a,
+                             const Numbers& gram, double keep, double rate, const Numbers& w);
+
 // loss, bad_batch, bad_loss, grad_square, grad_norm, grad_scale of a step.
 Numbers step_reference(const Numbers& losses, const Numbers& overflows, double loss_limit,
                        double grad_square, double clip);
