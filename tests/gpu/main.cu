@@ -1,7 +1,7 @@
 // plumb_gpu_check: the kernels on the device of this machine: primitives, then every kernel of the
 // memories against the rule's plain engine in double and those of the ops against the CPU's, then
-// times of the memories'. Exits with 1 at the first part that has a wrong number in it, with 2 where
-// there is no device.
+// times of the memories'. Exits with 1 at the first part that has a wrong number in it, with 2
+// where there is no device.
 //   --checks     no times
 //   --json FILE  all numbers
 #include "gpu/device_buffer.h"
