@@ -43,6 +43,7 @@ __global__ void __launch_bounds__(kTileThreads, 1) decode_heads(DecodeArgs<T> a)
     const Real* gain = is_key ? a.gain_k : a.gain_q;
     T* x = a.qkv + (b * a.stride + i) * a.width() + h * D;
     const Real r = inverse_rms<T>(x, live && !is_value, D, a.eps);
+    __syncwarp();  // the row has been read, before it is written over
     if (!live) return;
     if (is_value) {
         T* to = a.values + ((b * a.kv_heads + h - a.heads - a.kv_heads) * a.context + t) * D;

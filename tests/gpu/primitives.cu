@@ -18,7 +18,8 @@ using namespace plumb::gpu;
 
 constexpr int kN = 24;  // sums
 
-// x (threads, kN) -> sums known to every thread (threads, 3): of 1, 7 and 24; and stored (24).
+// x (threads, kN) -> sums known to every thread (threads, 3): of 1, 7 and 24; and stored (24). Each
+// of other numbers at the same place: one that overwrites the last shows.
 __global__ void sum_all(int W, const double* x, double* known, double* stored) {
     PLUMB_SHARED(GroupMemory<double>, memory);
     Group<double> g(W, memory);
@@ -26,8 +27,8 @@ __global__ void sum_all(int W, const double* x, double* known, double* stored) {
     double a[1], b[7], c[kN], d[kN];
     for (int i = 0; i < kN; ++i) {
         if (i < 1) a[i] = mine[i];
-        if (i < 7) b[i] = mine[i];
-        c[i] = d[i] = mine[i];
+        if (i < 7) b[i] = mine[i + 1];
+        c[kN - 1 - i] = d[i] = mine[i];
     }
     g.sums(a);
     g.sums(b);
@@ -56,8 +57,8 @@ void check_sums(Report& report) {
                 for (unsigned k = first; k < first + size; ++k) s += x[k * kN + unsigned(i)];
                 return s;
             };
-            wrong += !(all[t * 3] == sum(0)) + !(all[t * 3 + 1] == sum(6)) +
-                     !(all[t * 3 + 2] == sum(kN - 1));
+            wrong +=
+                !(all[t * 3] == sum(0)) + !(all[t * 3 + 1] == sum(7)) + !(all[t * 3 + 2] == sum(0));
             if (t % (W == 1 ? 32 : threads) == 0)
                 for (int i = 0; i < kN; ++i)
                     wrong += !(rows[(W == 1 ? t / 32 : 0) * kN + unsigned(i)] == sum(i));
