@@ -47,6 +47,12 @@ double error(const A& got, const Array<double>& want, const Columns& c = {}) {
     return rms(got, &want, c) / std::max(rms(want, nullptr, c), 0.1 * rms(want, nullptr, {}));
 }
 
+double largest(const Array<double>& x) {
+    double most = 0;
+    for (Index i = 0; i < x.size(); ++i) most = std::max(most, std::abs(x[i]));
+    return most;
+}
+
 struct Errors {
     double out, lse, dq, dk, dv, dgain_q, dgain_k;
 };
@@ -98,7 +104,13 @@ void check(const Case& c) {
     const Errors base = errors(generic, o);
     // What is allowed where few numbers happen to be nearly exact in `base`.
     const double eps = c.shape.context <= 2 ? 1e-5 : 1.2e-7;
-    const double stored = std::is_same_v<T, Bf16> ? kBf16Epsilon / 4 : eps;
+    double stored = std::is_same_v<T, Bf16> ? kBf16Epsilon / 4 : eps;
+    // A large score's own rounding is an error of its weight, whoever sums it in which order.
+    if (c.scale > 1) stored = std::max(stored, eps / 2 * largest(o.lse));
+    // A gain's gradient is the sum of n numbers one after the other, whose roundings walk: eps / 2
+    // sqrt(n / 6) of the sum, twice.
+    const double n = static_cast<double>(c.shape.tokens() * c.shape.heads);
+    const double summed = std::max(stored, eps * std::sqrt(n / 6));
     for (const AttentionKernel kernel : tiled()) {
         const Errors e = errors(run<T>(c, kernel, 2), o);
         INFO(text(c, kernel));
@@ -107,8 +119,8 @@ void check(const Case& c) {
         CHECK(e.dq <= std::max(1.7 * base.dq, stored));
         CHECK(e.dk <= std::max(1.7 * base.dk, stored));
         CHECK(e.dv <= std::max(1.7 * base.dv, stored));
-        if (c.norm) CHECK(e.dgain_q <= std::max(1.7 * base.dgain_q, stored));
-        if (c.norm) CHECK(e.dgain_k <= std::max(1.7 * base.dgain_k, stored));
+        if (c.norm) CHECK(e.dgain_q <= std::max(1.7 * base.dgain_q, summed));
+        if (c.norm) CHECK(e.dgain_k <= std::max(1.7 * base.dgain_k, summed));
     }
 }
 
