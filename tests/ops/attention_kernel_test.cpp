@@ -13,6 +13,13 @@ using namespace plumb::test;
 
 namespace {
 
+// Where memory alone is in question, a few edges do.
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool kSlow = true;
+#else
+constexpr bool kSlow = false;
+#endif
+
 struct Case {
     AttentionShape shape;
     bool norm = false;
@@ -127,8 +134,13 @@ void check(const Case& c) {
 }  // namespace
 
 TEST_CASE("kernels of attention at the edges of their tiles", "[ops]") {
-    for (const Index d : {16, 32, 64, 128})
-        for (const Index t : {1, 2, 31, 32, 33, 63, 64, 65, 130})
+    const std::vector<Index> sizes =
+        kSlow ? std::vector<Index>{16, 128} : std::vector<Index>{16, 32, 64, 128};
+    const std::vector<Index> contexts = kSlow
+                                            ? std::vector<Index>{1, 33, 65}
+                                            : std::vector<Index>{1, 2, 31, 32, 33, 63, 64, 65, 130};
+    for (const Index d : sizes)
+        for (const Index t : contexts)
             for (const Index kv_heads : {1, 2, 4}) {
                 const Case c{{1, t, 4, kv_heads, d}};
                 check<float>(c), check<Bf16>(c);
@@ -137,7 +149,7 @@ TEST_CASE("kernels of attention at the edges of their tiles", "[ops]") {
 
 TEST_CASE("kernels of attention with norm, gains and dropout", "[ops]") {
     for (const Index d : {16, 48, 96})
-        for (const Index t : {33, 130})
+        for (const Index t : {33, kSlow ? 65 : 130})
             for (const auto& [norm, p] : {std::pair{true, 0.0}, {false, 0.3}, {true, 0.3}}) {
                 const Case c{{2, t, 4, 2, d}, norm, p};
                 check<float>(c), check<Bf16>(c);
@@ -146,7 +158,7 @@ TEST_CASE("kernels of attention with norm, gains and dropout", "[ops]") {
 
 TEST_CASE("kernels of attention with large scores", "[ops]") {
     for (const Index d : {16, 32, 64, 128})
-        for (const Index t : {33, 130})
+        for (const Index t : {33, kSlow ? 34 : 130})
             for (const double scale : {10.0, 40.0}) {
                 const Case c{{2, t, 4, 2, d}, false, 0, scale};
                 check<float>(c), check<Bf16>(c);
