@@ -1,10 +1,11 @@
 // Vectors of kLanes floats (vector extensions of GCC and Clang) and what the kernels of attention
 // do to them. A file that includes this defines PLUMB_LANES and is compiled for its own instruction
-// set; everything here and in it has internal linkage, and nothing inline from elsewhere is called,
-// so that no code for a CPU that may not be there is shared by the linker.
+// set; everything here and in it has internal linkage, and from elsewhere only what is always
+// inlined is called, so that no code for a CPU that may not be there is shared by the linker.
 #pragma once
 
 #include "core/view.h"
+#include "ops/exp_polynomial.h"
 
 #include <utility>
 
@@ -26,18 +27,9 @@ inline Floats all(float x) { return x - Floats{}; }
 inline Words bits(Floats v) { return reinterpret_cast<Words>(v); }
 inline Floats larger(Floats a, Floats b) { return a > b ? a : b; }
 
-// As fast_exp(float) of ops/exp.h to a last place, up to 2^127: the same polynomial.
+// As fast_exp(float) of ops/exp.h to a last place, up to 2^127.
 inline Floats exp(Floats x) {
-    const Floats shifted = x * 1.44269504F + 12582912.0F;  // 1.5 2^23: k in the lowest bits
-    const Floats k = shifted - 12582912.0F;
-    const Floats r = (x - k * 0.693359375F) + k * 2.12194440e-4F;
-    Floats p = all(1.9875691500e-4F);
-    p = p * r + 1.3981999507e-3F;
-    p = p * r + 8.3334519073e-3F;
-    p = p * r + 4.1665795894e-2F;
-    p = p * r + 1.6666665459e-1F;
-    p = p * r + 5.0000001201e-1F;
-    p = p * (r * r) + (r + 1.0F);
+    const auto [shifted, p] = exp_parts(x);
     const Words power = (bits(shifted) << 23) + (127U << 23);             // 2^k
     return x < -87.33F ? Floats{} : p * reinterpret_cast<Floats>(power);  // a NaN stays one
 }

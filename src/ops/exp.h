@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/simd.h"
+#include "ops/exp_polynomial.h"
 
 #include <bit>
 #include <cmath>
@@ -11,20 +12,10 @@
 namespace plumb {
 
 // e^x within 1.3 units in the last place for x in [-87.33, 88.72], the range of normal floats; 0
-// below, infinity above; NaN stays. x = k ln 2 + r, |r| <= ln 2 / 2, ln 2 in two parts (Cody &
-// Waite 1980); the polynomial is that of Cephes' expf. The ends are masks of bits, not ?:, of which
-// gcc 12 makes branches.
+// below, infinity above; NaN stays. The ends are masks of bits, not ?:, of which gcc 12 makes
+// branches.
 inline float fast_exp(float x) {
-    const float shifted = x * 1.44269504F + 12582912.0F;  // 1.5 2^23: k in the lowest bits
-    const float k = shifted - 12582912.0F;
-    const float r = (x - k * 0.693359375F) + k * 2.12194440e-4F;
-    float p = 1.9875691500e-4F;
-    p = p * r + 1.3981999507e-3F;
-    p = p * r + 8.3334519073e-3F;
-    p = p * r + 4.1665795894e-2F;
-    p = p * r + 1.6666665459e-1F;
-    p = p * r + 5.0000001201e-1F;
-    p = p * (r * r) + (r + 1.0F);
+    const auto [shifted, p] = exp_parts(x);
     // 2^k is added to the exponent of p.
     const std::uint32_t bits =
         std::bit_cast<std::uint32_t>(p) + (std::bit_cast<std::uint32_t>(shifted) << 23);
@@ -41,15 +32,7 @@ inline double fast_exp(double x) { return std::exp(x); }
 inline Vec<float> fast_exp(Vec<float> x) {
     x = x < -87.3F ? Vec<float>{} - 87.3F : x;
     x = x > 89.0F ? Vec<float>{} + 89.0F : x;
-    const Vec<float> shifted = x * 1.44269504F + 12582912.0F;
-    const Vec<float> k = shifted - 12582912.0F;
-    const Vec<float> r = (x - k * 0.693359375F) + k * 2.12194440e-4F;
-    Vec<float> p = r * 1.9875691500e-4F + 1.3981999507e-3F;
-    p = p * r + 8.3334519073e-3F;
-    p = p * r + 4.1665795894e-2F;
-    p = p * r + 1.6666665459e-1F;
-    p = p * r + 5.0000001201e-1F;
-    p = p * (r * r) + (r + 1.0F);
+    const auto [shifted, p] = exp_parts(x);
     const auto bits = (reinterpret_cast<vec_detail::Words>(shifted) << 23) + 0x3f800000U;
     return p * reinterpret_cast<Vec<float>>(bits);
 }
