@@ -91,6 +91,7 @@ void Block::prepare(const Launch& launch) {
 void Block::reset_shared() {
     const std::size_t dynamic = (launch_->shared + 15) / 16 * 16;
     allow(shared_, kSharedSpace);
+    races::forget(shared_, kSharedSpace);  // it was another block's: on a GPU this one has its own
     races::fill(shared_, most_static_);
     races::fill(shared_ + kSharedSpace - dynamic, dynamic);
     forbid(shared_, kSharedSpace - dynamic);
@@ -125,6 +126,7 @@ void Block::run(const Launch& launch, uint3 index) {
     running = this, launch_ = &launch;
     block_index = index, block_size = launch.block, grid_size = launch.grid;
     reset_shared();
+    races::release(&begun);
     put_in_order();
     barrier_.arrived = 0;
     for (auto& meetings : warps_)

@@ -7,6 +7,7 @@
 
 #ifdef EMULATED_RACES
 #include <sanitizer/tsan_interface.h>
+#include <sys/mman.h>
 #endif
 
 namespace emulated::races {
@@ -21,6 +22,11 @@ inline void to_fiber(void* f) { __tsan_switch_to_fiber(f, __tsan_switch_to_fiber
 // What came before a release of `tag` comes before what follows a later acquire.
 inline void release(void* tag) { __tsan_release(tag); }
 inline void acquire(void* tag) { __tsan_acquire(tag); }
+// Whole pages that nobody has touched yet: ThreadSanitizer sees the call, and forgets who had.
+inline void forget(void* p, std::size_t bytes) {
+    mmap(p, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+         -1, 0);
+}
 // Bytes 0xff, unseen: not memset, which is seen.
 inline void fill(void* p, std::size_t bytes) {
     auto* c = static_cast<volatile unsigned char*>(p);
@@ -34,6 +40,7 @@ inline void* this_fiber() { return nullptr; }
 inline void to_fiber(void*) {}
 inline void release(void*) {}
 inline void acquire(void*) {}
+inline void forget(void*, std::size_t) {}
 inline void fill(void* p, std::size_t bytes) { std::memset(p, 0xff, bytes); }
 #endif
 
