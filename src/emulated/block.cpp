@@ -300,7 +300,7 @@ void* Block::shared_object(const void* key, std::size_t bytes) {
     objects_.emplace_back(key, offset);
     allow(shared_ + offset, bytes);
     if (static_end_ > most_static_) {
-        races::fill(shared_ + most_static_, static_end_ - most_static_);
+        races::fill(shared_ + offset, bytes);  // later blocks find it so (reset_shared)
         most_static_ = static_end_;
     }
     return shared_ + offset;

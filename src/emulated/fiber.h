@@ -6,7 +6,7 @@
 #include <boost/context/detail/fcontext.hpp>
 
 #if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/common_interface_defs.h>
+#include <sanitizer/asan_interface.h>
 #endif
 
 namespace emulated {
@@ -22,6 +22,9 @@ struct Fiber {
 using Entry = void (*)(boost::context::detail::transfer_t);
 
 inline void begin(Fiber& f, Entry entry) {
+#if defined(__SANITIZE_ADDRESS__)
+    ASAN_UNPOISON_MEMORY_REGION(f.stack, f.bytes);  // one left in the middle keeps its marks
+#endif
     f.context = boost::context::detail::make_fcontext(f.stack + f.bytes, f.bytes, entry);
     if (f.of_races) races::end_fiber(f.of_races);
     f.of_races = races::new_fiber();

@@ -152,7 +152,9 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
         return report(cudaErrorInvalidValue,
                       "cudaMemcpyAsync: an address is not what the direction says, or the bytes go "
                       "past the end of its allocation");
-    return enqueue(stream, [=] { std::memmove(to, from, bytes); });
+    return enqueue(stream, [=] {
+        if (bytes > 0) std::memmove(to, from, bytes);
+    });
 }
 cudaError_t cudaMemsetAsync(void* p, int value, std::size_t bytes, cudaStream_t stream) {
     if (!is_allocated(p, bytes))

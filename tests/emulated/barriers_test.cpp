@@ -108,7 +108,7 @@ TEST_CASE("emulated: warp operations that lanes do not share", "[emulated]") {
 TEST_CASE("emulated: a device whose kernel failed does nothing until the error is taken",
           "[emulated]") {
     emulated::set_order(1);
-    Buffer<float> y(ones(32));
+    Buffer<float> y(ones(64));
     launch(stream(), "in_one_branch", in_one_branch, {1, 64}, y.at());
     CHECK(cudaStreamSynchronize(stream()) == cudaErrorLaunchFailure);
     CHECK_THROWS_AS(launch(stream(), "increment", increment, {1, 1}, y.at()), CudaError);

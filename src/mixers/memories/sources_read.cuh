@@ -185,6 +185,7 @@ __global__ void __launch_bounds__(256) sources_read(const __grid_constant__ Sour
 #pragma unroll
             for (int i = 0; i < G; ++i) push();
         }
+        if (Q == 1) __syncwarp();  // all lanes have read lse; a shuffle does not order memory
         if (live && g.warp == 0 && lane_id() < Q) a.lse[lane_id() * a.N + n] = top + log(sum);
         const Real inverse = reciprocal(sum);
 #pragma unroll
