@@ -37,6 +37,10 @@ const char* cudaGetErrorString(cudaError_t e) {
             return "invalid configuration argument";
         case cudaErrorInvalidDevicePointer:
             return "invalid device pointer";
+        case cudaErrorInsufficientDriver:
+            return "CUDA driver version is insufficient for CUDA runtime version";
+        case cudaErrorNoDevice:
+            return "no CUDA-capable device is detected";
         case cudaErrorInvalidResourceHandle:
             return "invalid resource handle";
         case cudaErrorNotReady:

@@ -1,6 +1,8 @@
 // The types of the CUDA runtime that kernels and their callers name.
 #pragma once
 
+#define PLUMB_EMULATED_CUDA  // this is not the CUDA runtime
+
 #include <cstddef>
 
 struct uint3 {
@@ -20,6 +22,8 @@ enum cudaError_t {
     cudaErrorMemoryAllocation = 2,
     cudaErrorInvalidConfiguration = 9,
     cudaErrorInvalidDevicePointer = 17,
+    cudaErrorInsufficientDriver = 35,
+    cudaErrorNoDevice = 100,
     cudaErrorInvalidResourceHandle = 400,
     cudaErrorNotReady = 600,
     cudaErrorLaunchFailure = 719,
