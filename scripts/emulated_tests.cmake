@@ -2,7 +2,8 @@
 # AddressSanitizer and UBSan (plumb_emulated_asan) and ThreadSanitizer (plumb_emulated_race) on
 # kernels and device. They share the library, which knows of neither. Built by name.
 
-file(GLOB emulated_tests CONFIGURE_DEPENDS tests/emulated/*.cpp tests/gpu/*_checks.cu)
+file(GLOB emulated_tests CONFIGURE_DEPENDS tests/emulated/*.cpp tests/device/*.cpp
+     tests/gpu/*_checks.cu)
 list(APPEND emulated_tests tests/gpu/primitives.cu tests/gpu/report.cpp
      tests/gpu/walk_reference.cpp tests/gpu/ops_reference.cpp)
 set(cu_files ${emulated_tests})
@@ -12,14 +13,29 @@ set_source_files_properties(${cu_files} PROPERTIES LANGUAGE CXX
 add_library(plumb_emulated_main OBJECT EXCLUDE_FROM_ALL tests/main.cpp)
 target_link_libraries(plumb_emulated_main PRIVATE plumb_flags Catch2::Catch2)
 
+# The library with its kernels on `device`; what is the same on all devices is compiled once.
+function(plumb_emulated_library name device) # OPTION... of the compiler
+    add_library(${name} STATIC EXCLUDE_FROM_ALL ${device_sources}
+        $<TARGET_OBJECTS:plumb_everywhere>)
+    plumb_compiles_sources(${name})
+    plumb_on_emulated_device(${name} ${device})
+    target_compile_options(${name} PRIVATE ${ARGN})
+endfunction()
 function(plumb_emulated_tests name device) # OPTION... of the compiler
+    plumb_emulated_library(${name}_library ${device} ${ARGN})
     add_executable(${name} EXCLUDE_FROM_ALL ${emulated_tests} $<TARGET_OBJECTS:plumb_emulated_main>)
     target_include_directories(${name} PRIVATE tests)
     target_compile_options(${name} PRIVATE -O1 -g1 -gdwarf-4 -Wno-unknown-pragmas ${ARGN})
     target_link_options(${name} PRIVATE ${ARGN})
-    target_link_libraries(${name} PRIVATE ${device} plumblib Catch2::Catch2)
+    target_link_libraries(${name} PRIVATE ${name}_library Catch2::Catch2)
 endfunction()
 plumb_emulated_tests(plumb_emulated_tests plumb_emulated)
+# `plumb` with the emulated device, for tests that start it.
+add_executable(plumb_on_emulated EXCLUDE_FROM_ALL src/cli/main.cpp)
+target_link_libraries(plumb_on_emulated PRIVATE plumb_emulated_tests_library)
+add_dependencies(plumb_emulated_tests plumb_on_emulated)
+set_source_files_properties(tests/device/program_path.cpp PROPERTIES
+    COMPILE_DEFINITIONS PLUMB_DEVICE_BINARY="$<TARGET_FILE:plumb_on_emulated>")
 set(sanitize -fsanitize=address,undefined -fno-sanitize=null,object-size,vptr
     -fno-sanitize-recover=all)
 plumb_emulated_device(plumb_emulated_asan_device ${sanitize})

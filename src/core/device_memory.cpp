@@ -1,5 +1,7 @@
 #include "core/device_memory.h"
 
+#include "core/gpu.h"
+
 #include <sys/mman.h>
 
 #include <cstdlib>
@@ -22,10 +24,15 @@ void ask_for_large_pages([[maybe_unused]] std::byte* begin, [[maybe_unused]] std
 
 }  // namespace
 
-void DeviceFree::operator()(std::byte* p) const { std::free(p); }
+void DeviceFree::operator()(std::byte* p) const {
+    if (device == Device::cuda)
+        gpu::free(p);
+    else
+        std::free(p);
+}
 
 DeviceMemory allocate_on(Device device, std::size_t bytes) {
-    require(device == Device::cpu, "this build allocates on the CPU only");
+    if (device == Device::cuda) return {gpu::allocate(bytes), {device}};
     const std::size_t align = bytes < kLargePage ? kDeviceAlign : kLargePage;
     const std::size_t whole = (bytes + kDeviceAlign) / kDeviceAlign * kDeviceAlign;
     void* p = nullptr;
@@ -34,6 +41,21 @@ DeviceMemory allocate_on(Device device, std::size_t bytes) {
     if (align == kLargePage) ask_for_large_pages(memory.get(), bytes);
     std::memset(memory.get(), 0, bytes);
     return memory;
+}
+
+void copy_to_host(Device device, void* to, const void* from, std::size_t bytes) {
+    if (device == Device::cuda) return gpu::copy_to_host(to, from, bytes);
+    if (bytes > 0) std::memmove(to, from, bytes);
+}
+
+void copy_from_host(Device device, void* to, const void* from, std::size_t bytes) {
+    if (device == Device::cuda) return gpu::copy_to_device(to, from, bytes);
+    if (bytes > 0) std::memmove(to, from, bytes);
+}
+
+void fill_on(Device device, void* p, int value, std::size_t bytes) {
+    if (device == Device::cuda) return gpu::fill(p, value, bytes);
+    if (bytes > 0) std::memset(p, value, bytes);
 }
 
 }  // namespace plumb

@@ -16,24 +16,36 @@ namespace plumb {
 inline constexpr std::size_t kDeviceAlign = 128;
 
 struct DeviceFree {
+    Device device = Device::cpu;
     void operator()(std::byte* p) const;
 };
 using DeviceMemory = std::unique_ptr<std::byte, DeviceFree>;
 
-// Bytes that are 0. InternalError for a device this build does not allocate on.
+// Bytes that are 0. Throws as gpu::allocate (core/gpu.h).
 DeviceMemory allocate_on(Device device, std::size_t bytes);
+
+// Bytes between the host and a device; from a device once it has done what it was asked before.
+void copy_to_host(Device device, void* to, const void* from, std::size_t bytes);
+void copy_from_host(Device device, void* to, const void* from, std::size_t bytes);
+// Every byte is `value`.
+void fill_on(Device device, void* p, int value, std::size_t bytes);
 
 // Copies the numbers of a view to `to` on the host, once the device has done what it was asked
 // before: whoever wants to know waits here.
 template <class T>
 void fetch(View<const T> from, T* to) {
-    std::copy_n(from.host().data, from.count(), to);
+    copy_to_host(from.device, to, from.data, static_cast<std::size_t>(from.count()) * sizeof(T));
 }
 template <class T>
 std::vector<T> fetch(View<const T> from) {
     std::vector<T> copy(static_cast<std::size_t>(from.count()));
     fetch(from, copy.data());
     return copy;
+}
+// Copies numbers of the host to a view.
+template <class T>
+void put(View<T> to, const T* from) {
+    copy_from_host(to.device, to.data, from, static_cast<std::size_t>(to.count()) * sizeof(T));
 }
 // f(number) for every number of a view, fetched some at a time: no copy of all is needed.
 template <class T, class F>
@@ -75,8 +87,7 @@ public:
         return {reinterpret_cast<T*>(memory_.get()) + begin, shape, device_};
     }
     void clear() const {
-        const View<T> all = view().host();
-        std::fill_n(all.data, size_, T(0));
+        fill_on(device_, memory_.get(), 0, static_cast<std::size_t>(size_) * sizeof(T));
     }
     // A copy on the host.
     std::vector<T> fetch() const { return plumb::fetch<T>(view()); }

@@ -1,7 +1,5 @@
 #include "core/frame.h"
 
-#include <cstring>
-
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
 #endif
@@ -16,6 +14,7 @@ Frame::Frame(Plan plan)
     poison();
 #endif
 #ifdef __SANITIZE_ADDRESS__
+    if (device() != Device::cpu) return;
     const std::vector<TensorSpec>& all = plan_.tensors();
     for (std::size_t i = 0; i < all.size(); ++i) {
         const std::size_t end = all[i].offset + all[i].bytes;
@@ -27,7 +26,8 @@ Frame::Frame(Plan plan)
 
 void Frame::poison() {
     for (const TensorSpec& t : plan_.tensors())
-        if (t.lifetime == Lifetime::scratch) std::memset(base_.get() + t.offset, 0xff, t.bytes);
+        if (t.lifetime == Lifetime::scratch)
+            fill_on(device(), base_.get() + t.offset, 0xff, t.bytes);
 }
 
 void Frame::foreign(const char* what) {

@@ -29,7 +29,7 @@ struct CudaError : std::runtime_error {
 inline void check(cudaError_t e, const char* what) {
     if (e == cudaSuccess) return;
     std::string text = std::string(what) + ": " + cudaGetErrorString(e);
-#ifndef __CUDACC__
+#ifdef PLUMB_EMULATED_CUDA
     text += "; " + emulated::take_error();
 #endif
     throw CudaError(text);
@@ -48,7 +48,7 @@ inline bool waits_for_every_launch() {
     return waits;
 }
 
-#ifdef __CUDACC__
+#ifndef PLUMB_EMULATED_CUDA
 // A block gets 48 KiB unasked, what it declares statically counted in.
 inline void allow_shared(const void* kernel, std::size_t dynamic, const char* name) {
     if (dynamic > 0)
@@ -63,7 +63,7 @@ void launch(cudaStream_t stream, const char* name, void (*kernel)(P...), const G
             A&&... args) {
     static_assert(sizeof...(P) == sizeof...(A), "the kernel takes another number of arguments");
     std::tuple<std::remove_cv_t<P>...> values(static_cast<P>(std::forward<A>(args))...);
-#ifdef __CUDACC__
+#ifndef PLUMB_EMULATED_CUDA
     const void* function = reinterpret_cast<const void*>(kernel);
     allow_shared(function, grid.shared, name);
     std::apply(

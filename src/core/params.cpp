@@ -62,10 +62,20 @@ Param<Real> ParamStore<Real>::declare(ParamSpec spec) {
 template <class Real>
 void ParamStore<Real>::allocate(std::uint64_t seed) {
     if (values_.size() != flat_size_)
-        values_ = DeviceArray<Real>(flat_size_), grads_ = DeviceArray<Real>(flat_size_);
+        values_ = DeviceArray<Real>(flat_size_, device_),
+        grads_ = DeviceArray<Real>(flat_size_, device_);
     grads_.clear();
-    for (const ParamSpec& s : specs_)
-        initialise(s, seed, values_.view(s.offset, s.shape).host().data);
+    std::vector<Real> first;
+    for (const ParamSpec& s : specs_) {
+        const View<Real> to = values_.view(s.offset, s.shape);
+        if (device_ == Device::cpu) {
+            initialise(s, seed, to.data);
+            continue;
+        }
+        first.resize(static_cast<std::size_t>(s.shape.count()));
+        initialise(s, seed, first.data());
+        put(to, first.data());
+    }
 }
 
 template <class Real>

@@ -49,6 +49,8 @@ constexpr Index padded_count(Index n) {
 template <class Real>
 class ParamStore {
 public:
+    explicit ParamStore(Device device = Device::cpu) : device_(device) {}
+
     // Throws InternalError for a name declared twice or after allocate(), UsageError for a size
     // beyond core/size.h.
     Param<Real> declare(ParamSpec spec);
@@ -59,7 +61,7 @@ public:
     // every slice's initial values from (seed, name) alone.
     void allocate(std::uint64_t seed);
 
-    // On the host, between passes; what runs in a frame asks its Context.
+    // Between passes; what runs in a frame asks its Context.
     View<Real> value(ParamId id);
     View<Real> grad(ParamId id);
     void zero_grad();
@@ -78,8 +80,10 @@ public:
     std::vector<Real> grads() const { return grads_.fetch(); }
     Index flat_size() const { return flat_size_; }
     Origin origin() const { return origin_; }
+    Device device() const { return device_; }
 
 private:
+    Device device_;
     Origin origin_ = new_origin();
     bool shared_ = false;
     std::vector<ParamSpec> specs_;

@@ -2,6 +2,7 @@
 
 #include "core/clock.h"
 #include "core/cpu_info.h"
+#include "core/gpu.h"
 #include "core/process.h"
 #include "plumb/build_info.h"
 #include "plumb/git_info.h"
@@ -20,7 +21,7 @@ nlohmann::ordered_json provenance(const std::vector<std::string>& command_line) 
                     {"flags", build_info::flags},
                     {"type", build_info::build_type},
                     {"gemm", build_info::gemm},
-                    {"cuda", build_info::cuda}};
+                    {"cuda", gpu::version()}};
     out["machine"] = {{"host", host_name()},
                       {"cpu", cpu.model},
                       {"isa", cpu.isa},

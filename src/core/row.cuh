@@ -60,7 +60,7 @@ __device__ inline float inverse_sqrt(float x) {
 #else
     const float y = emulated::ptx::rsqrt_approx_ftz(x);
 #endif
-    return fmaf(0.5f * y, fmaf(-x * y, y, 1.0f), y);
+    return y > 0 ? fmaf(0.5f * y, fmaf(-x * y, y, 1.0f), y) : y;  // 0, not NaN, of an infinity
 }
 __device__ inline double inverse_sqrt(double x) { return 1 / sqrt(x); }
 // exp(x) of x <= 0: off by |x| 2^-24 of itself, so by less than 2^-24 of the largest weight.

@@ -1,17 +1,16 @@
 // How a kernel over rows is started (core/row.cuh has the mapping): warps a token, blocks.
 #pragma once
 
+#include "core/bf16.h"
 #include "core/launch.h"
 
 #include <algorithm>
+#include <type_traits>
 
 namespace plumb::gpu {
 
 inline constexpr int kTokensOfOneWarp = 4;  // tokens of a block whose tokens have a warp each
 
-// V, runs of 8 channels a thread, for kernels that sum over a token: one warp a token as long as it
-// can be. Measured: a barrier a source costs a third to a half of the bandwidth.
-inline int runs_for(int C) { return std::min((C + 255) / 256, 4); }
 // W, of a thread that holds V runs.
 inline int warps_for(int C, int V) { return (C + 256 * V - 1) / (256 * V); }
 inline unsigned threads_for(int warps) {
@@ -21,6 +20,23 @@ inline unsigned threads_for(int warps) {
 inline unsigned blocks_for(long N, int warps) {
     const long tokens = warps == 1 ? kTokensOfOneWarp : 1;
     return static_cast<unsigned>((N + tokens - 1) / tokens);
+}
+
+// f(C, W, V, whole) for a kernel that sums over rows of C channels, V and whole as constants: one
+// warp a token as long as it can be. Measured: a barrier a source costs a third to a half of the
+// bandwidth.
+template <class T, class F>
+void with_runs(int C, F&& f) {
+    using std::integral_constant;
+    const auto start = [&](auto V, auto whole) { f(C, warps_for(C, V.value), V, whole); };
+    const auto runs = [&](auto whole) {
+        if (C <= 256) return start(integral_constant<int, 1>{}, whole);
+        // Four runs of double, for tests, would not fit the registers.
+        if (C <= 512 || sizeof(RealOf<T>) == 8) return start(integral_constant<int, 2>{}, whole);
+        start(integral_constant<int, 4>{}, whole);
+    };
+    if (C % 8 == 0) return runs(std::true_type{});
+    runs(std::false_type{});
 }
 
 // One trip: for kernels that carry nothing from token to token. New blocks load while old ones

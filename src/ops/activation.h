@@ -22,7 +22,12 @@ void activation_backward(const Context& ctx, Activation kind, View<const T> up, 
 template <class T>
 void activation(Cpu, const Context& ctx, Activation kind, View<const T> up, View<T> a);
 template <class T>
+void activation(Cuda, const Context& ctx, Activation kind, View<const T> up, View<T> a);
+template <class T>
 void activation_backward(Cpu, const Context& ctx, Activation kind, View<const T> up,
+                         View<const T> da, View<T> dup, View<T> a);
+template <class T>
+void activation_backward(Cuda, const Context& ctx, Activation kind, View<const T> up,
                          View<const T> da, View<T> dup, View<T> a);
 
 }  // namespace plumb

@@ -32,5 +32,8 @@ void adamw(const Context& ctx, const AdamWStep& s, View<Real> w, View<const Real
 template <class Real>
 void adamw(Cpu, const Context& ctx, const AdamWStep& s, View<Real> w, View<const Real> grad,
            View<Real> m, View<Real> v, std::span<const UpdateRange> ranges);
+template <class Real>
+void adamw(Cuda, const Context& ctx, const AdamWStep& s, View<Real> w, View<const Real> grad,
+           View<Real> m, View<Real> v, std::span<const UpdateRange> ranges);
 
 }  // namespace plumb

@@ -1,8 +1,10 @@
+#include "core/device_memory.h"
 #include "ops/attention_head.h"
 #include "ops/attention_kernel.h"
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 namespace plumb {
 
@@ -17,17 +19,26 @@ Index attention_scratch(const AttentionShape& s) {
     return (numbers + 15) / 16 * 16;
 }
 
+Shape attention_dgain(const AttentionShape& s, Device device) {
+    if (device == Device::cpu) return {{'B', s.batch}, {'H', s.kv_heads}, {'D', 2 * s.head_dim}};
+    const Index tiles = (s.context + kLeastAttentionTile - 1) / kLeastAttentionTile;
+    return {{'P', s.batch * s.heads * tiles}, {'D', s.head_dim}};
+}
+
 template <class Real>
 void rope_table(double base, View<Real> cos, View<Real> sin) {
-    const Index half = cos.host().extent(1);
+    const Index half = cos.extent(1);
+    std::vector<Real> of_cos, of_sin;
     for (Index t = 0; t < cos.extent(0); ++t)
         for (Index i = 0; i < half; ++i) {
             const double angle =
                 static_cast<double>(t) *
                 std::pow(base, -static_cast<double>(i) / static_cast<double>(half));
-            cos.row(t)[i] = static_cast<Real>(std::cos(angle));
-            sin.row(t)[i] = static_cast<Real>(std::sin(angle));
+            of_cos.push_back(static_cast<Real>(std::cos(angle)));
+            of_sin.push_back(static_cast<Real>(std::sin(angle)));
         }
+    put(cos, of_cos.data());
+    put(sin, of_sin.data());
 }
 
 template <class T>

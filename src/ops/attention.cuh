@@ -22,8 +22,11 @@
 // of Hkv.
 #pragma once
 
+#include "ops/attention.h"
 #include "ops/attention_tile.cuh"
 #include "ops/reduce.cuh"
+
+#include <type_traits>
 
 namespace plumb::gpu {
 
@@ -157,10 +160,10 @@ __global__ void __launch_bounds__(kTileThreads, 1)
 template <class T>
 struct AttentionGradients {
     using Real = RealOf<T>;
-    const T *dout, *out;      // (N, H D)
-    const Real* lse;          // (B, H, T)
-    T* dqkv;                  // as qkv
-    Real *dgain_q, *dgain_k;  // a row (D) a block of each kernel; null without gains
+    const T *dout, *out;  // (N, H D)
+    const Real* lse;      // (B, H, T)
+    T* dqkv;              // as qkv
+    Real* dgain;          // a row (D) a block, of one kernel after the other; null without gains
 };
 
 // A tile of queries and one of keys: q and k turned, values and gradients of outputs.
@@ -272,7 +275,7 @@ __global__ void __launch_bounds__(kTileThreads, 1)
     }
     __syncthreads();
     store_turned_back<tile, T>(dq, a.q(a.qkv, at.b, at.head), a.turn_q(), at.first, a.context, D,
-                               a.q(g.dqkv, at.b, at.head), block_row(g.dgain_q, D));
+                               a.q(g.dqkv, at.b, at.head), block_row(g.dgain, D));
 }
 
 template <class T, int tile>
@@ -313,27 +316,41 @@ __global__ void __launch_bounds__(kTileThreads, 1)
             to.row(at.first + i)[j] = static_cast<T>(dv(i, j));
     __syncthreads();
     store_turned_back<tile, T>(dk, a.k(a.qkv, at.b, at.head), a.turn_k(), at.first, a.context, D,
-                               a.k(g.dqkv, at.b, at.head), block_row(g.dgain_k, D));
+                               a.k(g.dqkv, at.b, at.head), block_row(g.dgain, D));
 }
 
 // ---- launches -----------------------------------------------------------------------------------
 
-// Tiles of 64 where a block's shared memory holds them, else of 32: twice the reads of shared
-// memory. 96 KiB: what every device since 2020 gives a block.
+// Tiles of 64 where a block's shared memory holds them, else of 32 or, for large heads, 16: half
+// the tile reads shared memory twice as often. 96 KiB: what every device since 2020 gives a block.
 inline constexpr long kTileBytes = 96 << 10;
 
+using TileNumbers = long(int tile, int D);
 template <class Real>
-int attention_tile(long numbers_of_64) {
-    return numbers_of_64 * static_cast<long>(sizeof(Real)) <= kTileBytes ? 64 : 32;
+bool tiles_fit(TileNumbers numbers, int tile, int D, std::size_t bytes) {
+    return static_cast<std::size_t>(numbers(tile, D)) * sizeof(Real) <= bytes;
+}
+// f(tile), of the tiles whose numbers a block holds.
+template <class Real, class F>
+void with_tile(TileNumbers numbers, int D, F&& f) {
+    using std::integral_constant;
+    if (tiles_fit<Real>(numbers, 64, D, kTileBytes)) return f(integral_constant<int, 64>{});
+    if (tiles_fit<Real>(numbers, 32, D, most_shared())) return f(integral_constant<int, 32>{});
+    f(integral_constant<int, kLeastAttentionTile>{});
+}
+// Whether there are tiles for a head.
+template <class Real>
+bool head_fits(int D) {
+    return tiles_fit<Real>(attention_dkv_numbers, kLeastAttentionTile, D, most_shared());
 }
 template <class T>
 long attention_blocks(const AttentionArgs<T>& a, int heads, int tile) {
     return a.batch * heads * ((a.context + tile - 1) / tile);
 }
-// Numbers of the two scratch arrays of rows of gradients of the gains.
+// Numbers that AttentionGradients::dgain has room for.
 template <class T>
 long attention_dgain_numbers(const AttentionArgs<T>& a) {
-    return attention_blocks(a, a.heads, 32) * a.dim;
+    return attention_blocks(a, a.heads, kLeastAttentionTile) * a.dim;
 }
 
 template <class Real>
@@ -345,10 +362,11 @@ Grid tile_grid(long blocks, long numbers) {
 template <class T>
 void attention(cudaStream_t stream, const AttentionArgs<T>& a, T* out, RealOf<T>* lse) {
     using Real = RealOf<T>;
-    const int tile = attention_tile<Real>(attention_numbers(64, a.dim));
-    launch(stream, "attention", tile == 64 ? attention_tiles<T, 64> : attention_tiles<T, 32>,
-           tile_grid<Real>(attention_blocks(a, a.heads, tile), attention_numbers(tile, a.dim)), a,
-           out, lse);
+    with_tile<Real>(attention_numbers, a.dim, [&](auto tile) {
+        const Grid grid =
+            tile_grid<Real>(attention_blocks(a, a.heads, tile), attention_numbers(tile, a.dim));
+        launch(stream, "attention", attention_tiles<T, tile>, grid, a, out, lse);
+    });
 }
 
 // dgain_q and dgain_k (D) += , from g's scratch.
@@ -356,17 +374,18 @@ template <class T>
 void attention_backward(cudaStream_t stream, const AttentionArgs<T>& a,
                         const AttentionGradients<T>& g, RealOf<T>* dgain_q, RealOf<T>* dgain_k) {
     using Real = RealOf<T>;
-    const int tile_q = attention_tile<Real>(attention_dq_numbers(64, a.dim)),
-              tile_k = attention_tile<Real>(attention_dkv_numbers(64, a.dim));
-    const long of_q = attention_blocks(a, a.heads, tile_q),
-               of_k = attention_blocks(a, a.kv_heads, tile_k);
-    launch(stream, "attention_dq", tile_q == 64 ? attention_dq<T, 64> : attention_dq<T, 32>,
-           tile_grid<Real>(of_q, attention_dq_numbers(tile_q, a.dim)), a, g);
-    launch(stream, "attention_dkv", tile_k == 64 ? attention_dkv<T, 64> : attention_dkv<T, 32>,
-           tile_grid<Real>(of_k, attention_dkv_numbers(tile_k, a.dim)), a, g);
-    if (!a.gain_q) return;
-    add_partials<Real>(stream, of_q, a.dim, g.dgain_q, dgain_q);
-    add_partials<Real>(stream, of_k, a.dim, g.dgain_k, dgain_k);
+    with_tile<Real>(attention_dq_numbers, a.dim, [&](auto tile) {
+        const long blocks = attention_blocks(a, a.heads, tile);
+        launch(stream, "attention_dq", attention_dq<T, tile>,
+               tile_grid<Real>(blocks, attention_dq_numbers(tile, a.dim)), a, g);
+        if (a.gain_q) add_partials<Real>(stream, blocks, a.dim, g.dgain, dgain_q);
+    });
+    with_tile<Real>(attention_dkv_numbers, a.dim, [&](auto tile) {
+        const long blocks = attention_blocks(a, a.kv_heads, tile);
+        launch(stream, "attention_dkv", attention_dkv<T, tile>,
+               tile_grid<Real>(blocks, attention_dkv_numbers(tile, a.dim)), a, g);
+        if (a.gain_k) add_partials<Real>(stream, blocks, a.dim, g.dgain, dgain_k);
+    });
 }
 
 }  // namespace plumb::gpu

@@ -28,11 +28,12 @@ struct AttentionShape {
     Index part_width(int part) const { return (part == 0 ? heads : kv_heads) * head_dim; }
 };
 
-// Query rows handled at once.
+// Query rows handled at once. A block of a GPU's kernels has as many rows, half or a quarter.
 inline constexpr Index kAttentionTile = 64;
+inline constexpr int kLeastAttentionTile = 16;
 
-// Memory every call needs, shared by all layers: cos and sin (T, D/2), scratch (threads,
-// attention_scratch(shape)), gradients of the gains (B, Hkv, 2 D), unused without gains.
+// Memory every call needs, shared by all layers: cos and sin (T, D/2), scratch of a CPU (threads,
+// attention_scratch(shape)), partial sums of the gains' gradients, unused without gains.
 template <class Real>
 struct AttentionWorkspace {
     View<Real> cos, sin, scratch, dgain;
@@ -41,7 +42,11 @@ struct AttentionWorkspace {
 // Numbers of scratch a thread needs, by the kernels of this process.
 Index attention_scratch(const AttentionShape& s);
 
-// Fills cos and sin, on the host.
+// Of AttentionWorkspace::dgain: (B, Hkv, 2 D); on a GPU (blocks, D), those of queries, then of
+// keys.
+Shape attention_dgain(const AttentionShape& s, Device device);
+
+// Fills cos and sin, on any device.
 template <class Real>
 void rope_table(double base, View<Real> cos, View<Real> sin);
 
@@ -70,7 +75,19 @@ void attention(Cpu, const Context& ctx, const AttentionShape& s, View<const T> q
                View<T> out, View<RealOf<T>> lse, const AttentionWorkspace<RealOf<T>>& work,
                const Dropout& dropout);
 template <class T>
+void attention(Cuda, const Context& ctx, const AttentionShape& s, View<const T> qkv,
+               View<const RealOf<T>> gain_q, View<const RealOf<T>> gain_k, RealOf<T> eps,
+               View<T> out, View<RealOf<T>> lse, const AttentionWorkspace<RealOf<T>>& work,
+               const Dropout& dropout);
+template <class T>
 void attention_backward(Cpu, const Context& ctx, const AttentionShape& s, View<const T> dout,
+                        View<const T> qkv, View<const RealOf<T>> gain_q,
+                        View<const RealOf<T>> gain_k, RealOf<T> eps, View<const T> out,
+                        View<const RealOf<T>> lse, View<T> dqkv, View<RealOf<T>> dgain_q,
+                        View<RealOf<T>> dgain_k, const AttentionWorkspace<RealOf<T>>& work,
+                        const Dropout& dropout);
+template <class T>
+void attention_backward(Cuda, const Context& ctx, const AttentionShape& s, View<const T> dout,
                         View<const T> qkv, View<const RealOf<T>> gain_q,
                         View<const RealOf<T>> gain_k, RealOf<T> eps, View<const T> out,
                         View<const RealOf<T>> lse, View<T> dqkv, View<RealOf<T>> dgain_q,

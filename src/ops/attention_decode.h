@@ -50,5 +50,10 @@ void attention_decode(Cpu, const Context& ctx, const AttentionShape& s, const De
                       View<T> qkv, View<const RealOf<T>> gain_q, View<const RealOf<T>> gain_k,
                       RealOf<T> eps, const KeyValueCache<T>& cache,
                       const DecodeWorkspace<RealOf<T>>& work, View<T> out);
+template <class T>
+void attention_decode(Cuda, const Context& ctx, const AttentionShape& s, const DecodeRows& rows,
+                      View<T> qkv, View<const RealOf<T>> gain_q, View<const RealOf<T>> gain_k,
+                      RealOf<T> eps, const KeyValueCache<T>& cache,
+                      const DecodeWorkspace<RealOf<T>>& work, View<T> out);
 
 }  // namespace plumb

@@ -17,6 +17,19 @@ inline constexpr unsigned kTileThreads = 256;
 __device__ inline int tile_row() { return static_cast<int>(threadIdx.x >> 4); }
 __device__ inline int tile_column() { return static_cast<int>(threadIdx.x & 15); }
 
+// Bytes of shared memory that a block can have.
+inline std::size_t most_shared() {
+#ifdef __CUDACC__
+    int device = 0, bytes = 0;
+    check(cudaGetDevice(&device), "cudaGetDevice");
+    check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+          "shared memory of a block");
+    return static_cast<std::size_t>(bytes);
+#else
+    return std::size_t{227} << 10;
+#endif
+}
+
 // Over the 16 threads of a row, known to all of them.
 template <class Real, class F>
 __device__ inline Real over_row(Real x, F&& both) {

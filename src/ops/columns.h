@@ -31,15 +31,28 @@ void add_to_last_columns(const Context& ctx, View<const RealOf<T>> x, View<T> to
 template <class T>
 void put_columns(Cpu, const Context& ctx, View<const T> part, Index first, View<T> whole);
 template <class T>
+void put_columns(Cuda, const Context& ctx, View<const T> part, Index first, View<T> whole);
+template <class T>
 void take_columns(Cpu, const Context& ctx, View<const T> whole, Index first, View<T> part);
 template <class T>
+void take_columns(Cuda, const Context& ctx, View<const T> whole, Index first, View<T> part);
+template <class T>
 void add_last_columns(Cpu, const Context& ctx, View<const T> from, Index width,
+                      View<const RealOf<T>> scale, View<T> to);
+template <class T>
+void add_last_columns(Cuda, const Context& ctx, View<const T> from, Index width,
                       View<const RealOf<T>> scale, View<T> to);
 template <class T>
 void add_last_columns_backward(Cpu, const Context& ctx, View<const T> from,
                                View<const RealOf<T>> scale, View<const T> dto, bool add,
                                View<RealOf<T>> sums, View<RealOf<T>> dscale, View<RealOf<T>> dfrom);
 template <class T>
+void add_last_columns_backward(Cuda, const Context& ctx, View<const T> from,
+                               View<const RealOf<T>> scale, View<const T> dto, bool add,
+                               View<RealOf<T>> sums, View<RealOf<T>> dscale, View<RealOf<T>> dfrom);
+template <class T>
 void add_to_last_columns(Cpu, const Context& ctx, View<const RealOf<T>> x, View<T> to);
+template <class T>
+void add_to_last_columns(Cuda, const Context& ctx, View<const RealOf<T>> x, View<T> to);
 
 }  // namespace plumb

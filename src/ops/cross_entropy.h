@@ -32,15 +32,26 @@ void mean_loss(const Context& ctx, View<const Real> losses, View<const double> s
 
 // On a device, of arguments that fit.
 void n_scored(Cpu, const Context& ctx, View<const std::int32_t> targets, View<double> scored);
+void n_scored(Cuda, const Context& ctx, View<const std::int32_t> targets, View<double> scored);
 template <class Real>
 void cross_entropy(Cpu, const Context& ctx, View<const Real> logits,
+                   View<const std::int32_t> targets, View<Real> losses);
+template <class Real>
+void cross_entropy(Cuda, const Context& ctx, View<const Real> logits,
                    View<const std::int32_t> targets, View<Real> losses);
 template <class T>
 void cross_entropy_gradient(Cpu, const Context& ctx, View<RealOf<T>> logits,
                             View<const std::int32_t> targets, View<RealOf<T>> losses,
                             RealOf<T> scale, View<const double> scored, View<T> dlogits);
+template <class T>
+void cross_entropy_gradient(Cuda, const Context& ctx, View<RealOf<T>> logits,
+                            View<const std::int32_t> targets, View<RealOf<T>> losses,
+                            RealOf<T> scale, View<const double> scored, View<T> dlogits);
 template <class Real>
 void mean_loss(Cpu, const Context& ctx, View<const Real> losses, View<const double> scored,
+               View<double> mean);
+template <class Real>
+void mean_loss(Cuda, const Context& ctx, View<const Real> losses, View<const double> scored,
                View<double> mean);
 
 }  // namespace plumb

@@ -9,6 +9,7 @@
 
 #include "core/philox.cuh"
 #include "core/runs.cuh"
+#include "ops/dropout.h"
 
 namespace plumb::gpu {
 
@@ -17,6 +18,9 @@ struct DropoutArgs {  // of a Dropout
     std::uint32_t threshold;  // 0: nothing is dropped
     double factor;
 };
+inline DropoutArgs dropout_args(const Dropout& d) {
+    return {d.seed, d.stream, d.threshold(), d.factor()};
+}
 
 // keep[j] = 0 or the factor, of column 8 run + j of a row.
 template <class Real>

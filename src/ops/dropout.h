@@ -41,5 +41,7 @@ void dropout(const Context& ctx, const Dropout& d, View<T> x);
 // On a device, where p > 0.
 template <class T>
 void dropout(Cpu, const Context& ctx, const Dropout& d, View<T> x);
+template <class T>
+void dropout(Cuda, const Context& ctx, const Dropout& d, View<T> x);
 
 }  // namespace plumb

@@ -20,7 +20,13 @@ template <class T>
 void embedding(Cpu, const Context& ctx, View<const std::int32_t> tokens,
                View<const RealOf<T>> table, View<T> out);
 template <class T>
+void embedding(Cuda, const Context& ctx, View<const std::int32_t> tokens,
+               View<const RealOf<T>> table, View<T> out);
+template <class T>
 void embedding_backward(Cpu, const Context& ctx, View<const std::int32_t> tokens,
+                        View<const T> dout, View<RealOf<T>> dtable);
+template <class T>
+void embedding_backward(Cuda, const Context& ctx, View<const std::int32_t> tokens,
                         View<const T> dout, View<RealOf<T>> dtable);
 
 }  // namespace plumb

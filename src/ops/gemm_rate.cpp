@@ -1,6 +1,7 @@
 #include "ops/gemm_rate.h"
 
 #include "core/clock.h"
+#include "core/gpu.h"
 #include "ops/linear.h"
 
 #include <algorithm>
@@ -17,9 +18,9 @@ public:
 
     // Everything lies where a model has it. Tensors of a frame begin with cache lines: operands off
     // their boundaries cost 10 to 20 %.
-    Rig(const Context& ctx, Index tokens, Index out, Index in) {
+    Rig(const Context& ctx, Index tokens, Index out, Index in) : params_(ctx.device) {
         const Shape x{{'N', tokens}, {'I', in}}, y{{'N', tokens}, {'O', out}};
-        Plan plan;
+        Plan plan(ctx.device);
         const Tensor<T> in_x = plan.saved<T>("x", x), in_dx = plan.saved<T>("dx", x);
         const Tensor<T> in_y = plan.saved<T>("y", y);
         const Param<Real> w =
@@ -38,14 +39,17 @@ public:
             if (call == LinearCall::forward) linear_.forward(ctx_, x_, y_);
             if (call == LinearCall::dx) linear_.backward_input(ctx_, y_, dx_);
             if (call == LinearCall::dw) linear_.backward_weight(ctx_, y_, x_);
+            if (ctx_.device == Device::cuda) gpu::wait();
         });
     }
 
 private:
     template <class N>
     static void fill(View<N> x) {
-        for (Index i = 0; i < x.count(); ++i)
-            x.data[i] = static_cast<N>(static_cast<float>(i % 13) - 6.0f);
+        std::vector<N> numbers(static_cast<std::size_t>(x.count()));
+        for (std::size_t i = 0; i < numbers.size(); ++i)
+            numbers[i] = static_cast<N>(static_cast<float>(i % 13) - 6.0f);
+        put(x, numbers.data());
     }
 
     ParamStore<Real> params_;

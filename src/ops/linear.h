@@ -7,7 +7,8 @@
 // T = Bf16: x, y, dy, dx are stored in bf16, W is rounded to bf16; sums are float, dW is float.
 // Where oneDNN or the CPU has no bf16 products, float products of the same rounded numbers.
 //
-// The same bits for any number of threads (ops/slices.h).
+// The same bits for any number of threads (ops/slices.h). On a GPU: ops/matmul.cuh, with a copy of
+// W in bf16 where T is that.
 #pragma once
 
 #include "core/dispatch.h"
@@ -24,8 +25,8 @@ public:
 
     Linear() = default;
     // w (Out, In). Declares the copies of W that a device wants; on the CPU: Bf16 two, float one or
-    // none, double none. tokens: of the usual call; calls with another number work, but the first
-    // one of each allocates.
+    // none, double none; on a GPU: Bf16 one. tokens: of the usual call; calls with another number
+    // work, but the first one of each allocates.
     Linear(Plan& plan, const std::string& name, const Param<Real>& w, Index tokens);
     // Before the first forward in a frame, and whenever W changed.
     void prepare(const Context& ctx);
@@ -53,10 +54,18 @@ private:
     void forward(Cpu, const Context& ctx, View<const T> x, View<Y> y);
     void backward_input(Cpu, const Context& ctx, View<const T> dy, View<T> dx);
     void backward_weight(Cpu, const Context& ctx, View<const T> dy, View<const T> x);
+    void declare(Cuda, Plan& plan, const std::string& name, Index tokens);
+    void prepare(Cuda, const Context& ctx);
+    template <class Y>
+    void forward(Cuda, const Context& ctx, View<const T> x, View<Y> y);
+    void backward_input(Cuda, const Context& ctx, View<const T> dy, View<T> dx);
+    void backward_weight(Cuda, const Context& ctx, View<const T> dy, View<const T> x);
+    const T* operand(const Context& ctx) const;  // W as T, on a GPU
 
     Index out_ = 0, in_ = 0;
     Param<Real> w_;
     std::unique_ptr<LinearProducts<T>> products_;  // of the CPU: always of Bf16, never of double
+    Tensor<T> rounded_;                            // of a GPU: (Out, In), of Bf16 alone
 };
 
 }  // namespace plumb

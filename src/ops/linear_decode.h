@@ -19,5 +19,7 @@ void linear_decode(const Context& ctx, View<const T> x, View<const RealOf<T>> w,
 // On a device, of arguments that fit.
 template <class T>
 void linear_decode(Cpu, const Context& ctx, View<const T> x, View<const RealOf<T>> w, View<T> y);
+template <class T>
+void linear_decode(Cuda, const Context& ctx, View<const T> x, View<const RealOf<T>> w, View<T> y);
 
 }  // namespace plumb

@@ -1,6 +1,6 @@
 // matmul: C = alpha op(A) op(B) + beta C, row-major with leading dimensions (BLAS's gemm).
 // float runs on oneDNN where it was found, else on Eigen; double (the oracle) always on Eigen.
-// Inside a parallel region it runs on the calling thread alone.
+// Inside a parallel region it runs on the calling thread alone. On a GPU: ops/matmul.cuh.
 //
 // Threads and bits: the same for any number of threads, by construction (ops/slices.h). Left to its
 // own threads oneDNN 2.6 splits k by them for A B^T with k >= 1024 and n >= 128 and for products
@@ -22,6 +22,9 @@ void gemm(const Context& ctx, Op op_a, Op op_b, Index m, Index n, Index k, Real 
 // On a device.
 template <class Real>
 void gemm(Cpu, const Context& ctx, Op op_a, Op op_b, Index m, Index n, Index k, Real alpha,
+          const Real* a, Index lda, const Real* b, Index ldb, Real beta, Real* c, Index ldc);
+template <class Real>
+void gemm(Cuda, const Context& ctx, Op op_a, Op op_b, Index m, Index n, Index k, Real alpha,
           const Real* a, Index lda, const Real* b, Index ldb, Real beta, Real* c, Index ldc);
 
 // Name and version of the float backend, for `plumb doctor` and the manifest.

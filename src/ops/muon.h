@@ -49,15 +49,25 @@ View<Real> newton_schulz(const Context& ctx, View<Real> x, View<Real> scratch, V
 template <class Real>
 void muon_look_ahead(Cpu, const Context& ctx, Real mu, View<const double> s, View<const Real> grad,
                      View<Real> momentum, View<Real> x);
+template <class Real>
+void muon_look_ahead(Cuda, const Context& ctx, Real mu, View<const double> s, View<const Real> grad,
+                     View<Real> momentum, View<Real> x);
 // x /= sqrt(square) + eps
 template <class Real>
 void muon_normalise(Cpu, const Context& ctx, View<const double> square, double eps, View<Real> x);
+template <class Real>
+void muon_normalise(Cuda, const Context& ctx, View<const double> square, double eps, View<Real> x);
 // x (k, k) += a I
 template <class Real>
 void muon_add_diagonal(Cpu, const Context& ctx, Real a, View<Real> x);
+template <class Real>
+void muon_add_diagonal(Cuda, const Context& ctx, Real a, View<Real> x);
 // w = keep w - rate u; nothing where s is 0.
 template <class Real>
 void muon_update(Cpu, const Context& ctx, View<const double> s, Real keep, Real rate,
+                 View<const Real> u, View<Real> w);
+template <class Real>
+void muon_update(Cuda, const Context& ctx, View<const double> s, Real keep, Real rate,
                  View<const Real> u, View<Real> w);
 
 }  // namespace plumb

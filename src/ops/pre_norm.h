@@ -25,8 +25,7 @@ struct PreNorm {
     View<T> x;              // (N, C); empty: not wanted
     Real eps = 0;
     View<const T> dx;  // (N, C) gradient of x
-    View<Real>
-        dgain;  // (n_chunks(N), C) partial sums of a backward pass, one row a chunk of tokens
+    View<Real> dgain;  // (partial_rows, C) sums over some of the tokens, of a backward pass
 
     bool raw() const { return !rstd; }
     Index channels() const { return xhat.extent(1); }
@@ -51,11 +50,20 @@ void norm_gradients(const Context& ctx, const PreNorm<T>& norm, View<RealOf<T>> 
 // On a device, of arguments that fit.
 template <class T>
 void apply_gain(Cpu, const Context& ctx, View<const T> xhat, View<const RealOf<T>> gain, View<T> x);
+template <class T>
+void apply_gain(Cuda, const Context& ctx, View<const T> xhat, View<const RealOf<T>> gain,
+                View<T> x);
 template <class Real>
 void note_overflow(Cpu, const Context& ctx, View<const Real> rstd, int l, View<double> first);
+template <class Real>
+void note_overflow(Cuda, const Context& ctx, View<const Real> rstd, int l, View<double> first);
 template <class T>
 void norm_values(Cpu, const Context& ctx, const PreNorm<T>& norm, View<RealOf<T>> h);
 template <class T>
+void norm_values(Cuda, const Context& ctx, const PreNorm<T>& norm, View<RealOf<T>> h);
+template <class T>
 void norm_gradients(Cpu, const Context& ctx, const PreNorm<T>& norm, View<RealOf<T>> d);
+template <class T>
+void norm_gradients(Cuda, const Context& ctx, const PreNorm<T>& norm, View<RealOf<T>> d);
 
 }  // namespace plumb

@@ -51,14 +51,26 @@ bool all_finite(const Context& ctx, View<const Real> x);
 template <class T>
 void copy(Cpu, const Context& ctx, View<const T> x, View<T> y);
 template <class T>
+void copy(Cuda, const Context& ctx, View<const T> x, View<T> y);
+template <class T>
 void widen(Cpu, const Context& ctx, View<const T> x, View<RealOf<T>> y);
+template <class T>
+void widen(Cuda, const Context& ctx, View<const T> x, View<RealOf<T>> y);
 template <class Real>
 void clear(Cpu, const Context& ctx, View<Real> x);
 template <class Real>
+void clear(Cuda, const Context& ctx, View<Real> x);
+template <class Real>
 void add_partials(Cpu, const Context& ctx, View<const Real> partial, View<Real> out);
+template <class Real>
+void add_partials(Cuda, const Context& ctx, View<const Real> partial, View<Real> out);
 template <class T>
 void total_dot(Cpu, const Context& ctx, View<const T> a, View<const T> b, View<double> sum);
+template <class T>
+void total_dot(Cuda, const Context& ctx, View<const T> a, View<const T> b, View<double> sum);
 template <class Real>
 bool all_finite(Cpu, const Context& ctx, View<const Real> x);
+template <class Real>
+bool all_finite(Cuda, const Context& ctx, View<const Real> x);
 
 }  // namespace plumb

@@ -26,6 +26,9 @@ void clip_factor(const Context& ctx, double clip, View<StepScalars> s);
 // On a device.
 void count_loss(Cpu, const Context& ctx, const MicroBatch& batch, View<const double> loss,
                 View<const double> overflow, View<StepScalars> s);
+void count_loss(Cuda, const Context& ctx, const MicroBatch& batch, View<const double> loss,
+                View<const double> overflow, View<StepScalars> s);
 void clip_factor(Cpu, const Context& ctx, double clip, View<StepScalars> s);
+void clip_factor(Cuda, const Context& ctx, double clip, View<StepScalars> s);
 
 }  // namespace plumb

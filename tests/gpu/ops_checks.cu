@@ -13,6 +13,7 @@ void check_ops(Report& report) {
     check_columns(report);
     check_attention(report);
     check_muon(report);
+    check_norm(report);
     check_decode(report);
 }
 

@@ -143,6 +143,7 @@ void check_cross_entropy(Report& report);
 void check_columns(Report& report);
 void check_attention(Report& report);
 void check_muon(Report& report);
+void check_norm(Report& report);
 void check_decode(Report& report);
 
 }  // namespace plumb::test

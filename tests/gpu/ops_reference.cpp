@@ -9,6 +9,7 @@
 #include "ops/dropout.h"
 #include "ops/embedding.h"
 #include "ops/muon.h"
+#include "ops/pre_norm_cpu.h"
 #include "ops/reduce.h"
 #include "ops/step_scalars.h"
 
@@ -223,6 +224,29 @@ DecodeReference decode_reference(const AttentionCase& c, long count, const Numbe
             matrix(out, s.out_width()));
         r.out.push_back(out);
     }
+    return r;
+}
+
+NormReference norm_reference(bool raw, long C, double eps, const Numbers& h, const Numbers& gain,
+                             const Numbers& xhat, const Numbers& rstd, const Numbers& dx) {
+    const long N = std::ssize(h) / C;
+    const Numbers none(h.size(), 0.0), of_tokens(static_cast<std::size_t>(N), 0.0);
+    NormReference r{none, of_tokens, none, none, of_tokens};
+    const auto view = [](Numbers& x) { return View<double>{x.data(), {{'N', std::ssize(x)}}}; };
+    Numbers stored_xhat = xhat, stored_rstd = rstd,
+            dgain(static_cast<std::size_t>(n_chunks(N) * C), 0.0);
+    PreNorm<double> norm{.xhat = matrix(r.xhat, C),
+                         .rstd = raw ? View<double>{} : view(r.rstd),
+                         .gain = list(gain),
+                         .x = matrix(r.x, C),
+                         .eps = eps,
+                         .dx = matrix(dx, C),
+                         .dgain = matrix(dgain, C)};
+    for (long n = 0; n < N; ++n) norm_put(norm, n, h.data() + n * C);
+    norm.xhat = matrix(stored_xhat, C);
+    if (!raw) norm.rstd = view(stored_rstd);
+    for (long n = 0; n < N; ++n)
+        r.along[static_cast<std::size_t>(n)] = norm_gradient(norm, n, r.d.data() + n * C);
     return r;
 }
 

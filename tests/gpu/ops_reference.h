@@ -105,6 +105,13 @@ DecodeReference decode_reference(const AttentionCase& c, long count, const Numbe
 // Positions first .. first + now - 1 of every sequence in rows of `count`, others 0.
 Numbers decode_rows(const AttentionCase& c, const Numbers& qkv, long first, long now, long count);
 
+struct NormReference {
+    Numbers xhat, rstd, x, d, along;  // along (N): <h, D>
+};
+// Of h (N, C), and of D where xhat and rstd are as given: what a kernel has of them.
+NormReference norm_reference(bool raw, long C, double eps, const Numbers& h, const Numbers& gain,
+                             const Numbers& xhat, const Numbers& rstd, const Numbers& dx);
+
 struct MuonReference {
     Numbers momentum, x, gram, w;
 };

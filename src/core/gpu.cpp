@@ -1,0 +1,106 @@
+#include "core/gpu.h"
+
+#include "core/check.h"
+
+#ifdef PLUMB_HAVE_CUDA
+#include "core/gpu_stream.h"
+#include "core/launch.h"
+#endif
+
+namespace plumb::gpu {
+
+#ifdef PLUMB_HAVE_CUDA
+
+const char* version() { return PLUMB_CUDA_VERSION; }
+
+std::string devices() {
+    std::string text;
+    int n = 0;
+    if (cudaGetDeviceCount(&n) != cudaSuccess) return text;
+    for (int i = 0; i < n; ++i) {
+        cudaDeviceProp p{};
+        if (cudaGetDeviceProperties(&p, i) != cudaSuccess) continue;
+        text += fmt::format("{}{} ({:.1f} GiB)", i ? "\n" : "", p.name,
+                            static_cast<double>(p.totalGlobalMem) / (1 << 30));
+    }
+    return text;
+}
+
+void require_device() {
+    int n = 0;
+    const cudaError_t e = cudaGetDeviceCount(&n);
+    if (e == cudaErrorInsufficientDriver || e == cudaErrorNoDevice || (e == cudaSuccess && n == 0))
+        throw UsageError(
+            "--device cuda: no NVIDIA GPU with a driver that fits was found "
+            "(nvidia-smi shows both); --device cpu computes without one");
+    check(e, "cudaGetDeviceCount");
+}
+
+cudaStream_t stream() {
+    static const cudaStream_t all = [] {
+        cudaStream_t made = nullptr;
+        check(cudaStreamCreate(&made), "cudaStreamCreate");
+        return made;
+    }();
+    return all;
+}
+
+std::byte* allocate(std::size_t bytes) {
+    void* p = nullptr;
+    const cudaError_t e = cudaMalloc(&p, bytes > 0 ? bytes : 1);
+    if (e == cudaErrorMemoryAllocation)
+        throw UsageError(
+            fmt::format("the GPU has no {:.1f} MiB left; plumb train --dry-run shows "
+                        "what is needed: try a smaller train.batch",
+                        static_cast<double>(bytes) / (1 << 20)));
+    check(e, "cudaMalloc");
+    fill(p, 0, bytes);
+    return static_cast<std::byte*>(p);
+}
+
+void free(std::byte* p) noexcept { (void)cudaFree(p); }
+
+void copy_to_device(void* to, const void* from, std::size_t bytes) {
+    if (bytes == 0) return;
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), "copy to the device");
+    check(cudaStreamSynchronize(stream()), "copy to the device");
+}
+
+void copy_to_host(void* to, const void* from, std::size_t bytes) {
+    if (bytes > 0)
+        check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream()),
+              "copy from the device");
+    check(cudaStreamSynchronize(stream()), "copy from the device");
+}
+
+void wait() { check(cudaStreamSynchronize(stream()), "the device"); }
+
+void fill(void* p, int value, std::size_t bytes) {
+    if (bytes > 0) check(cudaMemsetAsync(p, value, bytes, stream()), "cudaMemset");
+}
+
+#else
+
+namespace {
+
+[[noreturn]] void not_built() {
+    throw UsageError(
+        "--device cuda: this plumb was built without CUDA; build it where nvcc is found "
+        "(cmake -DPLUMB_CUDA=ON), or --device cpu");
+}
+
+}  // namespace
+
+const char* version() { return ""; }
+std::string devices() { return ""; }
+void require_device() { not_built(); }
+std::byte* allocate(std::size_t) { not_built(); }
+void free(std::byte*) noexcept {}
+void copy_to_device(void*, const void*, std::size_t) { not_built(); }
+void copy_to_host(void*, const void*, std::size_t) { not_built(); }
+void wait() { not_built(); }
+void fill(void*, int, std::size_t) { not_built(); }
+
+#endif
+
+}  // namespace plumb::gpu

@@ -1,0 +1,42 @@
+// The GPU, as host code sees it: memory, and copies in the order in which all else is asked of it.
+// One device and one stream; kernels are started by core/launch.h. Whoever reads what the device
+// made waits for it; nobody else does.
+//
+// In a build without CUDA (PLUMB_CUDA=OFF) each of these throws UsageError.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace plumb::gpu {
+
+// Rows of partial sums over N tokens, one a block of a kernel: of N alone, so that sums have the
+// same order on every GPU.
+inline constexpr std::ptrdiff_t kPartialRows = 512, kTokensOfPartial = 4;
+inline std::ptrdiff_t partial_rows(std::ptrdiff_t tokens) {
+    const std::ptrdiff_t all = (tokens + kTokensOfPartial - 1) / kTokensOfPartial;
+    return all < kPartialRows ? all : kPartialRows;
+}
+
+// Of the CUDA toolkit that kernels were built with, or "emulated" (src/emulated); empty: none were.
+const char* version();
+// Devices the CUDA runtime reports, one line each.
+std::string devices();
+// Throws UsageError in one line where there is no device to compute on: no CUDA in this build, no
+// driver, no GPU.
+void require_device();
+
+// Bytes that are 0. Throws UsageError where the device's memory does not hold them.
+std::byte* allocate(std::size_t bytes);
+void free(std::byte* p) noexcept;
+
+// `from` is the caller's again when this returns.
+void copy_to_device(void* to, const void* from, std::size_t bytes);
+// Waits for what the device was asked before.
+void copy_to_host(void* to, const void* from, std::size_t bytes);
+// Until the device has done all that it was asked.
+void wait();
+// Every byte is `value`.
+void fill(void* p, int value, std::size_t bytes);
+
+}  // namespace plumb::gpu
