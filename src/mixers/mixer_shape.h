@@ -11,6 +11,7 @@ struct MixerShape {
     Index tokens;                                         // N
     Index channels;                                       // C
     double norm_eps;                                      // epsilon of the norms inside the mixer
+    Device device = Device::cpu;                          // which memories are for it
     int sublayers() const { return layout.sublayers(); }  // L
 };
 

@@ -26,13 +26,22 @@ struct MixerMakers {
     Make<RulePtr> rule;
 };
 
+// The memory that carries any rule (plain.h).
+template <class T>
+MixerPtr<T> plain_mixer(RulePtr rule);
+
 // Of rules R(config, shape). in(type, rule) puts a rule (a unique_ptr) into the memory that carries
-// it.
+// it; on a GPU where on_gpu(rule), else into the plain one.
 template <class R, class In>
-MixerMakers mixer_of(In in) {
-    const auto make = [in](auto type) {
-        return [=](const MixerConfig& config, const MixerShape& shape) -> MixerPtr<decltype(type)> {
-            return in(type, std::make_unique<R>(config, shape));
+MixerMakers mixer_of(
+    In in, bool (*on_gpu)(const Rule&) = [](const Rule&) { return false; }) {
+    const auto make = [in, on_gpu](auto type) {
+        using T = decltype(type);
+        return [=](const MixerConfig& config, const MixerShape& shape) -> MixerPtr<T> {
+            auto rule = std::make_unique<R>(config, shape);
+            if (shape.device == Device::cuda && !on_gpu(*rule))
+                return plain_mixer<T>(std::move(rule));
+            return in(T(), std::move(rule));
         };
     };
     return {make(float()), make(double()), make(Bf16()),
@@ -43,9 +52,11 @@ MixerMakers mixer_of(In in) {
 // In a memory that takes the rule's class as a template argument, or one that carries any rule.
 template <template <class T, class R> class Memory, class R>
 MixerMakers mixer_on() {
-    return mixer_of<R>([](auto type, auto rule) {
-        return std::make_unique<Memory<decltype(type), R>>(std::move(*rule));
-    });
+    return mixer_of<R>(
+        [](auto type, auto rule) {
+            return std::make_unique<Memory<decltype(type), R>>(std::move(*rule));
+        },
+        Memory<float, R>::runs_on_gpu);
 }
 template <template <class T> class Memory, class R>
 MixerMakers mixer_on() {

@@ -1,11 +1,21 @@
 #include "mixers/plain.h"
 
 #include "core/parallel.h"
+#include "ops/depth_mix.h"
 #include "ops/matmul.h"
 #include "ops/pre_norm_cpu.h"
 #include "ops/reduce.h"
 
+#include <cmath>
+
 namespace plumb {
+
+template <class T>
+template <class X>
+auto Plain<T>::rms_scale(const X* x) const -> Real {
+    const auto c = static_cast<Real>(channels());
+    return 1 / std::sqrt(row_dot(x, x, channels()) / c + static_cast<Real>(this->shape().norm_eps));
+}
 
 // ---- images -------------------------------------------------------------------------------------
 
@@ -13,19 +23,17 @@ namespace plumb {
 template <class T>
 void Plain<T>::make_normed(const Context& ctx, const Pass& pass, int l) const {
     const Index c = channels();
-    const Image& image = site(l).image;
     const View<Real> normed = ctx(normed_), matrix = ctx(matrix_);
     for_tokens(ctx, tokens(), [&](Index n) {
-        pass.row(image.cell).with(n, [&](const auto* x) {
+        pass.row(site(l).image.cell).with(n, [&](const auto* x) {
             const Real scale = rms_scale(x);
             for (Index k = 0; k < c; ++k) normed.row(n)[k] = scale * static_cast<Real>(x[k]);
         });
     });
     const Real* w = matrix_of(ctx, l);
     std::copy_n(w, c * c, matrix.data);
-    if (image.gain < 0) return;
-    const Real* gain = site(l).params.vector(ctx, image.gain, c);
-    for (Index o = 0; o < c; ++o)
+    const Real* gain = image_gain(ctx, l);
+    for (Index o = 0; gain && o < c; ++o)
         for (Index k = 0; k < c; ++k) matrix.row(o)[k] *= gain[o];
 }
 
@@ -51,16 +59,12 @@ void Plain<T>::image_backward(const Context& ctx, const Pass& pass, int l) const
                c);
     gemm<Real>(ctx, Op::transpose, Op::none, c, c, tokens(), 1, dy.data, c, normed.data, c, 0,
                matrix.data, c);  // dW'
-    const Real* w = matrix_of(ctx, l);
-    Real* dw = matrix_of(ctx, l, true);
+    const Real *w = matrix_of(ctx, l), *gain = image_gain(ctx, l);
+    Real *dw = matrix_of(ctx, l, true), *dgain = image_gain(ctx, l, true);
     for (Index o = 0; o < c; ++o) {
         const Real* d = matrix.row(o);
-        Real gain = 1;
-        if (image.gain >= 0) {
-            gain = site(l).params.vector(ctx, image.gain, c)[o];
-            site(l).params.vector(ctx, image.gain, c, true)[o] += row_dot(d, w + o * c, c);
-        }
-        axpy(gain, d, dw + o * c, c);
+        if (gain) dgain[o] += row_dot(d, w + o * c, c);
+        axpy(gain ? gain[o] : Real(1), d, dw + o * c, c);
     }
     for_tokens(ctx, tokens(), [&](Index n) {
         const Real *x = normed.row(n), *d = dx.row(n), along = row_dot(x, d, c) / Real(c);
@@ -75,7 +79,7 @@ void Plain<T>::image_backward(const Context& ctx, const Pass& pass, int l) const
 template <class T>
 template <class F>
 void Plain<T>::forward(const Context& ctx, const Pass& pass, int l, const Half& half, F&& f) const {
-    const View<Lane> dots = ctx(site(l).dots), weights = ctx(half.weights);
+    const View<Lane> dots = ctx(site(l).dots.tiles), weights = ctx(half.weights.tiles);
     for_chunks(ctx, tokens(), [&](Index begin, Index end, Index chunk) {
         for_tiles(begin, end, chunk, [&](const Tile& tile) {
             Lane *u = dots.row(tile.index), *w = weights.row(tile.index);
@@ -98,7 +102,8 @@ template <class T>
 template <class F>
 void Plain<T>::backward(const Context& ctx, const Pass& pass, int l, const Half& half, bool first,
                         F&& f) const {
-    const View<Lane> dots = ctx(site(l).dots), weights = ctx(half.weights), all_du = ctx(du_);
+    const View<Lane> dots = ctx(site(l).dots.tiles), weights = ctx(half.weights.tiles),
+                     all_du = ctx(du_);
     const Index n_numbers = site(l).params.count(RuleParam::Is::numbers),
                 n_weights = half.program->n_outputs();
     for_chunks(ctx, tokens(), [&](Index begin, Index end, Index chunk) {
@@ -166,7 +171,7 @@ void Plain<T>::apply_backward(const Pass& pass, const Mix& mix, const Lane* weig
 // ---- forward ------------------------------------------------------------------------------------
 
 template <class T>
-void Plain<T>::do_read_ways(const Context& ctx, int l, PreNorms norms) {
+void Plain<T>::read(Cpu, const Context& ctx, int l, PreNorms norms) const {
     const Pass& pass = open(ctx, l);
     make_image(ctx, pass, l);
     forward(ctx, pass, l, site(l).read, [&](const Tile& tile, const Lane* weights) {
@@ -180,9 +185,8 @@ void Plain<T>::do_read_ways(const Context& ctx, int l, PreNorms norms) {
 }
 
 template <class T>
-void Plain<T>::do_write(const Context& ctx, int l) {
+void Plain<T>::write(Cpu, const Context& ctx, int l) const {
     const std::vector<Mix>& writes = plan_.site(l).writes;
-    if (writes.empty()) return;
     const Pass& pass = open(ctx, l);
     forward(ctx, pass, l, site(l).write, [&](const Tile& tile, const Lane* weights) {
         for (Index n = tile.begin; n < tile.begin + tile.n; ++n)
@@ -192,7 +196,7 @@ void Plain<T>::do_write(const Context& ctx, int l) {
 }
 
 template <class T>
-void Plain<T>::stream(const Context& ctx, int l, View<Real> out) const {
+void Plain<T>::stream(Cpu, const Context& ctx, int l, View<Real> out) const {
     const std::vector<Cell>& rows = plan_.site(l + 1).rows;
     const auto all = static_cast<std::size_t>(rule_->rows(l + 1)),
                newest = static_cast<std::size_t>(rule_->stream_rows());
@@ -206,7 +210,7 @@ void Plain<T>::stream(const Context& ctx, int l, View<Real> out) const {
 // ---- backward -----------------------------------------------------------------------------------
 
 template <class T>
-void Plain<T>::do_read_backward_ways(const Context& ctx, int l, PreNorms norms) {
+void Plain<T>::read_backward(Cpu, const Context& ctx, int l, PreNorms norms) const {
     const Pass& pass = open(ctx, l);
     const Index c = channels();
     const bool last = l > sublayers(), wrote = !last && !plan_.site(l).writes.empty();
@@ -230,9 +234,8 @@ void Plain<T>::do_read_backward_ways(const Context& ctx, int l, PreNorms norms) 
 }
 
 template <class T>
-View<const T> Plain<T>::do_write_backward(const Context& ctx, int l) {
+void Plain<T>::write_backward(Cpu, const Context& ctx, int l) const {
     const std::vector<Mix>& writes = plan_.site(l).writes;
-    if (writes.empty()) return output_gradient(ctx, l);
     const Pass& pass = open(ctx, l);
     backward(ctx, pass, l, site(l).write, true,
              [&](const Tile& tile, const Lane* weights, Lane* dweights) {
@@ -241,7 +244,41 @@ View<const T> Plain<T>::do_write_backward(const Context& ctx, int l) {
                          apply_backward(pass, mix, weights, n, pass.row(mix.to).gradient(n),
                                         dweights);
              });
+}
+
+template <class T>
+void Plain<T>::round(Cpu, const Context& ctx, View<const Real> x, View<T> y) const {
+    for_tokens(ctx, tokens(), [&](Index n) { copy_row(x.row(n), y.row(n), channels()); });
+}
+
+// ---- on whichever device ------------------------------------------------------------------------
+
+template <class T>
+void Plain<T>::do_read_ways(const Context& ctx, int l, PreNorms norms) {
+    dispatch(ctx, "mixer", [&](auto device) { read(device, ctx, l, norms); });
+}
+
+template <class T>
+void Plain<T>::do_write(const Context& ctx, int l) {
+    if (plan_.site(l).writes.empty()) return;
+    dispatch(ctx, "mixer", [&](auto device) { write(device, ctx, l); });
+}
+
+template <class T>
+void Plain<T>::do_read_backward_ways(const Context& ctx, int l, PreNorms norms) {
+    dispatch(ctx, "mixer", [&](auto device) { read_backward(device, ctx, l, norms); });
+}
+
+template <class T>
+View<const T> Plain<T>::do_write_backward(const Context& ctx, int l) {
+    if (!plan_.site(l).writes.empty())
+        dispatch(ctx, "mixer", [&](auto device) { write_backward(device, ctx, l); });
     return output_gradient(ctx, l);
+}
+
+template <class T>
+View<const T> Plain<T>::do_begin_backward(const Context& ctx) {
+    return output_gradient(ctx, 0);
 }
 
 template <class T>
@@ -251,14 +288,14 @@ View<const T> Plain<T>::output_gradient(const Context& ctx, int l) const {
         return d;
     else {
         const View<T> dv = ctx(dv_);
-        for_tokens(ctx, tokens(), [&](Index n) { copy_row(d.row(n), dv.row(n), channels()); });
+        dispatch(ctx, "mixer", [&](auto device) { round(device, ctx, d, dv); });
         return dv;
     }
 }
 
 template <class T>
-View<const T> Plain<T>::do_begin_backward(const Context& ctx) {
-    return output_gradient(ctx, 0);
+void Plain<T>::stream(const Context& ctx, int l, View<Real> out) const {
+    dispatch(ctx, "mixer", [&](auto device) { stream(device, ctx, l, out); });
 }
 
 template <class T>

@@ -1,7 +1,9 @@
 // What a plain mixer declares, where a frame has it, what is summed up of it; its passes are in
 // plain.cpp.
+#include "core/gpu.h"
 #include "core/parallel.h"
 #include "mixers/derive_matrix.h"
+#include "mixers/mixers.h"
 #include "mixers/plain.h"
 
 namespace plumb {
@@ -20,10 +22,10 @@ Plain<T>::Plain(RulePtr rule)
             require(p.a >= 0 && p.b >= 0, "images are for the dots of reads");
         most_vectors_ = std::max<Index>(most_vectors_, std::ssize(site(l).vectors));
     }
-    for (Site& s : sites_)  // images come behind all vectors
-        for (Product& p : s.read.products)
+    for (int l = 1; l <= sublayers() + 1; ++l)  // images come behind all vectors
+        for (Product& p : site(l).read.products)
             for (int* row : {&p.a, &p.b})
-                if (*row < 0) *row = image_row();
+                if (*row < 0) *row = image_row(l);
 }
 
 template <class T>
@@ -69,17 +71,26 @@ int Plain<T>::row_of(int l, Operand x, int gain) {
 }
 
 template <class T>
+auto Plain<T>::declare_scalars(Plan& plan, const std::string& name, Index n) const -> Scalars {
+    Scalars all;
+    if (plan.device() == Device::cpu)
+        all.tiles = plan.saved<Lane>(name, {{'N', n_tiles(tokens())}, {'M', n}});
+    else
+        all.numbers = plan.saved<Real>(name, {{'M', n}, {'N', tokens()}});
+    return all;
+}
+
+template <class T>
 void Plain<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
     for (int l = 1; l <= sublayers() + 1; ++l) {
         Site& s = site(l);
         s.params.declare(params, l, this->layout());
-        const auto lanes = [&](const char* what, Index n) {
-            return plan.saved<Lane>(fmt::format("mixer.{}.{}", what, l),
-                                    {{'N', n_tiles(tokens())}, {'M', n}});
+        const auto scalars = [&](const char* what, Index n) {
+            return declare_scalars(plan, fmt::format("mixer.{}.{}", what, l), n);
         };
-        s.dots = lanes("dots", s.write.end);
-        s.read.weights = lanes("read", s.read.program->n_outputs());
-        s.write.weights = lanes("write", s.write.program->n_outputs());
+        s.dots = scalars("dots", s.write.end);
+        s.read.weights = scalars("read", s.read.program->n_outputs());
+        s.write.weights = scalars("write", s.write.program->n_outputs());
         if (s.image.cell >= 0)
             s.image_values =
                 plan.saved<Real>(fmt::format("mixer.image.{}", l), this->token_shape());
@@ -95,6 +106,36 @@ void Plain<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
     declare_scratch(plan);
 }
 
+// Parts of the sums of vectors' gradients on a GPU: many vectors (a gate a channel) have few.
+template <class T>
+Index Plain<T>::vector_parts() const {
+    constexpr Index kMostNumbers = Index(1) << 24;
+    const Index numbers = std::max<Index>(most_vectors_ * channels(), 1);
+    return std::clamp<Index>(kMostNumbers / numbers, 1, gpu::partial_rows(tokens()));
+}
+
+template <class T>
+void Plain<T>::declare_gpu_scratch(Plan& plan, Index dots, Index weights, Index numbers) {
+    const Index n = tokens(), warps = (n + 31) / 32;
+    Index steps = 0, saved = 0;
+    for (const Site& s : sites_)
+        for (const ScalarProgram* program : {s.read.program, s.write.program}) {
+            steps = std::max<Index>(steps, program->n_steps());
+            saved = std::max<Index>(saved, program->n_saved());
+        }
+    const auto scalars = [&](const char* name, Index count, Index of) {
+        return plan.scratch<Real>(fmt::format("mixer.{}", name), {{'M', count}, {'N', of}});
+    };
+    gpu_.du = scalars("du", dots, n);
+    gpu_.dweights = scalars("dweights", weights, n);
+    gpu_.numbers = scalars("numbers", numbers, 1);
+    gpu_.dnumbers = scalars("dnumbers", numbers, warps);
+    gpu_.steps = scalars("steps", steps, 32 * warps);
+    gpu_.dsteps = scalars("dsteps", steps, 32 * warps);
+    gpu_.saved = scalars("sinkhorn", saved, 32 * warps);
+    gpu_.vector_sums = scalars("vector_sums", most_vectors_, channels());
+}
+
 template <class T>
 void Plain<T>::declare_scratch(Plan& plan) {
     const Index c = channels(), chunks = n_chunks(tokens());
@@ -108,12 +149,16 @@ void Plain<T>::declare_scratch(Plan& plan) {
         numbers = std::max(numbers, s.params.count(RuleParam::Is::numbers));
         images = images || s.image.cell >= 0;
     }
+    const bool gpu = plan.device() == Device::cuda;
+    if (gpu) declare_gpu_scratch(plan, dots, weights, numbers);
     du_ = plan.cpu_scratch<Lane>("mixer.du", {{'N', n_tiles(tokens())}, {'U', dots}});
     dweights_ = plan.cpu_scratch<Lane>("mixer.dweights", {{'P', chunks}, {'M', weights}});
     dnumbers_ = plan.cpu_scratch<double>("mixer.dnumbers", {{'P', chunks}, {'M', numbers}});
-    dvectors_ = plan.cpu_scratch<Real>("mixer.dvectors", {{'P', chunks}, {'C', most_vectors_ * c}});
-    row_ = plan.cpu_scratch<Real>("mixer.row", {{'P', chunks}, {'C', c}});
-    vectors_ = plan.cpu_scratch<Real>("mixer.vectors", {{'R', most_vectors_}, {'C', c}});
+    dvectors_ = plan.scratch<Real>(
+        "mixer.dvectors", {{'P', gpu ? vector_parts() : chunks}, {'C', most_vectors_ * c}});
+    row_ = plan.scratch<Real>("mixer.row",
+                              {{'P', gpu ? gpu::partial_rows(tokens()) : chunks}, {'C', c}});
+    vectors_ = plan.scratch<Real>("mixer.vectors", {{'R', most_vectors_}, {'C', c}});
     if constexpr (kRounds) dv_ = plan.scratch<T>("mixer.dv", this->token_shape());
     if (images) {
         normed_ = plan.scratch<Real>("mixer.normed", this->token_shape());
@@ -121,7 +166,7 @@ void Plain<T>::declare_scratch(Plan& plan) {
         matrix_ = plan.scratch<Real>("mixer.matrix", {{'O', c}, {'C', c}});
     }
     Pass pass;  // with room for all that do_begin and open find: a pass allocates nothing
-    pass.rows.resize(static_cast<std::size_t>(image_row() + 1));
+    pass.rows.resize(static_cast<std::size_t>(image_row(sublayers() + 2)));
     pass.numbers.resize(static_cast<std::size_t>(numbers));
     pass_ = plan.state(std::move(pass));
 }
@@ -129,21 +174,79 @@ void Plain<T>::declare_scratch(Plan& plan) {
 template <class T>
 void Plain<T>::do_begin(const Context& ctx) {
     const Index c = channels();
-    auto row = ctx(pass_).rows.begin();
+    Pass& pass = ctx(pass_);
+    auto row = pass.rows.begin();
     for (Cell cell = 0; cell < plan_.n_cells(); ++cell) {
         const auto i = static_cast<std::size_t>(cell);
-        *row = {.d = ctx(gradients_[i]).data, .step = c};
+        row->d = ctx(gradients_[i]).data, row->step = c;
         if (plan_.is_output(cell))
             row->stored = ctx(outputs_[i]).data;
         else
             row->real = ctx(mixes_[i - outputs_.size()]).data;
         ++row;
     }
-    for (Index i = 0; i < most_vectors_; ++i)
-        *row++ = {.real = ctx(vectors_).row(i),
-                  .d = ctx(dvectors_).data + i * c,
-                  .d_step = most_vectors_ * c};
-    *row = {.d = ctx(dimage_).data, .step = c};
+    for (Index i = 0; i < most_vectors_; ++i, ++row) {
+        row->real = ctx(vectors_).row(i);
+        row->d = ctx(dvectors_).data + i * c;
+        row->d_step = most_vectors_ * c;
+    }
+    for (const Site& s : sites_) {
+        row->real = ctx(s.image_values).data;
+        row->d = ctx(dimage_).data;
+        row++->step = c;
+    }
+    if (ctx.device == Device::cpu || pass.device_rows) return;
+    pass.device_rows = std::make_shared<DeviceArray<Row>>(std::ssize(pass.rows), ctx.device);
+    put(pass.device_rows->view(), pass.rows.data());
+    if (!copies_.made()) copies_.make(ctx.device, [&] { make_tables(); });
+}
+
+template <class T>
+void Plain<T>::make_tables() {
+    tables_.clear();
+    for (int l = 1; l <= sublayers() + 1; ++l) {
+        const Site& s = site(l);
+        const Index c = channels();
+        std::vector<PlainVectorPlace> vectors;
+        const auto place = [&](Index i) {
+            return i < 0 ? i : s.params.place(RuleParam::Is::vectors, i * c);
+        };
+        for (const Vector& v : s.vectors) vectors.push_back({place(v.vector), place(v.gain)});
+        const std::vector<Index> numbers = s.params.number_places();
+        tables_.push_back({half_tables(s.read, plan_.site(l).reads),
+                           half_tables(s.write, plan_.site(l).writes), copies_(numbers),
+                           copies_(vectors), static_cast<int>(numbers.size()),
+                           static_cast<int>(vectors.size())});
+    }
+}
+
+template <class T>
+PlainHalfTables Plain<T>::half_tables(const Half& half, const std::vector<Mix>& mixes) {
+    const auto count = [](const auto& x) { return static_cast<int>(x.size()); };
+    std::vector<int> dots, terms_begin{0}, written;
+    for (int k = 0; k < count(half.products); ++k)
+        if (const auto to = half.products[static_cast<std::size_t>(k)].to;
+            k == 0 || to != half.products[static_cast<std::size_t>(k - 1)].to)
+            dots.push_back(k);
+    require(count(dots) == half.end - half.begin, "the products of a dot lie side by side");
+    dots.push_back(count(half.products));
+    std::vector<PlainTerm> terms;
+    for (const Mix& mix : mixes) {
+        for (const PlainPlan::Term& t : mix.terms) terms.push_back({t.cell, t.at, mix.group});
+        terms_begin.push_back(count(terms));
+        if (mix.to >= 0 && mix.group == 0) written.push_back(mix.to);
+    }
+    return {half.program->tables(copies_),
+            copies_(half.products),
+            copies_(dots),
+            copies_(terms),
+            copies_(terms_begin),
+            copies_(written),
+            static_cast<int>(half.begin),
+            static_cast<int>(half.end - half.begin),
+            count(half.products),
+            count(mixes),
+            count(written)};
 }
 
 template <class T>
@@ -160,7 +263,6 @@ auto Plain<T>::open(const Context& ctx, int l) const -> const Pass& {
         }
         out += channels();
     }
-    pass.rows.back().real = ctx(site(l).image_values).data;
     return pass;
 }
 
@@ -192,23 +294,40 @@ void Plain<T>::add_parameters(const Context& ctx, int l) const {
 
 template <class T>
 auto Plain<T>::do_matrices(const Context& ctx) const -> typename DepthMixer<T>::OfToken {
-    return [this, ctx](Index n, View<Real> m, int way) {
+    struct Kept {  // of a site
+        std::vector<double> numbers;
+        std::vector<Real> dots;  // (dots, N); of a GPU
+    };
+    std::vector<Kept> all;
+    for (const Site& s : sites_) {
+        Kept& kept = all.emplace_back(Kept{s.params.fetched_numbers(ctx), {}});
+        if (const View<Real> dots = ctx(s.dots.numbers)) kept.dots = fetch<Real>(dots);
+    }
+    return [this, ctx, all = std::move(all)](Index n, View<Real> m, int way) {
         derive_matrix<Real>(
             *rule_,
             [&](int l, std::vector<double>& c, std::vector<double>& a) {
                 const PlainPlan::Site& planned = plan_.site(l);
-                std::vector<double> p, u;
-                site(l).params.numbers(ctx, std::back_inserter(p));
-                const Lane* dots = ctx(site(l).dots).row(n / kTile);
-                for (Index i = 0; i < site(l).write.end; ++i) u.push_back(lane(dots[i], n));
+                const Kept& kept = all[static_cast<std::size_t>(l - 1)];
+                const double* p = kept.numbers.data();
+                const View<Lane> tiles = ctx(site(l).dots.tiles);
+                std::vector<double> u;
+                for (Index i = 0; i < site(l).write.end; ++i)
+                    u.push_back(tiles ? lane(tiles.row(n / kTile)[i], n)
+                                      : kept.dots[static_cast<std::size_t>(i * tokens() + n)]);
                 c.assign(static_cast<std::size_t>(planned.n_c), 0.0);
                 a.assign(static_cast<std::size_t>(planned.n_a), 0.0);
-                rule_->read(l, u.data(), p.data(), c.data());
+                rule_->read(l, u.data(), p, c.data());
                 if (l <= sublayers())
-                    rule_->write(l, u.data(), u.data() + site(l).write.begin, p.data(), a.data());
+                    rule_->write(l, u.data(), u.data() + site(l).write.begin, p, a.data());
             },
             m, way);
     };
+}
+
+template <class T>
+MixerPtr<T> plain_mixer(RulePtr rule) {
+    return std::make_unique<Plain<T>>(std::move(rule));
 }
 
 #define PLUMB_INSTANTIATE(T)                                              \
@@ -216,6 +335,7 @@ auto Plain<T>::do_matrices(const Context& ctx) const -> typename DepthMixer<T>::
     template void Plain<T>::do_declare(Plan&, ParamStore<RealOf<T>>&);    \
     template void Plain<T>::do_begin(const Context&);                     \
     template auto Plain<T>::open(const Context&, int) const->const Pass&; \
+    template MixerPtr<T> plain_mixer(RulePtr);                            \
     template void Plain<T>::add_parameters(const Context&, int) const;    \
     template auto Plain<T>::do_matrices(const Context&) const->typename DepthMixer<T>::OfToken;
 PLUMB_INSTANTIATE(float)

@@ -95,8 +95,8 @@ public:
 
     int n_steps() const { return n_steps_; }  // inputs aside
     int n_outputs() const { return static_cast<int>(outputs_.size()); }
+    int n_saved() const;  // of a token, between backward's two halves
 
-private:
     // A number: one of u, of p or of the steps.
     struct Ref {
         std::uint32_t of : 2, at : 30;
@@ -108,6 +108,25 @@ private:
         ScalarOp op;
         int begin, end;
     };
+    // The program for a device that runs it by itself (scalar_program.cuh): in its memory.
+    struct Tables {
+        const Group* groups;
+        const Step* steps;
+        const Ref *pairs, *outputs, *matrix;
+        const double* constants;
+        int n_groups, n_steps, n_outputs, n_constants, n_entries;
+        int size, rounds;  // of sinkhorn
+    };
+    // put(vector) gives where a copy of it is.
+    template <class F>
+    Tables tables(F&& put) const {
+        const auto count = [](const auto& x) { return static_cast<int>(x.size()); };
+        return {put(groups_),    put(steps_),    put(pairs_), put(outputs_), put(matrix_),
+                put(constants_), count(groups_), n_steps_,    n_outputs(),   count(constants_),
+                count(matrix_),  size_,          rounds_};
+    }
+
+private:
     struct Trace;
     friend struct Traced;
     friend Traced inner(int, const Traced*, const Traced*);

@@ -109,6 +109,8 @@ void ScalarProgram::pull(const N* const (&in)[3], const N* saved, N* const (&g)[
     }
 }
 
+int ScalarProgram::n_saved() const { return matrix_.empty() ? 0 : sinkhorn_saves(size_, rounds_); }
+
 template <class N>
 void ScalarProgram::forward(const N* u, const N* p, N* out) const {
     N* x = scratch<N>(0, n_steps_);
@@ -120,7 +122,7 @@ void ScalarProgram::forward(const N* u, const N* p, N* out) const {
 template <class N>
 void ScalarProgram::backward(const N* u, const N* p, const N* dout, N* du, N* dp) const {
     N *x = scratch<N>(0, n_steps_), *dx = scratch<N>(1, n_steps_),
-      *saved = scratch<N>(2, sinkhorn_saves(size_, rounds_));
+      *saved = scratch<N>(2, n_saved());
     const N* const in[3] = {u, p, x};
     N* const g[3] = {du, dp, dx};
     run<N>(in, x, saved);

@@ -38,7 +38,32 @@ bool starts_at_zero(const Rule& rule, int l, int n_dots) {
     return false;
 }
 
+[[noreturn]] void not_here() {
+    throw InternalError("on the CPU the passes of a unit row are those of any running row");
+}
+
 }  // namespace
+
+template <class T>
+void unit_read(const Context& ctx, bool first, View<const T> v, View<RealOf<T>> h,
+               const PreNorm<T>& norm) {
+    dispatch(ctx, "standard", [&](auto device) {
+        if constexpr (std::is_same_v<decltype(device), Cpu>)
+            not_here();
+        else
+            unit_read<T>(device, ctx, first, v, h, norm);
+    });
+}
+template <class T>
+void unit_read_backward(const Context& ctx, bool last, View<RealOf<T>> dh, View<T> dv,
+                        const PreNorm<T>& norm) {
+    dispatch(ctx, "standard", [&](auto device) {
+        if constexpr (std::is_same_v<decltype(device), Cpu>)
+            not_here();
+        else
+            unit_read_backward<T>(device, ctx, last, dh, dv, norm);
+    });
+}
 
 RowUses::RowUses(const Rule& rule) : groups(rule.groups()), unit(true) {
     for (int l = 1; l <= rule.sublayers() + 1; ++l) {
@@ -78,5 +103,15 @@ RowUses::RowUses(const Rule& rule) : groups(rule.groups()), unit(true) {
                          : groups == 1 || groups == rule.shape().channels,
             kUnfit);
 }
+
+#define PLUMB_INSTANTIATE(T)                                                         \
+    template void unit_read(const Context&, bool, View<const T>, View<RealOf<T>>,    \
+                            const PreNorm<T>&);                                      \
+    template void unit_read_backward(const Context&, bool, View<RealOf<T>>, View<T>, \
+                                     const PreNorm<T>&);
+PLUMB_INSTANTIATE(float)
+PLUMB_INSTANTIATE(double)
+PLUMB_INSTANTIATE(Bf16)
+#undef PLUMB_INSTANTIATE
 
 }  // namespace plumb

@@ -33,6 +33,7 @@
 #include "mixers/derive_matrix.h"
 #include "mixers/dual.h"
 #include "mixers/memories/row_in_place.h"
+#include "mixers/memories/unit_row.h"
 #include "mixers/site_params.h"
 #include "ops/pre_norm_cpu.h"
 #include "ops/reduce.h"
@@ -67,6 +68,8 @@ public:
         : RowInPlace<T>(rule.shape()), rule_(std::move(rule)), uses_(rule_) {}
 
     Index matrix_channels() const override { return uses_.groups; }
+    // On a GPU: where a is the constant 1.
+    static bool runs_on_gpu(const Rule& rule) { return RowUses(rule).unit; }
 
 protected:
     void do_declare(Plan& plan, ParamStore<Real>& params) override;
@@ -159,6 +162,8 @@ auto RunningRow<T, R>::pass(const Context& ctx, int l, bool ahead) const -> Pass
 
 template <class T, class R>
 void RunningRow<T, R>::do_read(const Context& ctx, int l, const PreNorm<T>& norm) {
+    if (ctx.device == Device::cuda)
+        return unit_read<T>(ctx, l == 1, this->slot(ctx, l - 1), ctx(this->h_), norm);
     // Without w, a of l follows as soon as u is known: nothing waits for it at l+1.
     const bool ahead = of_token() && uses_.w.empty();
     const Pass m = pass(ctx, l, ahead);
@@ -207,6 +212,9 @@ void RunningRow<T, R>::put_query(const Pass& m, Index n, RowQuery<Real> query) c
 
 template <class T, class R>
 void RunningRow<T, R>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) {
+    if (ctx.device == Device::cuda)
+        return unit_read_backward<T>(ctx, l > this->sublayers(), ctx(this->dh_), ctx(this->dv_),
+                                     norm);
     const Pass m = pass(ctx, l);
     const Index c = channels();
     for_chunks(ctx, tokens(), [&](Index begin, Index end, Index k) {
