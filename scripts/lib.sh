@@ -26,6 +26,6 @@ build_release() {
     if command -v ccache >/dev/null; then
         export CMAKE_CXX_COMPILER_LAUNCHER="${CMAKE_CXX_COMPILER_LAUNCHER-ccache}"
     fi
-    cmake --preset release
+    cmake --preset release ${PLUMB_CUDA:+-DPLUMB_CUDA=$PLUMB_CUDA}
     cmake --build --preset release -j "$(nproc)" "$@"
 }

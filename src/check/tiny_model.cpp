@@ -79,17 +79,19 @@ ModelConfig tiny_config(double norm_eps) {
 
 template <class T>
 std::unique_ptr<Transformer<T>> tiny_model(const MixerConfig& mixer, std::uint64_t seed,
-                                           const ModelConfig& model) {
-    auto m =
-        std::make_unique<Transformer<T>>(TransformerShape{model, mixer, kTinyVocab, kTinyBatch, 2});
+                                           const ModelConfig& model, Device device) {
+    auto m = std::make_unique<Transformer<T>>(
+        TransformerShape{model, mixer, kTinyVocab, kTinyBatch, 2, 0, device});
     m->allocate(seed);
     const CounterRng tokens(seed, "tiny/tokens"), targets(seed, "tiny/targets");
+    std::vector<std::int32_t> in, out;
     for (Index n = 0; n < m->tokens().count(); ++n) {
         const auto k = static_cast<std::uint64_t>(n);
-        m->tokens().host().data[n] = static_cast<std::int32_t>(tokens.below(k, kTinyVocab));
-        m->targets().host().data[n] =
-            n % 5 == 4 ? -1 : static_cast<std::int32_t>(targets.below(k, kTinyVocab));
+        in.push_back(static_cast<std::int32_t>(tokens.below(k, kTinyVocab)));
+        out.push_back(n % 5 == 4 ? -1 : static_cast<std::int32_t>(targets.below(k, kTinyVocab)));
     }
+    put(m->tokens(), in.data());
+    put(m->targets(), out.data());
     return m;
 }
 
@@ -182,10 +184,10 @@ double bf16_error(const MixerConfig& mixer) {
 }
 
 template std::unique_ptr<Transformer<Bf16>> tiny_model(const MixerConfig&, std::uint64_t,
-                                                       const ModelConfig&);
+                                                       const ModelConfig&, Device);
 template std::unique_ptr<Transformer<float>> tiny_model(const MixerConfig&, std::uint64_t,
-                                                        const ModelConfig&);
+                                                        const ModelConfig&, Device);
 template std::unique_ptr<Transformer<double>> tiny_model(const MixerConfig&, std::uint64_t,
-                                                         const ModelConfig&);
+                                                         const ModelConfig&, Device);
 
 }  // namespace plumb

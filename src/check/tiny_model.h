@@ -16,7 +16,8 @@ inline constexpr Index kTinyVocab = 11, kTinyBatch = 2;
 // Allocated, with tokens and targets of `seed`; every fifth target is -1.
 template <class T>
 std::unique_ptr<Transformer<T>> tiny_model(const MixerConfig& mixer, std::uint64_t seed = 1,
-                                           const ModelConfig& model = tiny_config());
+                                           const ModelConfig& model = tiny_config(),
+                                           Device device = Device::cpu);
 
 // Largest difference of the logits and of each gradient tensor of the shared parameters between two
 // models after a forward and backward pass, relative to the largest entry in `b`.

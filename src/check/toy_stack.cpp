@@ -30,12 +30,13 @@ void perturb(ParamStore<Real>& params, double size, std::uint64_t seed,
         const ParamSpec& spec = params.specs()[k];
         if (group && spec.group != *group) continue;
         const CounterRng rng(seed, "perturb/" + spec.name);
-        const View<Real> x = params.value({static_cast<Index>(k)});
+        const View<Real> at = params.value({static_cast<Index>(k)});
+        std::vector<Real> x = fetch<Real>(at);
         // Queries and weights that follow the newest output amplify every rounding of it: gently.
         const bool follows = spec.name.ends_with(".query_proj") || spec.name.ends_with(".out_proj");
         const double scale = follows ? size / static_cast<double>(spec.shape.extent(1)) : size;
-        for (Index i = 0; i < x.count(); ++i)
-            x.data[i] += static_cast<Real>(scale * rng.normal(static_cast<std::uint64_t>(i)));
+        for (std::size_t i = 0; i < x.size(); ++i) x[i] += static_cast<Real>(scale * rng.normal(i));
+        put(at, x.data());
     }
 }
 

@@ -2,7 +2,7 @@
 
 #include "cli/exit_code.h"
 #include "core/cpu_info.h"
-#include "core/dispatch.h"
+#include "core/gpu.h"
 #include "core/threads.h"
 #include "ops/attention_kernel.h"
 #include "ops/gemm_rate.h"
@@ -68,9 +68,9 @@ nlohmann::ordered_json examine(int threads) {
     j["gemm"] = gemm_backend();
     j["gemm_error"] = gemm_error(ctx);
     j["attention"] = name_of(attention_kernel());
-    const std::string gpus = cuda_devices();
-    j["cuda"] = std::string(build_info::cuda).empty() ? "not built"
-                : gpus.empty() ? fmt::format("toolkit {}, no device", build_info::cuda)
+    const std::string gpus = gpu::devices();
+    j["cuda"] = std::string(gpu::version()).empty() ? "not built"
+                : gpus.empty() ? fmt::format("toolkit {}, no device", gpu::version())
                                : gpus;
     // Forward products of an MLP's up projection, tokens = batch 8 x context 256.
     for (const Index width : {128, 256, 384, 512})

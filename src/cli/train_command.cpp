@@ -4,6 +4,7 @@
 #include "cli/exit_code.h"
 #include "cli/stop_signals.h"
 #include "cli/terminal.h"
+#include "core/gpu.h"
 #include "core/text.h"
 #include "core/threads.h"
 #include "run/attempts.h"
@@ -131,10 +132,11 @@ std::vector<std::string> overrides_of(const Options& o) {
 }
 
 Context make_context(const Options& o) {
-    if (o.device != "cpu")
-        throw UsageError(
-            fmt::format("--device {}: this version computes on the CPU only", o.device));
-    return {Device::cpu, choose_threads(o.threads).n};
+    if (o.device != "cpu" && o.device != "cuda")
+        throw UsageError(fmt::format("--device {}: cpu or cuda", o.device));
+    const Device device = o.device == "cuda" ? Device::cuda : Device::cpu;
+    if (device == Device::cuda) gpu::require_device();
+    return {device, choose_threads(o.threads).n};
 }
 
 void train(const Options& o, const std::vector<std::string>& command_line) {
@@ -175,7 +177,7 @@ void add_train_command(CLI::App& app) {
     cmd->add_option("-c,--config", o->config, "TOML file with settings")->type_name("FILE");
     cmd->add_option("settings", o->overrides, "key=value, e.g. mixer=mhc model.layers=12");
     cmd->add_option("-o,--out", o->out, "folder of the run")->type_name("DIR");
-    cmd->add_option("--device", o->device, "where to compute")->type_name("cpu");
+    cmd->add_option("--device", o->device, "where to compute")->type_name("cpu|cuda");
     cmd->add_option("--precision", o->precision, "same as train.precision=X")
         ->type_name("fp32|bf16");
     cmd->add_option("--threads", o->threads,

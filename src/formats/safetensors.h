@@ -3,13 +3,14 @@
 // The reader is strict: it accepts exactly the files that name every byte once.
 #pragma once
 
-#include "core/view.h"
+#include "core/device_memory.h"
 
 #include <nlohmann/json_fwd.hpp>
 
 #include <cstddef>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -45,14 +46,19 @@ struct TensorRef {
     std::string dtype;
     std::vector<Index> shape;
     const void* data;
+    std::shared_ptr<const void> copy{};  // where the numbers came from a device
 
-    // A dense view on the CPU.
+    // A dense view.
     template <class T>
     static TensorRef of(std::string name, const View<T>& view) {
         std::vector<Index> shape;
         for (int i = 0; i < view.shape.rank(); ++i) shape.push_back(view.extent(i));
-        return {std::move(name), dtype_name<std::remove_const_t<T>>(), std::move(shape),
-                view.host().data};
+        using X = std::remove_const_t<T>;
+        TensorRef ref{std::move(name), dtype_name<X>(), std::move(shape), view.data};
+        if (view.device == Device::cpu) return ref;
+        const auto copy = std::make_shared<const std::vector<X>>(fetch<X>(view));
+        ref.data = copy->data(), ref.copy = copy;
+        return ref;
     }
 };
 

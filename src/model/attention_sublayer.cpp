@@ -66,14 +66,12 @@ private:
         const Index n = shape.tokens();
         per_thread_ = plan.shared_cpu_scratch<Real>(
             "work.heads", {{'P', shape.threads}, {'S', attention_scratch(attn_)}});
-        dgain_ = plan.shared_cpu_scratch<Real>(
-            "work.qk_dgain",
-            {{'B', attn_.batch}, {'H', attn_.kv_heads}, {'D', 2 * attn_.head_dim}});
+        dgain_ = plan.shared_scratch<Real>("work.qk_dgain", attention_dgain(attn_, plan.device()));
         dqkv_ = plan.shared_scratch<T>("work.dqkv", {{'N', n}, {'Q', attn_.qkv_width()}});
         dheads_ = plan.shared_scratch<T>("work.dheads", {{'N', n}, {'Q', attn_.out_width()}});
         if (!shape.model.of("attn").flag("value_residual")) return;
         dfirst_ = plan.shared_scratch<Real>("work.dfirst", {{'N', n}, {'Q', attn_.part_width(2)}});
-        sums_ = plan.shared_cpu_scratch<Real>("work.sums", {{'P', n_chunks(n)}});
+        sums_ = plan.shared_scratch<Real>("work.sums", {{'P', n_chunks(n)}});
     }
     AttentionWorkspace<Real> workspace(const Context& ctx) const {
         return {ctx(work_.cos), ctx(work_.sin), ctx(per_thread_), ctx(dgain_)};

@@ -23,6 +23,7 @@ struct TransformerShape {
     Index batch;
     int threads = 1;
     Index head_tokens = 0;  // that the head works on at a time; 0: its choice (model/head.h)
+    Device device = Device::cpu;
 };
 
 template <class Real>
@@ -39,7 +40,8 @@ public:
 
     // Below, `in` is a frame; nullptr the model's own.
 
-    // (N) each, to be filled by the caller: tokens in [0, V), targets in [-1, V), -1 = not scored.
+    // (N) each, to be filled by the caller (put): tokens in [0, V), targets in [-1, V), -1 = not
+    // scored.
     virtual View<std::int32_t> tokens(const Frame* in = nullptr) const = 0;
     virtual View<std::int32_t> targets(const Frame* in = nullptr) const = 0;
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/context.h"
+#include "core/gpu.h"
 #include "mixers/depth_mixer.h"
 #include "model/weights.h"
 #include "ops/pre_norm.h"
@@ -55,7 +56,7 @@ public:
                               : plan.scratch<T>("work.dx" + suffix(way), shape_);
             partial_[i] =
                 plan.scratch<Real>("work.partial" + suffix(way),
-                                   {{'P', n_chunks(shape_.extent(0))}, {'C', shape_.extent(1)}});
+                                   {{'P', partial_rows(plan.device())}, {'C', shape_.extent(1)}});
         }
     }
 
@@ -90,6 +91,11 @@ public:
     }
 
 private:
+    // Rows of sums over tokens: one a chunk, or one a block of a GPU's kernel.
+    Index partial_rows(Device device) const {
+        const Index n = shape_.extent(0);
+        return device == Device::cpu ? n_chunks(n) : gpu::partial_rows(n);
+    }
     struct Norm {
         Param<Real> gain;   // (C)
         Tensor<T> xhat;     // (N, C)

@@ -1,8 +1,9 @@
 #include "model/sublayer.h"
 
+#include "core/device_memory.h"
 #include "ops/reduce.h"
 
-#include <algorithm>
+#include <vector>
 
 namespace plumb {
 namespace {
@@ -11,8 +12,9 @@ namespace {
 template <class Real>
 void position_table(const ModelConfig& m, View<Real> cos, View<Real> sin) {
     if (m.of("attn").text("rope") == "half") return rope_table(m.rope_base, cos, sin);
-    std::fill_n(cos.host().data, cos.count(), Real(1));
-    std::fill_n(sin.host().data, sin.count(), Real(0));
+    const auto n = static_cast<std::size_t>(cos.count());
+    put(cos, std::vector<Real>(n, 1).data());
+    put(sin, std::vector<Real>(n, 0).data());
 }
 
 }  // namespace

@@ -85,6 +85,8 @@ void Transformer<T>::backward(const Context& context, Real scale, Recorder<Real>
 template <class T>
 void Transformer<T>::intervene(const Interventions* what) {
     changed_.reset();
+    if (what && plan_.device() != Device::cpu)
+        throw UsageError("interventions are made on the CPU: use --device cpu");
     if (what) changed_ = std::make_unique<IntervenedWalk<T>>(*what, mixer_->shape());
 }
 
@@ -152,10 +154,15 @@ template <class F>
 void Transformer<T>::record(const Context& ctx, Quantity what, int l, Index width, F&& fill) const {
     Pass& pass = ctx(pass_);
     if (!pass.recorder) return;
-    pass.shown.resize(static_cast<std::size_t>(shape_.tokens() * width));
-    const View<Real> shown{pass.shown.data(), {{'N', shape_.tokens()}, {'C', width}}, Device::cpu};
+    const Index n = shape_.tokens();
+    if (!pass.shown || pass.shown->size() < n * width)
+        pass.shown = std::make_shared<DeviceArray<Real>>(n * width, ctx.device);
+    const View<Real> shown = pass.shown->view(0, {{'N', n}, {'C', width}});
     fill(shown);
-    pass.recorder->tensor(ctx.on_host(), what, l, shown);
+    if (ctx.device == Device::cpu) return pass.recorder->tensor(ctx, what, l, shown);
+    pass.fetched.resize(static_cast<std::size_t>(n * width));
+    fetch<Real>(shown, pass.fetched.data());
+    pass.recorder->tensor(ctx.on_host(), what, l, {pass.fetched.data(), shown.shape});
 }
 
 template <class T>
@@ -169,12 +176,14 @@ template <class T>
 Transformer<T>::Transformer(const TransformerShape& shape)
     : shape_{shape.model.resolved(), shape.batch, shape.threads},
       vocab_(shape.vocab),
+      plan_(shape.device),
+      params_(shape.device),
       norms_(shape_.model, shape_.tokens(), Norms<T>::For::training),
       pass_(plan_.state(Pass{})) {
     const ModelConfig& m = shape_.model;
     const Index n = shape_.tokens(), c = m.width;
     require(vocab_ >= 1 && shape.batch >= 1 && shape.threads >= 1, "vocab, batch, threads >= 1");
-    mixer_ = make_mixer<T>(shape.mixer, {m.layout(), n, c, m.norm_eps});
+    mixer_ = make_mixer<T>(shape.mixer, {m.layout(), n, c, m.norm_eps, shape.device});
     embed_ = declare_table(params_, "embed.weight", vocab_, m);
     shape_.ways = mixer_->most_ways();
     work_ = std::make_unique<Workspace<T>>(shape_, plan_);

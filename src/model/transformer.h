@@ -69,7 +69,9 @@ private:
         Recorder<Real>* recorder = nullptr;
         bool changed = false;       // by interventions
         std::optional<Real> scale;  // with which the head's gradients have been taken
-        std::vector<Real> shown;    // what the recorder is shown
+        // What the recorder is shown; where the pass ran elsewhere, on the host.
+        std::shared_ptr<DeviceArray<Real>> shown;
+        std::vector<Real> fetched;
     };
     const Frame& chosen(const Frame* in) const {
         require(in || frame_, "a model is used before allocate()");

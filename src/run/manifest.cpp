@@ -1,6 +1,7 @@
 #include "run/manifest.h"
 
 #include "config/config.h"
+#include "core/gpu.h"
 #include "core/provenance.h"
 #include "ops/attention_kernel.h"
 
@@ -9,11 +10,13 @@ namespace plumb {
 nlohmann::ordered_json make_manifest(const ManifestInputs& in) {
     nlohmann::ordered_json out = provenance(in.command_line);
     out["numerics"] = in.numerics;
+    const bool on_gpu = in.device == device_name(Device::cuda);
     out["run"] = {{"device", in.device},
                   {"precision", in.precision},
                   {"threads", in.threads},
-                  {"attention", name_of(attention_kernel())},
+                  {"attention", on_gpu ? "cuda" : name_of(attention_kernel())},
                   {"seed", in.seed}};
+    if (on_gpu) out["run"]["gpu"] = gpu::devices();
     if (!in.seeds.is_null()) out["run"]["seeds"] = in.seeds;
     for (const FieldInfo& field : fields())
         if (!field.changes_numbers) out["run"]["keeps_numbers"].push_back(field.key);

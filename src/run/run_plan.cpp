@@ -36,10 +36,10 @@ RunPlan plan_run(const Config& config, const Context& context) {
     require_data(config);
     RunPlan plan;
     plan.data = open_dataset(config.data, config.model.resolved().context);
-    plan.trainer =
-        std::make_unique<Trainer>(TransformerShape{config.model, config.mixer, plan.data->vocab(),
-                                                   config.train.batch, context.threads},
-                                  config.train, *plan.data);
+    plan.trainer = std::make_unique<Trainer>(
+        TransformerShape{config.model, config.mixer, plan.data->vocab(), config.train.batch,
+                         context.threads, 0, context.device},
+        config.train, *plan.data);
     const Model<float>& model = plan.trainer->model();
     plan.params = model.params().n_params();
     plan.mixer_params = model.params().n_params(Group::mixer);

@@ -13,28 +13,23 @@ namespace plumb {
 namespace fs = std::filesystem;
 namespace {
 
-std::vector<TensorRef> weights_of(Trainer& trainer) {
+// As tensors to write (TensorRef) or to read into (TensorTarget).
+template <class X>
+std::vector<X> weights_of(Trainer& trainer) {
     ParamStore<float>& params = trainer.model().params();
-    std::vector<TensorRef> tensors;
+    std::vector<X> tensors;
     for (Index i = 0; i < std::ssize(params.specs()); ++i)
         tensors.push_back(
-            TensorRef::of(params.specs()[static_cast<std::size_t>(i)].name, params.value({i})));
+            X::of(params.specs()[static_cast<std::size_t>(i)].name, params.value({i})));
     return tensors;
 }
 
-std::vector<TensorRef> optimizer_state_of(Trainer& trainer) {
+template <class X>
+std::vector<X> optimizer_state_of(Trainer& trainer) {
     OptimizerState& state = trainer.optimizer().state();
-    std::vector<TensorRef> tensors;
-    for (const StateTensor& t : state.tensors())
-        tensors.push_back(TensorRef::of(t.name, state.view(t)));
+    std::vector<X> tensors;
+    for (const StateTensor& t : state.tensors()) tensors.push_back(X::of(t.name, state.view(t)));
     return tensors;
-}
-
-std::vector<TensorTarget> as_targets(const std::vector<TensorRef>& refs) {
-    std::vector<TensorTarget> targets;
-    for (const TensorRef& r : refs)
-        targets.push_back({r.name, r.dtype, r.shape, const_cast<void*>(r.data)});
-    return targets;
 }
 
 // "v.head.weight is not finite", or "" if nothing is wrong with the numbers.
@@ -110,7 +105,8 @@ RunState read_state(const nlohmann::json& state) {
 
 void save_run_state(const fs::path& run, const RunState& state, Trainer& trainer,
                     const RunIdentity& identity) {
-    const auto weights = weights_of(trainer), kept = optimizer_state_of(trainer);
+    const auto weights = weights_of<TensorRef>(trainer),
+               kept = optimizer_state_of<TensorRef>(trainer);
     trainer.check_parameters(state.step);
     if (const std::string wrong = wrong_state(trainer.optimizer().state(), kept); !wrong.empty())
         throw Diverged(fmt::format("step {}: {}", state.step, wrong));
@@ -120,7 +116,7 @@ void save_run_state(const fs::path& run, const RunState& state, Trainer& trainer
 
 void save_best_weights(const fs::path& run, const RunState& state, Trainer& trainer,
                        const RunIdentity& identity) {
-    const auto weights = weights_of(trainer);
+    const auto weights = weights_of<TensorRef>(trainer);
     trainer.check_parameters(state.step);
     save_best_checkpoint(run, state.step, weights, to_json(state, trainer, identity));
 }
@@ -141,22 +137,22 @@ RunState load_run_state(const fs::path& checkpoint, Trainer& trainer, const RunI
             "{}: was trained on other data; give the data.path of its config.toml, or choose "
             "another --out",
             checkpoint.string()));
-    const auto weights = weights_of(trainer), kept = optimizer_state_of(trainer);
-    restore_tensors(c.model, as_targets(weights));
-    restore_tensors(c.optimizer, as_targets(kept));
+    restore_tensors(c.model, weights_of<TensorTarget>(trainer));
+    restore_tensors(c.optimizer, optimizer_state_of<TensorTarget>(trainer));
     const auto refuse = [](const SafetensorsFile& file, const std::string& wrong) {
         if (!wrong.empty())
             throw IoError(fmt::format("{} is damaged: {}", file.path().string(), wrong));
     };
-    refuse(c.model, not_finite(weights));
-    refuse(c.optimizer, wrong_state(trainer.optimizer().state(), kept));
+    refuse(c.model, not_finite(weights_of<TensorRef>(trainer)));
+    refuse(c.optimizer,
+           wrong_state(trainer.optimizer().state(), optimizer_state_of<TensorRef>(trainer)));
     return state;
 }
 
 LoadedWeights load_weights(const ModelCheckpoint& checkpoint, Trainer& trainer) {
-    const auto weights = weights_of(trainer);
-    restore_tensors(checkpoint.model, as_targets(weights),
+    restore_tensors(checkpoint.model, weights_of<TensorTarget>(trainer),
                     [](const std::string& name) { return !parameter_kind(name).empty(); });
+    const auto weights = weights_of<TensorRef>(trainer);
     if (const std::string wrong = not_finite(weights); !wrong.empty())
         throw IoError(fmt::format("{} is damaged: {}", checkpoint.model.path().string(), wrong));
     LoadedWeights loaded{file_sha256(checkpoint.model.path()), {}, checkpoint.model.names()};

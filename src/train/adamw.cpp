@@ -6,7 +6,7 @@ namespace {
 class AdamW final : public Optimizer {
 public:
     explicit AdamW(const OptimizerSetup& setup)
-        : all_(setup, state_, [](const ParamSpec&) { return true; }) {}
+        : Optimizer(setup.device), all_(setup, state_, [](const ParamSpec&) { return true; }) {}
 
     void step(const Context& ctx, ParamStore<float>& params, const OptimizerStep& s) override {
         all_.step(ctx, params, state_, s);

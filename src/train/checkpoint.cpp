@@ -4,7 +4,6 @@
 #include "core/json.h"
 
 #include <chrono>
-#include <cstring>
 #include <map>
 #include <set>
 #include <sstream>
@@ -126,7 +125,7 @@ void restore_tensors(const SafetensorsFile& file, std::span<const TensorTarget> 
     for (const TensorTarget& t : targets) {
         if (!file.contains(t.name)) continue;
         const auto bytes = file.bytes(t.name);
-        if (!bytes.empty()) std::memcpy(t.data, bytes.data(), bytes.size());
+        copy_from_host(t.device, t.data, bytes.data(), bytes.size());
     }
 }
 

@@ -96,12 +96,14 @@ struct TensorTarget {
     std::string dtype;
     std::vector<Index> shape;
     void* data;
+    Device device = Device::cpu;
 
-    // A dense view on the CPU.
+    // A dense view.
     template <class T>
     static TensorTarget of(std::string name, const View<T>& view) {
-        TensorRef ref = TensorRef::of(name, view);
-        return {std::move(name), std::move(ref.dtype), std::move(ref.shape), view.data};
+        std::vector<Index> shape;
+        for (int i = 0; i < view.shape.rank(); ++i) shape.push_back(view.extent(i));
+        return {std::move(name), dtype_name<T>(), std::move(shape), view.data, view.device};
     }
 };
 

@@ -6,17 +6,21 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <vector>
 
 namespace plumb {
 
 Index load_validation(Model<float>& model, const Dataset& data, Index pass, Index n_sequences) {
     const Index context = model.config().context, batch = model.tokens().count() / context;
     const Shape shape{{'B', batch}, {'T', context}};
-    data.val_batch(static_cast<std::uint64_t>(pass), {model.tokens().host().data, shape},
-                   {model.targets().host().data, shape});
+    std::vector<std::int32_t> tokens(static_cast<std::size_t>(batch * context)),
+        targets(tokens.size());
+    data.val_batch(static_cast<std::uint64_t>(pass), {tokens.data(), shape},
+                   {targets.data(), shape});
     const Index used = std::clamp<Index>(n_sequences - pass * batch, 0, batch);
-    std::int32_t* targets = model.targets().host().data;
-    std::fill(targets + used * context, targets + batch * context, -1);
+    std::fill(targets.begin() + used * context, targets.end(), -1);
+    put(model.tokens(), tokens.data());
+    put(model.targets(), targets.data());
     return used;
 }
 

@@ -17,7 +17,8 @@ double muon_rate(const TrainConfig& train) {
 class Muon final : public Optimizer {
 public:
     explicit Muon(const OptimizerSetup& setup)
-        : others_(setup, state_, [](const ParamSpec& s) { return !is_matrix_of_body(s); }),
+        : Optimizer(setup.device),
+          others_(setup, state_, [](const ParamSpec& s) { return !is_matrix_of_body(s); }),
           momentum_(setup.train.options.number("muon_momentum")),
           weight_decay_(setup.train.weight_decay),
           rate_(muon_rate(setup.train) / setup.train.lr) {
@@ -37,8 +38,8 @@ public:
 
     void allocate() override {
         Optimizer::allocate();
-        scratch_ = DeviceArray<float>(scratch_size_);
-        square_ = DeviceArray<double>(1);
+        scratch_ = DeviceArray<float>(scratch_size_, device_);
+        square_ = DeviceArray<double>(1, device_);
     }
 
     void step(const Context& ctx, ParamStore<float>& params, const OptimizerStep& s) override {

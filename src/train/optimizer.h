@@ -27,13 +27,13 @@ struct OptimizerStep {
 
 class Optimizer {
 public:
-    Optimizer() = default;
+    explicit Optimizer(Device device) : device_(device) {}
     virtual ~Optimizer() = default;
     Optimizer(const Optimizer&) = delete;
     Optimizer& operator=(const Optimizer&) = delete;
 
     // Sets the state to that before the first step.
-    virtual void allocate() { state_.allocate(); }
+    virtual void allocate() { state_.allocate(device_); }
     // Changes values and state, of the store that it was made for; gradients stay.
     virtual void step(const Context& ctx, ParamStore<float>& params, const OptimizerStep& s) = 0;
     // Of the state, and of what a step needs beside it.
@@ -45,6 +45,7 @@ public:
     const OptimizerState& state() const { return state_; }
 
 protected:
+    Device device_;
     OptimizerState state_;
 };
 
@@ -53,6 +54,7 @@ struct OptimizerSetup {
     const std::vector<ParamSpec>& params;  // of one store, all of them
     std::vector<UpdateRange> ranges;       // one a parameter: which decay, which rest, how fast
     const TrainConfig& train;
+    Device device = Device::cpu;  // where the store is
 };
 
 struct OptimizerInfo {

@@ -23,7 +23,7 @@ public:
     // lie one after another lie as they do, padding included. Returns the offset.
     Index declare(const std::string& what, const ParamSpec& of, bool squares = false);
     // All are 0: no step was made.
-    void allocate() { numbers_ = DeviceArray<float>(size_); }
+    void allocate(Device device = Device::cpu) { numbers_ = DeviceArray<float>(size_, device); }
 
     const std::vector<StateTensor>& tensors() const { return tensors_; }
     View<float> view(const StateTensor& t) { return view(t.offset, t.shape); }

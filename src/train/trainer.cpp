@@ -43,14 +43,16 @@ Trainer::Trainer(const TransformerShape& shape, const TrainConfig& train, const 
       train_(train),
       data_(data),
       model_tokens_(shape.batch * model_->config().context),
+      tokens_(static_cast<std::size_t>(model_tokens_)),
+      targets_(tokens_.size()),
       ranges_(update_ranges(model_->params(), shape.mixer)),
-      optimizer_(find_optimizer(train.optimizer).make({model_->params().specs(), ranges_, train})) {
-}
+      optimizer_(find_optimizer(train.optimizer)
+                     .make({model_->params().specs(), ranges_, train, shape.device})) {}
 
 void Trainer::allocate() {
     model_->allocate(train_.init_seed());
     optimizer_->allocate();
-    scalars_ = DeviceArray<StepScalars>(1);
+    scalars_ = DeviceArray<StepScalars>(1, model_->plan().device());
 }
 
 double Trainer::planned_bytes() const {
@@ -71,8 +73,10 @@ DropoutKey Trainer::load(const MicroBatch& batch, long step) {
                          static_cast<std::uint64_t>(step * batch.count + batch.index)};
     const Shape shape{{'B', model_tokens_ / model_->config().context},
                       {'T', model_->config().context}};
-    data_.train_batch(train_.data_seed(), key.pass, {model_->tokens().host().data, shape},
-                      {model_->targets().host().data, shape});
+    data_.train_batch(train_.data_seed(), key.pass, {tokens_.data(), shape},
+                      {targets_.data(), shape});
+    put(model_->tokens(), tokens_.data());
+    put(model_->targets(), targets_.data());
     return key;
 }
 

@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace plumb {
 
@@ -69,7 +70,8 @@ private:
     TrainConfig train_;
     const Dataset& data_;
     Index model_tokens_;
-    std::vector<UpdateRange> ranges_;  // of the flat arrays, one a parameter
+    std::vector<std::int32_t> tokens_, targets_;  // (N) each, of a batch on its way to the device
+    std::vector<UpdateRange> ranges_;             // of the flat arrays, one a parameter
     std::unique_ptr<Optimizer> optimizer_;
     DeviceArray<StepScalars> scalars_;  // of the last step
 };

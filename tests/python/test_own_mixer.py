@@ -60,7 +60,7 @@ def ninja(target):
 
 def compile_and_link(sources, scratch):
     """CMake's commands with the copy's sources: changed ones anew, the rest from the library."""
-    like = "CMakeFiles/plumblib.dir/src/mixers/mixers.cpp.o"
+    like = "CMakeFiles/plumb_everywhere.dir/src/mixers/mixers.cpp.o"
     command = re.sub(r"-M[DTF]+( \S+\.(o|d))?", "", ninja(like)[-1])
     objects = []
     for source in sources:

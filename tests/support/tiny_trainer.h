@@ -38,14 +38,17 @@ inline ModelConfig tiny_model_config() {
 
 inline TinyTrainer tiny_trainer(const MixerConfig& mixer, const TrainConfig& train = tiny_train(),
                                 const ModelConfig& model = tiny_model_config(),
-                                std::unique_ptr<Dataset> data = nullptr, int threads = 1) {
+                                std::unique_ptr<Dataset> data = nullptr, int threads = 1,
+                                Device device = Device::cpu) {
     TinyTrainer t;
+    t.ctx.device = device;
     t.ctx.threads = threads;
     DataConfig task;
     task.task = "markov";
     t.data = data ? std::move(data) : open_dataset(task, model.context);
     t.trainer = std::make_unique<Trainer>(
-        TransformerShape{model, mixer, t.data->vocab(), train.batch, threads}, train, *t.data);
+        TransformerShape{model, mixer, t.data->vocab(), train.batch, threads, 0, device}, train,
+        *t.data);
     t.trainer->allocate();
     set_up_threads(t.ctx);
     return t;

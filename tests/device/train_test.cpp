@@ -1,0 +1,81 @@
+// Training on a device beside training on the CPU.
+#include "support/every_mixer.h"
+#include "support/tiny_trainer.h"
+
+#include <cmath>
+
+using namespace plumb;
+using namespace plumb::test;
+
+namespace {
+
+ModelConfig small_model() {
+    ModelConfig m;
+    m.layers = 2;
+    m.width = 64;
+    m.heads = 2;
+    m.context = 16;
+    return m;
+}
+
+TrainConfig small_train(const std::string& precision = "fp32") {
+    TrainConfig t;
+    t.batch = 2;
+    t.steps = 100;
+    t.warmup = 4;
+    t.eval_sequences = 4;
+    t.precision = precision;
+    return t;
+}
+
+// Losses of `steps` steps, then the validation loss.
+std::vector<double> losses(Device device, const MixerConfig& mixer, const TrainConfig& train,
+                           long steps) {
+    TinyTrainer t = tiny_trainer(mixer, train, small_model(), nullptr, 1, device);
+    std::vector<double> out;
+    for (long s = 0; s < steps; ++s) out.push_back(t.step(s).loss);
+    out.push_back(t.trainer->evaluate(t.ctx));
+    return out;
+}
+
+double worst_difference(const std::vector<double>& a, const std::vector<double>& b) {
+    REQUIRE(a.size() == b.size());
+    double worst = 0;
+    for (std::size_t i = 0; i < a.size(); ++i)
+        if (const double d = std::abs(a[i] - b[i]) / b[i]; !(d <= worst)) worst = d;
+    return worst;
+}
+
+void compare(const std::string& precision, long steps, double bound) {
+    for_every_setting([&](const MixerConfig& mixer, const MixerInfo&) {
+        const TrainConfig train = small_train(precision);
+        const auto cuda = losses(Device::cuda, mixer, train, steps);
+        const double worst = worst_difference(cuda, losses(Device::cpu, mixer, train, steps));
+        CHECK(worst <= bound);
+    });
+}
+
+}  // namespace
+
+TEST_CASE("three steps of every mixer give the CPU's losses", "[device][train]") {
+    compare("fp32", 3, 1e-5);
+}
+
+TEST_CASE("twenty steps of every mixer give the CPU's losses", "[.][device][twenty]") {
+    compare("fp32", 20, 1e-5);
+}
+
+TEST_CASE("bf16 steps of every mixer stay near the CPU's", "[device][train]") {
+    compare("bf16", 3, 2e-3);
+}
+
+TEST_CASE("training repeats itself bit by bit on a device, with Muon too", "[device][train]") {
+    for (const std::string optimizer : {"adamw", "muon"}) {
+        TrainConfig train = small_train();
+        train.optimizer = optimizer;
+        const auto once = losses(Device::cuda, mixer_config("standard"), train, 4);
+        CHECK(losses(Device::cuda, mixer_config("standard"), train, 4) == once);
+        CHECK(worst_difference(once, losses(Device::cpu, mixer_config("standard"), train, 4)) <=
+              1e-5);
+    }
+}
