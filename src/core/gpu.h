@@ -2,7 +2,8 @@
 // One device and one stream; kernels are started by core/launch.h. Whoever reads what the device
 // made waits for it; nobody else does.
 //
-// In a build without CUDA (PLUMB_CUDA=OFF) each of these throws UsageError.
+// In a build without CUDA (PLUMB_CUDA=OFF) version() and devices() are empty, free() does nothing,
+// and all else throws UsageError.
 #pragma once
 
 #include <cstddef>
