@@ -7,6 +7,8 @@
 //     d[0], d[1] = D[g][2t, 2t+1]    d[2], d[3] = D[g+8][2t, 2t+1]
 #pragma once
 
+#include "core/bf16.h"
+
 #include <cuda_runtime.h>
 
 namespace plumb::gpu {
@@ -20,6 +22,19 @@ __device__ inline void mma_16x8x16(float (&d)[4], const unsigned (&a)[4], const 
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 #else
     emulated::ptx::mma_m16n8k16_bf16(d, a, b);
+#endif
+}
+
+// B of two 8 x 8 matrices one below the other in shared memory: `row`, of lanes 0..15, is row 0..15
+// of 8 numbers, 16 bytes aligned; of other lanes, any of them.
+__device__ inline void load_transposed(const Bf16* row, unsigned (&b)[2]) {
+#ifdef __CUDACC__
+    asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0,%1}, [%2];"
+                 : "=r"(b[0]), "=r"(b[1])
+                 : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))
+                 : "memory");
+#else
+    emulated::ptx::ldmatrix_x2_trans(b, row);
 #endif
 }
 

@@ -78,7 +78,7 @@ cudaError_t launch(cudaStream_t stream, const char* name, dim3 grid, dim3 block,
 extern uint3 thread_index, block_index;
 extern dim3 block_size, grid_size;
 
-enum class WarpOp : std::uint8_t { sync, shuffle, ballot, mma };
+enum class WarpOp : std::uint8_t { sync, shuffle, ballot, mma, ldmatrix };
 
 int lane();
 void block_barrier(Site at);

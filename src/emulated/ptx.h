@@ -109,4 +109,24 @@ inline void mma_m16n8k16_bf16(float (&d)[4], const unsigned (&a)[4], const unsig
     }
 }
 
+// ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16: lanes 0..7 and 8..15 name the rows of two 8 x 8
+// matrices of 16 bits; lane l gets rows 2 (l % 4) + (0, 1) of column l / 4 of each.
+inline void ldmatrix_x2_trans(unsigned (&b)[2], const void* row, Site at = Site::current()) {
+    if (lane() < 16 && !in_shared(row))
+        fail_here("ldmatrix of a row that is not in shared memory", at);
+    if (lane() < 16 && reinterpret_cast<std::uintptr_t>(row) % 16)
+        fail_here("ldmatrix of a row whose address is no multiple of 16", at);
+    const std::uint64_t* all =
+        warp_exchange(WarpOp::ldmatrix, ~0u, reinterpret_cast<std::uintptr_t>(row), at);
+    for (int matrix = 0; matrix < 2; ++matrix) {
+        std::uint16_t two[2];
+        for (int i = 0; i < 2; ++i)
+            std::memcpy(&two[i],
+                        reinterpret_cast<const char*>(all[8 * matrix + 2 * (lane() % 4) + i]) +
+                            2 * (lane() / 4),
+                        2);
+        b[matrix] = two[0] | static_cast<unsigned>(two[1]) << 16;
+    }
+}
+
 }  // namespace emulated::ptx

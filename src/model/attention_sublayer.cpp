@@ -64,8 +64,11 @@ public:
 private:
     void declare_scratch(Plan& plan, const SublayerShape& shape) {
         const Index n = shape.tokens();
-        per_thread_ = plan.shared_cpu_scratch<Real>(
+        scratch_ = plan.shared_cpu_scratch<Real>(
             "work.heads", {{'P', shape.threads}, {'S', attention_scratch(attn_)}});
+        const Index on_gpu = attention_gpu_scratch<T>(attn_);
+        if (plan.device() == Device::cuda && on_gpu > 0)
+            scratch_ = plan.shared_scratch<Real>("work.turned", {{'S', on_gpu}});
         dgain_ = plan.shared_scratch<Real>("work.qk_dgain", attention_dgain(attn_, plan.device()));
         dqkv_ = plan.shared_scratch<T>("work.dqkv", {{'N', n}, {'Q', attn_.qkv_width()}});
         dheads_ = plan.shared_scratch<T>("work.dheads", {{'N', n}, {'Q', attn_.out_width()}});
@@ -74,7 +77,7 @@ private:
         sums_ = plan.shared_scratch<Real>("work.sums", {{'P', n_chunks(n)}});
     }
     AttentionWorkspace<Real> workspace(const Context& ctx) const {
-        return {ctx(work_.cos), ctx(work_.sin), ctx(per_thread_), ctx(dgain_)};
+        return {ctx(work_.cos), ctx(work_.sin), ctx(scratch_), ctx(dgain_)};
     }
     // attn.value_residual: values v -> v + lambda v_1, v_1 those of the first attention that runs.
     void add_first_values(const Context& ctx, View<T> qkv) {
@@ -108,7 +111,7 @@ private:
     Linear<T> out_proj_;
     Tensor<T> qkv_, dqkv_, heads_, dheads_;  // (N, (H+2Hkv)D), (N, H D)
     Tensor<Real> lse_;                       // (B, H, T)
-    Tensor<Real> per_thread_, dgain_;        // AttentionWorkspace
+    Tensor<Real> scratch_, dgain_;           // AttentionWorkspace
     Tensor<Real> dfirst_, sums_;             // (N, Hkv D), (chunks): of attn.value_residual
 };
 

@@ -19,6 +19,15 @@ Index attention_scratch(const AttentionShape& s) {
     return (numbers + 15) / 16 * 16;
 }
 
+template <class T>
+Index attention_gpu_scratch(const AttentionShape& s) {
+    if (!std::is_same_v<T, Bf16> || !attention_on_tensor_cores(s)) return 0;
+    return delta_room(s.batch * s.heads * s.context) + s.tokens() * s.qk_width() / 2;
+}
+template Index attention_gpu_scratch<float>(const AttentionShape&);
+template Index attention_gpu_scratch<double>(const AttentionShape&);
+template Index attention_gpu_scratch<Bf16>(const AttentionShape&);
+
 Shape attention_dgain(const AttentionShape& s, Device device) {
     if (device == Device::cpu) return {{'B', s.batch}, {'H', s.kv_heads}, {'D', 2 * s.head_dim}};
     const Index tiles = (s.context + kLeastAttentionTile - 1) / kLeastAttentionTile;

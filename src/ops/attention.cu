@@ -1,7 +1,7 @@
 #include "ops/attention.h"
 
 #include "core/gpu_stream.h"
-#include "ops/attention.cuh"
+#include "ops/attention_mma_backward.cuh"
 
 namespace plumb {
 namespace {
@@ -31,6 +31,14 @@ gpu::AttentionArgs<T> arguments(const AttentionShape& s, View<const T> qkv,
             gpu::dropout_args(dropout)};
 }
 
+// Whether tensor cores run it; their scratch is then there.
+template <class T>
+bool on_tensor_cores(const AttentionShape& s, const AttentionWorkspace<RealOf<T>>& work) {
+    if (attention_gpu_scratch<T>(s) == 0) return false;
+    require(work.scratch.count() >= attention_gpu_scratch<T>(s), "attention: no room for scratch");
+    return true;
+}
+
 }  // namespace
 
 template <class T>
@@ -38,8 +46,11 @@ void attention(Cuda, const Context&, const AttentionShape& s, View<const T> qkv,
                View<const RealOf<T>> gain_q, View<const RealOf<T>> gain_k, RealOf<T> eps,
                View<T> out, View<RealOf<T>> lse, const AttentionWorkspace<RealOf<T>>& work,
                const Dropout& dropout) {
-    gpu::attention(gpu::stream(), arguments<T>(s, qkv, gain_q, gain_k, eps, work, dropout),
-                   out.data, lse.data);
+    const auto args = arguments<T>(s, qkv, gain_q, gain_k, eps, work, dropout);
+    if constexpr (std::is_same_v<T, Bf16>)
+        if (on_tensor_cores<T>(s, work))
+            return gpu::attention_mma(gpu::stream(), args, work.scratch.data, out.data, lse.data);
+    gpu::attention(gpu::stream(), args, out.data, lse.data);
 }
 
 template <class T>
@@ -52,10 +63,13 @@ void attention_backward(Cuda, const Context&, const AttentionShape& s, View<cons
     const auto args = arguments<T>(s, qkv, gain_q, gain_k, eps, work, dropout);
     require(!gain_q || work.dgain.shape == attention_dgain(s, Device::cuda),
             "attention: no room for dgain");
-    gpu::attention_backward(
-        gpu::stream(), args,
-        {dout.data, out.data, lse.data, dqkv.data, gain_q ? work.dgain.data : nullptr},
-        dgain_q.data, dgain_k.data);
+    const gpu::AttentionGradients<T> g{dout.data, out.data, lse.data, dqkv.data,
+                                       gain_q ? work.dgain.data : nullptr};
+    if constexpr (std::is_same_v<T, Bf16>)
+        if (on_tensor_cores<T>(s, work))
+            return gpu::attention_mma_backward(gpu::stream(), args, g, work.scratch.data,
+                                               dgain_q.data, dgain_k.data);
+    gpu::attention_backward(gpu::stream(), args, g, dgain_q.data, dgain_k.data);
 }
 
 #define PLUMB_INSTANTIATE(T)                                                                      \

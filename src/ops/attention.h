@@ -32,15 +32,24 @@ struct AttentionShape {
 inline constexpr Index kAttentionTile = 64;
 inline constexpr int kLeastAttentionTile = 16;
 
-// Memory every call needs, shared by all layers: cos and sin (T, D/2), scratch of a CPU (threads,
-// attention_scratch(shape)), partial sums of the gains' gradients, unused without gains.
+// Memory every call needs, shared by all layers: cos and sin (T, D/2), scratch (attention_scratch),
+// partial sums of the gains' gradients, unused without gains.
 template <class Real>
 struct AttentionWorkspace {
     View<Real> cos, sin, scratch, dgain;
 };
 
-// Numbers of scratch a thread needs, by the kernels of this process.
+// Of AttentionWorkspace::scratch on a CPU: numbers of each thread, by the kernels of this process.
 Index attention_scratch(const AttentionShape& s);
+
+// On a GPU: what tensor cores run in bf16 (ops/attention_mma.cuh) needs in all; others nothing.
+inline bool attention_on_tensor_cores(const AttentionShape& s) {
+    return s.head_dim % 8 == 0 && s.head_dim <= 128;
+}
+// delta (B, H, T), whose room is a multiple of 128 bytes, then the heads of q and k in bf16.
+inline constexpr Index delta_room(Index numbers) { return (numbers + 31) / 32 * 32; }
+template <class T>
+Index attention_gpu_scratch(const AttentionShape& s);
 
 // Of AttentionWorkspace::dgain: (B, Hkv, 2 D); on a GPU (blocks, D), those of queries, then of
 // keys.

@@ -1,6 +1,6 @@
 #include "gpu/kernel_checks.h"
 #include "gpu/ops_checks.h"
-#include "ops/attention.cuh"
+#include "ops/attention_mma_backward.cuh"
 
 namespace plumb::test {
 namespace {
@@ -25,8 +25,10 @@ Numbers rounded(const Numbers& x) {
     return y;
 }
 
+// tensor_cores: those of bf16 (ops/attention_mma.cuh); bounds as tests/device/attention_test.cpp
+// derives them.
 template <class T>
-void check_case(Report& report, const AttentionCase& c) {
+void check_case(Report& report, const AttentionCase& c, bool tensor_cores) {
     using Real = RealOf<T>;
     const long N = c.batch * c.context, width = (c.heads + 2 * c.kv_heads) * c.dim,
                out_width = c.heads * c.dim;
@@ -46,7 +48,8 @@ void check_case(Report& report, const AttentionCase& c) {
                                     {"/", c.kv_heads},
                                     {" D=", c.dim}})
         name += letter + std::to_string(n);
-    name += std::string(c.gains ? " norm" : "") + (c.dropout > 0 ? " dropout" : "");
+    name += std::string(c.gains ? " norm" : "") + (c.dropout > 0 ? " dropout" : "") +
+            (tensor_cores ? ", tensor cores" : "");
     check_op(report, name, [&] {
         const Buffer<T> x(qkv), out(want.out.size()), dy(dout), saved(want.out), dqkv(qkv.size());
         const Buffer<Real> gq(gain_q), gk(gain_k), cos(want.cos), sin(want.sin),
@@ -65,26 +68,35 @@ void check_case(Report& report, const AttentionCase& c) {
                                     sin,
                                     {kDropoutSeed, kDropoutStream, want.threshold, want.factor}};
         const Buffer<Real> part(size(attention_dgain_numbers(args)));
-        gpu::attention<T>(stream(), args, out, lse);
-        gpu::attention_backward<T>(stream(), args,
-                                   {dy, saved, saved_lse, dqkv, c.gains ? part.at() : nullptr},
-                                   one_q, one_k);
+        const gpu::AttentionGradients<T> g{dy, saved, saved_lse, dqkv,
+                                           c.gains ? part.at() : nullptr};
+        const AttentionShape s{c.batch, c.context, c.heads, c.kv_heads, c.dim};
+        if (!tensor_cores) {
+            gpu::attention<T>(stream(), args, out, lse);
+            gpu::attention_backward<T>(stream(), args, g, one_q, one_k);
+        } else if constexpr (std::is_same_v<T, Bf16>) {
+            const Buffer<float> scratch(size(attention_gpu_scratch<T>(s)));
+            attention_mma(stream(), args, scratch.at(), out, lse);
+            attention_mma_backward(stream(), args, g, scratch.at(), one_q, one_k);
+        }
         Outputs o;
-        const double bound = TypeName<T>::bound;
+        const double bound = TypeName<T>::bound, real = TypeName<Real>::bound,
+                     of_gradients = tensor_cores ? 1e-2 : real;
         o.add_whole("out", out.get(), want.out, bound);
-        o.add_whole("lse", lse.get(), want.lse, TypeName<Real>::bound);
+        o.add_whole("lse", lse.get(), want.lse, tensor_cores ? 1e-3 : real);
         const Numbers got = dqkv.get();
         long first = 0;
         for (const auto& [kind, heads] :
              {std::pair<const char*, int>{"dq", c.heads}, {"dk", c.kv_heads}, {"dv", c.kv_heads}}) {
             const long count = long{heads} * c.dim;
             o.add_whole(kind, columns_of(got, width, first, count),
-                        columns_of(want.dqkv, width, first, count), bound);
+                        columns_of(want.dqkv, width, first, count),
+                        tensor_cores && kind[1] != 'v' ? of_gradients : bound);
             first += count;
         }
         if (!c.gains) return o;
-        o.add_whole("dgain_q", one_q.get(), want.dgain_q, TypeName<Real>::bound);
-        o.add_whole("dgain_k", one_k.get(), want.dgain_k, TypeName<Real>::bound);
+        o.add_whole("dgain_q", one_q.get(), want.dgain_q, of_gradients);
+        o.add_whole("dgain_k", one_k.get(), want.dgain_k, of_gradients);
         return o;
     });
 }
@@ -99,7 +111,11 @@ void check_attention(Report& report) {
         {2, 33, 3, 3, 24, false, 0}, {1, 130, 2, 1, 64, true, 0}, {1, 70, 1, 1, 128, true, 0},
         {1, 33, 2, 1, 296, true, 0}, {2, 40, 2, 2, 8, true, 0.2}, {1, 130, 2, 1, 16, false, 0.5}};
     for_types([&](auto t) {
-        for (const AttentionCase& c : cases) check_case<decltype(t)>(report, c);
+        using T = decltype(t);
+        for (const AttentionCase& c : cases) check_case<T>(report, c, false);
+        for (const AttentionCase& c : cases)
+            if (attention_gpu_scratch<T>({c.batch, c.context, c.heads, c.kv_heads, c.dim}) > 0)
+                check_case<T>(report, c, true);
     });
 }
 

@@ -127,15 +127,25 @@ void check_philox(Report& report) {
     report.add(Check{"Philox4x32-10 as Random123 on the host", wrong, 0});
 }
 
-__global__ void multiply(const Bf16* a /* (16, 16) */, const Bf16* b /* (16, 8) */, float* d) {
+__global__ void multiply(bool b_by_ldmatrix, const Bf16* a /* (16, 16) */,
+                         const Bf16* b /* (16, 8) */, float* d) {
     const int g = lane_id() / 4, t = lane_id() % 4;
     const auto two = [](Bf16 low, Bf16 high) { return low.bits | unsigned{high.bits} << 16; };
     const auto of_a = [&](int r, int c) { return two(a[r * 16 + c], a[r * 16 + c + 1]); };
     const auto of_b = [&](int r) { return two(b[r * 8 + g], b[(r + 1) * 8 + g]); };
     const unsigned fa[4] = {of_a(g, 2 * t), of_a(g + 8, 2 * t), of_a(g, 2 * t + 8),
-                            of_a(g + 8, 2 * t + 8)},
-                   fb[2] = {of_b(2 * t), of_b(2 * t + 8)};
+                            of_a(g + 8, 2 * t + 8)};
+    unsigned fb[2] = {of_b(2 * t), of_b(2 * t + 8)};
     float sum[4] = {};
+    if (b_by_ldmatrix) {
+        struct alignas(16) Rows {
+            Bf16 x[16][8];
+        };
+        PLUMB_SHARED(Rows, rows);
+        for (int i = lane_id(); i < 16 * 8; i += 32) rows.x[i / 8][i % 8] = b[i];
+        __syncwarp();
+        load_transposed(rows.x[lane_id() % 16], fb);
+    }
     mma_16x8x16(sum, fa, fb);
     d[g * 8 + 2 * t] = sum[0], d[g * 8 + 2 * t + 1] = sum[1];
     d[(g + 8) * 8 + 2 * t] = sum[2], d[(g + 8) * 8 + 2 * t + 1] = sum[3];
@@ -150,9 +160,13 @@ void check_mma(Report& report) {
         for (std::size_t c = 0; c < 8; ++c)
             for (std::size_t k = 0; k < 16; ++k) want[r * 8 + c] += a[r * 16 + k] * b[k * 8 + c];
     Buffer<Bf16> da(a), db(b);
-    Buffer<float> d(128);
-    launch(stream(), "multiply", multiply, Grid{1, 32}, da.at(), db.at(), d.at());
-    report.add(Check{"mma.m16n8k16: fragments as written down", relative_error(d.get(), want), 0});
+    for (const bool by_ldmatrix : {false, true}) {
+        Buffer<float> d(128);
+        launch(stream(), "multiply", multiply, Grid{1, 32}, by_ldmatrix, da.at(), db.at(), d.at());
+        report.add(Check{by_ldmatrix ? "ldmatrix.trans: a fragment of mma.m16n8k16"
+                                     : "mma.m16n8k16: fragments as written down",
+                         relative_error(d.get(), want), 0});
+    }
 }
 
 // Rows 0..rows-1 of x (rows, C), each twice the one before it added: through a ring of 3.
