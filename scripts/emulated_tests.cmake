@@ -15,8 +15,7 @@ target_link_libraries(plumb_emulated_main PRIVATE plumb_flags Catch2::Catch2)
 
 # The library with its kernels on `device`; what is the same on all devices is compiled once.
 function(plumb_emulated_library name device) # OPTION... of the compiler
-    add_library(${name} STATIC EXCLUDE_FROM_ALL ${device_sources}
-        $<TARGET_OBJECTS:plumb_everywhere>)
+    add_library(${name} STATIC EXCLUDE_FROM_ALL ${device_sources} ${everywhere})
     plumb_compiles_sources(${name})
     plumb_on_emulated_device(${name} ${device})
     target_compile_options(${name} PRIVATE ${ARGN})

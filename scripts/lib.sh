@@ -29,3 +29,19 @@ build_release() {
     cmake --preset release ${PLUMB_CUDA:+-DPLUMB_CUDA=$PLUMB_CUDA}
     cmake --build --preset release -j "$(nproc)" "$@"
 }
+
+# Runs each argument as a command of its own, all at once; prints what one said when it has ended.
+# Fails if one of them did.
+side_by_side() {
+    local command status=0 i logs=() processes=()
+    for command; do
+        logs+=("$(mktemp)")
+        (eval "$command") >"${logs[-1]}" 2>&1 &
+        processes+=($!)
+    done
+    for i in "${!processes[@]}"; do
+        wait "${processes[$i]}" || { status=1 && say "failed, as said below: ${*:i+1:1}"; }
+        cat "${logs[$i]}" && rm "${logs[$i]}"
+    done
+    return $status
+}
