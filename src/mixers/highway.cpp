@@ -66,11 +66,16 @@ std::vector<MixerOption> highway_options() {
 }
 
 MixerMakers highway_mixer() {
-    return mixer_of<HighwayRule>([](auto type, auto rule) -> MixerPtr<decltype(type)> {
-        using T = decltype(type);
-        if (rule->vector()) return make_highway_vector<T>(std::move(*rule));
-        return std::make_unique<RunningRow<T, HighwayRule>>(std::move(*rule));
-    });
+    return mixer_of<HighwayRule>(
+        [](auto type, auto rule) -> MixerPtr<decltype(type)> {
+            using T = decltype(type);
+            if (rule->vector()) return make_highway_vector<T>(std::move(*rule));
+            return std::make_unique<RunningRow<T, HighwayRule>>(std::move(*rule));
+        },
+        [](const Rule& rule) {
+            return !static_cast<const HighwayRule&>(rule).vector() &&
+                   RunningRow<float, HighwayRule>::runs_on_gpu(rule);
+        });
 }
 
 }  // namespace plumb

@@ -136,7 +136,7 @@ struct TokenScalars {  // a token's part of it
 };
 
 template <class Real>
-__device__ Real scalar_of(ScalarOp op, Real a, Real b, Real c) {
+[[gnu::always_inline]] __device__ inline Real scalar_of(ScalarOp op, Real a, Real b, Real c) {
     switch (op) {
         case ScalarOp::add:
             return a + b;
@@ -165,8 +165,9 @@ __device__ Real scalar_of(ScalarOp op, Real a, Real b, Real c) {
 
 // All steps of a token. keep: what the transpose of sinkhorn wants goes to saved.
 template <class Real>
-__device__ void run_scalars(const ScalarProgram::Tables& program, const TokenScalars<Real>& s,
-                            Entries<Real> saved, bool keep) {
+[[gnu::always_inline]] __device__ inline void run_scalars(const ScalarProgram::Tables& program,
+                                                          const TokenScalars<Real>& s,
+                                                          Entries<Real> saved, bool keep) {
     for (int k = 0; k < program.n_groups; ++k) {
         const ScalarProgram::Group group = program.groups[k];
         for (int i = group.begin; i < group.end; ++i) {
@@ -233,10 +234,23 @@ struct TokenGradients {
     }
 };
 
-// The transpose of a step with gradient d and value y.
+// Of a token whose p is its own too.
 template <class Real>
-__device__ void pull_scalar(ScalarOp op, const ScalarProgram::Step& s, Real d, Real y,
-                            const TokenScalars<Real>& in, const TokenGradients<Real>& to) {
+struct OwnGradients {
+    Real *du, *dp, *dx;
+    static constexpr long M = 1;
+
+    __device__ void add(ScalarProgram::Ref r, Real d) const {
+        (r.of == 0 ? du : r.of == 1 ? dp : dx)[r.at] += d;
+    }
+};
+
+// The transpose of a step with gradient d and value y.
+template <class Real, class Gradients>
+[[gnu::always_inline]] __device__ inline void pull_scalar(ScalarOp op, const ScalarProgram::Step& s,
+                                                          Real d, Real y,
+                                                          const TokenScalars<Real>& in,
+                                                          const Gradients& to) {
     switch (op) {
         case ScalarOp::add:
             to.add(s.a, d);
@@ -277,9 +291,11 @@ __device__ void pull_scalar(ScalarOp op, const ScalarProgram::Step& s, Real d, R
     }
 }
 
-template <class Real>
-__device__ void pull_scalars(const ScalarProgram::Tables& program, const TokenScalars<Real>& in,
-                             Entries<Real> saved, const TokenGradients<Real>& to) {
+template <class Real, class Gradients>
+[[gnu::always_inline]] __device__ inline void pull_scalars(const ScalarProgram::Tables& program,
+                                                           const TokenScalars<Real>& in,
+                                                           Entries<Real> saved,
+                                                           const Gradients& to) {
     for (int k = program.n_groups - 1; k >= 0; --k) {
         const ScalarProgram::Group group = program.groups[k];
         if (group.op == ScalarOp::sinkhorn) {

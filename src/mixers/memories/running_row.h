@@ -33,31 +33,12 @@
 #include "mixers/derive_matrix.h"
 #include "mixers/dual.h"
 #include "mixers/memories/row_in_place.h"
-#include "mixers/memories/unit_row.h"
+#include "mixers/memories/row_on_gpu.h"
 #include "mixers/site_params.h"
 #include "ops/pre_norm_cpu.h"
 #include "ops/reduce.h"
 
 namespace plumb {
-
-// What a rule asks of this memory. Throws InternalError for one that it does not carry.
-struct RowUses {
-    enum class Dot : std::uint8_t { hh, hq, hv, vv };
-
-    static constexpr Index kNumbers = 8;            // of a site whose a is the token's, at most
-    static constexpr Index kInputs = 5 + kNumbers;  // dots and numbers
-
-    explicit RowUses(const Rule& rule);
-
-    std::vector<Dot> u, w;
-    Index n_numbers = 0, groups;
-    bool unit = false;             // a is the constant 1
-    std::vector<ScalarProgram> a;  // dots, numbers -> a (G, 2) of sites l = 1..L
-
-    Index n_u() const { return std::ssize(u); }
-    Index n_dots() const { return n_u() + std::ssize(w); }
-    Index n_inputs() const { return n_dots() + n_numbers; }
-};
 
 template <class T, class R>
 class RunningRow final : public RowInPlace<T> {
@@ -65,15 +46,21 @@ public:
     using Real = RealOf<T>;
 
     explicit RunningRow(R rule)
-        : RowInPlace<T>(rule.shape()), rule_(std::move(rule)), uses_(rule_) {}
+        : RowInPlace<T>(rule.shape()), rule_(std::move(rule)), uses_(rule_), gpu_(rule_, uses_) {}
 
     Index matrix_channels() const override { return uses_.groups; }
-    // On a GPU: where a is the constant 1.
-    static bool runs_on_gpu(const Rule& rule) { return RowUses(rule).unit; }
+    static bool runs_on_gpu(const Rule& rule) { return RowOnGpu<T>::carries(rule); }
 
 protected:
     void do_declare(Plan& plan, ParamStore<Real>& params) override;
+    void do_begin(const Context& ctx) override {
+        if (ctx.device == Device::cuda) gpu_.begin(ctx);
+    }
     void do_read(const Context& ctx, int l, const PreNorm<T>& norm) override;
+    View<const T> do_begin_backward(const Context& ctx) override {
+        if (ctx.device == Device::cuda) gpu_.end_backward(ctx);
+        return ctx(this->dv_);
+    }
     void do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) override;
     typename DepthMixer<T>::OfToken do_matrices(const Context& ctx) const override;
     MovedNumbers moves(DepthCall call, int l) const override;
@@ -114,6 +101,7 @@ private:
 
     R rule_;
     RowUses uses_;
+    RowOnGpu<T> gpu_;
     std::vector<SiteParams<Real>> sites_;  // l = 1..L
     Tensor<Real> scalars_;                 // (L, N, n_scalars) where a is the token's
     Tensor<Real> du_;                      // (N, n_u)
@@ -129,14 +117,16 @@ void RunningRow<T, R>::do_declare(Plan& plan, ParamStore<Real>& params) {
         sites_.emplace_back(rule_, l);
         sites_.back().declare(params, l, this->layout());
     }
+    if (of_token()) {
+        scalars_ = plan.saved<Real>("mixer.scalars",
+                                    {{'L', this->sublayers()}, {'N', n}, {'S', n_scalars()}});
+        du_ = plan.scratch<Real>("mixer.du", {{'N', n}, {'U', std::max<Index>(uses_.n_u(), 1)}});
+    }
+    if (plan.device() == Device::cuda) return gpu_.declare(plan, n, sites_, scalars_, du_);
     p_ = plan.scratch<Real>("mixer.p", {{'P', std::max<Index>(uses_.n_numbers, 1)}});
     a_ = plan.scratch<Real>("mixer.a", {{'A', 4}, {'G', uses_.groups}});
-    dp_ = plan.cpu_scratch<Real>("mixer.dp", {{'P', chunks()}, {'D', n_dp}});
-    if (!of_token()) return;
-    scalars_ =
-        plan.saved<Real>("mixer.scalars", {{'L', this->sublayers()}, {'N', n}, {'S', n_scalars()}});
-    du_ = plan.scratch<Real>("mixer.du", {{'N', n}, {'U', std::max<Index>(uses_.n_u(), 1)}});
-    dq_ = plan.cpu_scratch<Real>("mixer.dq", {{'P', chunks()}, {'C', c}});
+    dp_ = plan.scratch<Real>("mixer.dp", {{'P', chunks()}, {'D', n_dp}});
+    if (of_token()) dq_ = plan.scratch<Real>("mixer.dq", {{'P', chunks()}, {'C', c}});
 }
 
 template <class T, class R>
@@ -163,7 +153,7 @@ auto RunningRow<T, R>::pass(const Context& ctx, int l, bool ahead) const -> Pass
 template <class T, class R>
 void RunningRow<T, R>::do_read(const Context& ctx, int l, const PreNorm<T>& norm) {
     if (ctx.device == Device::cuda)
-        return unit_read<T>(ctx, l == 1, this->slot(ctx, l - 1), ctx(this->h_), norm);
+        return gpu_.read(ctx, l, this->slot(ctx, l - 1), ctx(this->h_), norm);
     // Without w, a of l follows as soon as u is known: nothing waits for it at l+1.
     const bool ahead = of_token() && uses_.w.empty();
     const Pass m = pass(ctx, l, ahead);
@@ -213,8 +203,8 @@ void RunningRow<T, R>::put_query(const Pass& m, Index n, RowQuery<Real> query) c
 template <class T, class R>
 void RunningRow<T, R>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) {
     if (ctx.device == Device::cuda)
-        return unit_read_backward<T>(ctx, l > this->sublayers(), ctx(this->dh_), ctx(this->dv_),
-                                     norm);
+        return gpu_.read_backward(ctx, l, learns() ? this->slot(ctx, l - 1) : View<T>{},
+                                  ctx(this->dh_), ctx(this->dv_), norm);
     const Pass m = pass(ctx, l);
     const Index c = channels();
     for_chunks(ctx, tokens(), [&](Index begin, Index end, Index k) {
@@ -331,23 +321,28 @@ MovedNumbers RunningRow<T, R>::moves(DepthCall call, int l) const {
 
 template <class T, class R>
 auto RunningRow<T, R>::do_matrices(const Context& ctx) const -> typename DepthMixer<T>::OfToken {
-    return [this, ctx](Index n, View<Real> m, int) {
-        derive_matrix<Real>(
-            rule_,
-            [&](int l, std::vector<double>& c, std::vector<double>& a) {
-                c.assign(static_cast<std::size_t>(uses_.groups), 1.0);
-                if (l > this->sublayers()) return;
-                if (of_token()) {
-                    const Real* of = scalars(ctx, l) + n * n_scalars() + uses_.n_dots();
-                    return a.assign(of, of + 2);
-                }
-                std::vector<double> p(static_cast<std::size_t>(uses_.n_numbers));
-                if (learns()) sites_[at(l)].numbers(ctx, p.data());  // else there may be no frame
-                a.assign(2 * c.size(), 0.0);
-                rule_.write(l, nullptr, nullptr, p.data(), a.data());
-            },
-            m);
-    };
+    std::vector<Real> kept;
+    std::vector<std::vector<double>> numbers(sites_.size());
+    if (of_token()) kept = fetch<Real>(ctx(scalars_));
+    for (std::size_t k = 0; learns() && k < sites_.size(); ++k)  // else there may be no frame
+        numbers[k] = sites_[k].fetched_numbers(ctx);
+    return
+        [this, kept = std::move(kept), numbers = std::move(numbers)](Index n, View<Real> m, int) {
+            derive_matrix<Real>(
+                rule_,
+                [&](int l, std::vector<double>& c, std::vector<double>& a) {
+                    c.assign(static_cast<std::size_t>(uses_.groups), 1.0);
+                    if (l > this->sublayers()) return;
+                    if (of_token()) {
+                        const Real* of =
+                            kept.data() + ((l - 1) * tokens() + n) * n_scalars() + uses_.n_dots();
+                        return a.assign(of, of + 2);
+                    }
+                    a.assign(2 * c.size(), 0.0);
+                    rule_.write(l, nullptr, nullptr, numbers[at(l)].data(), a.data());
+                },
+                m);
+        };
 }
 
 }  // namespace plumb

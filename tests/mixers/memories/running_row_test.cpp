@@ -5,67 +5,12 @@
 #include "check/gradient_check.h"
 #include "mixers/reference.h"
 #include "support/every_mixer.h"
+#include "support/row_rules.h"
 
 using namespace plumb;
 using namespace plumb::test;
 
 namespace {
-
-// Both kinds of dots, in another order than the memory's, and more inputs than a dual has ways.
-class TokenRule final : public RuleOf<TokenRule> {
-public:
-    using RuleOf::RuleOf;
-    std::vector<RuleParam> params(int l) const override {
-        if (l > sublayers()) return {};
-        return {{RuleParam::Is::numbers, "bias", {{'G', 2}}, Init::constant(0.2)},
-                {RuleParam::Is::vectors, "query", {{'C', shape().channels}}, Init::constant(0.3)},
-                {RuleParam::Is::numbers, "scale", {{'G', 3}}, Init::constant(0.5)}};
-    }
-    Dots read_dots(int l) const override {
-        if (l > sublayers()) return {};
-        return {{Operand::row(0), Operand::vector(0)}, {Operand::row(0), Operand::row(0)}};
-    }
-    Dots write_dots(int) const override {
-        return {{Operand::row(1), Operand::row(1)},
-                {Operand::row(0), Operand::row(1)},
-                {Operand::row(0), Operand::row(0)}};
-    }
-    template <class N>
-    void c(int, const N*, const N*, N* c) const {
-        c[0] = N(1);
-    }
-    template <class N>
-    void A(int, const N* u, const N* w, const N* p, N* a) const {
-        using std::tanh;
-        const N t = sigmoid(p[0] + p[2] * u[0] * rstd(u[1]));
-        const N along = tanh(p[1] + p[3] * w[1] * rstd(w[2]));
-        a[0] = N(1) - N(0.5) * t + N(0.2) * along * rstd(w[0] + w[2]);
-        a[1] = t * along + p[4] * rstd(w[0]);
-    }
-};
-
-// A row of weights, both of them learned.
-class SiteRule final : public RuleOf<SiteRule> {
-public:
-    using RuleOf::RuleOf;
-    int groups() const override { return static_cast<int>(shape().channels); }
-    std::vector<RuleParam> params(int l) const override {
-        if (l > sublayers()) return {};
-        return {{RuleParam::Is::numbers, "keep", {{'C', shape().channels}}, Init::constant(0.9)},
-                {RuleParam::Is::numbers, "gain", {{'C', shape().channels}}, Init::constant(0.4)}};
-    }
-    template <class N>
-    void c(int, const N*, const N*, N* c) const {
-        for (int g = 0; g < groups(); ++g) c[g] = N(1);
-    }
-    template <class N>
-    void A(int, const N*, const N*, const N* p, N* a) const {
-        for (int g = 0; g < groups(); ++g) {
-            a[2 * g] = p[g] * p[g];
-            a[2 * g + 1] = p[groups() + g] + p[g];
-        }
-    }
-};
 
 template <class R>
 void is_its_rule() {

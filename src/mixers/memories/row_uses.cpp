@@ -1,4 +1,6 @@
-#include "mixers/memories/running_row.h"
+#include "mixers/memories/row_uses.h"
+
+#include <algorithm>
 
 namespace plumb {
 namespace {
@@ -38,32 +40,7 @@ bool starts_at_zero(const Rule& rule, int l, int n_dots) {
     return false;
 }
 
-[[noreturn]] void not_here() {
-    throw InternalError("on the CPU the passes of a unit row are those of any running row");
-}
-
 }  // namespace
-
-template <class T>
-void unit_read(const Context& ctx, bool first, View<const T> v, View<RealOf<T>> h,
-               const PreNorm<T>& norm) {
-    dispatch(ctx, "standard", [&](auto device) {
-        if constexpr (std::is_same_v<decltype(device), Cpu>)
-            not_here();
-        else
-            unit_read<T>(device, ctx, first, v, h, norm);
-    });
-}
-template <class T>
-void unit_read_backward(const Context& ctx, bool last, View<RealOf<T>> dh, View<T> dv,
-                        const PreNorm<T>& norm) {
-    dispatch(ctx, "standard", [&](auto device) {
-        if constexpr (std::is_same_v<decltype(device), Cpu>)
-            not_here();
-        else
-            unit_read_backward<T>(device, ctx, last, dh, dv, norm);
-    });
-}
 
 RowUses::RowUses(const Rule& rule) : groups(rule.groups()), unit(true) {
     for (int l = 1; l <= rule.sublayers() + 1; ++l) {
@@ -99,19 +76,9 @@ RowUses::RowUses(const Rule& rule) : groups(rule.groups()), unit(true) {
             return out;
         });
     }
-    require(n_dots() > 0 ? groups == 1 && n_numbers <= kNumbers && n_dots() <= kInputs - kNumbers
+    require(n_dots() > 0 ? groups == 1 && n_numbers <= kNumbers && n_dots() <= kDots
                          : groups == 1 || groups == rule.shape().channels,
             kUnfit);
 }
-
-#define PLUMB_INSTANTIATE(T)                                                         \
-    template void unit_read(const Context&, bool, View<const T>, View<RealOf<T>>,    \
-                            const PreNorm<T>&);                                      \
-    template void unit_read_backward(const Context&, bool, View<RealOf<T>>, View<T>, \
-                                     const PreNorm<T>&);
-PLUMB_INSTANTIATE(float)
-PLUMB_INSTANTIATE(double)
-PLUMB_INSTANTIATE(Bf16)
-#undef PLUMB_INSTANTIATE
 
 }  // namespace plumb
