@@ -20,97 +20,12 @@
 #include "core/launch.h"
 #include "core/row.cuh"
 #include "mixers/scalar_program.h"
-#include "mixers/sinkhorn.h"
+#include "mixers/scalar_sinkhorn.cuh"
 
 namespace plumb::gpu {
 
 inline constexpr long kLanes = 32;
 inline long padded_tokens(long N) { return (N + kLanes - 1) / kLanes * kLanes; }
-
-// ---- Sinkhorn -----------------------------------------------------------------------------------
-// mixers/sinkhorn.h with its entries in global memory, for any size: in place, all in its order.
-
-template <class Real>
-struct Entries {  // of a token, `step` numbers apart
-    Real* first;
-    long step;
-
-    __device__ Real& operator[](int i) const { return first[i * step]; }
-    __device__ Entries operator+(int i) const { return {first + i * step, step}; }
-};
-
-__device__ inline int sinkhorn_entry(bool column, int i, int j, int k) {
-    return column ? j * k + i : i * k + j;
-}
-
-template <class Real>
-__device__ void sinkhorn_normalise(bool columns, int k, Entries<Real> p, Entries<Real> inverses,
-                                   bool keep) {
-    for (int i = 0; i < k; ++i) {
-        Real sum = Real(plumb::kSinkhornEps);
-        for (int j = 0; j < k; ++j) sum += p[sinkhorn_entry(columns, i, j, k)];
-        const Real inverse = Real(1) / sum;
-        for (int j = 0; j < k; ++j) p[sinkhorn_entry(columns, i, j, k)] *= inverse;
-        if (keep) inverses[i] = inverse;
-    }
-}
-
-// saved: softmax, P (k k each), inverses of 2 iters - 1 passes (k each); nothing where !keep.
-template <class Real>
-__device__ void sinkhorn_forward(int k, int iters, Entries<Real> x, Entries<Real> saved,
-                                 bool keep) {
-    for (int i = 0; i < k * k; i += k) {
-        Real most = x[i], sum = 0;
-        for (int j = 1; j < k; ++j) most = x[i + j] > most ? x[i + j] : most;
-        for (int j = 0; j < k; ++j) sum += x[i + j] = exp(x[i + j] - most);
-        const Real scale = Real(1) / sum;
-        for (int j = 0; j < k; ++j) {
-            x[i + j] *= scale;
-            if (keep) saved[i + j] = x[i + j];
-            x[i + j] += Real(plumb::kSinkhornEps);
-        }
-    }
-    Entries<Real> inverses = saved + 2 * k * k;
-    sinkhorn_normalise(true, k, x, inverses, keep);
-    for (int pass = 1; pass < iters; ++pass) {
-        sinkhorn_normalise(false, k, x, inverses + k, keep);
-        sinkhorn_normalise(true, k, x, inverses + 2 * k, keep);
-        inverses = inverses + 2 * k;
-    }
-    for (int i = 0; keep && i < k * k; ++i) saved[k * k + i] = x[i];
-}
-
-// y, the normalised lines, becomes what they were, g the gradient of that.
-template <class Real>
-__device__ void sinkhorn_normalise_backward(bool columns, int k, Entries<Real> y, Entries<Real> g,
-                                            Entries<Real> inverses) {
-    for (int i = 0; i < k; ++i) {
-        const Real inverse = inverses[i], sum = Real(1) / inverse;
-        Real along = 0;
-        for (int j = 0; j < k; ++j) {
-            const int e = sinkhorn_entry(columns, i, j, k);
-            along += g[e] * y[e];
-        }
-        for (int j = 0; j < k; ++j) {
-            const int e = sinkhorn_entry(columns, i, j, k);
-            g[e] = (g[e] - along) * inverse;
-            y[e] *= sum;
-        }
-    }
-}
-
-// g: dLoss/dP becomes dLoss/dlogits. Spoils saved.
-template <class Real>
-__device__ void sinkhorn_backward(int k, int iters, Entries<Real> saved, Entries<Real> g) {
-    const Entries<Real> y = saved + k * k, inverses = saved + 2 * k * k;
-    for (int pass = 2 * iters - 2; pass >= 0; --pass)
-        sinkhorn_normalise_backward(pass % 2 == 0, k, y, g, inverses + pass * k);
-    for (int i = 0; i < k * k; i += k) {
-        Real along = 0;
-        for (int j = 0; j < k; ++j) along += g[i + j] * saved[i + j];
-        for (int j = 0; j < k; ++j) g[i + j] = saved[i + j] * (g[i + j] - along);
-    }
-}
 
 // ---- forward ------------------------------------------------------------------------------------
 
@@ -182,7 +97,7 @@ template <class Real>
             } else if (group.op == ScalarOp::sinkhorn) {
                 const Entries<Real> matrix{s.x + (i + 1) * s.M, s.M};
                 for (int e = 0; e < program.n_entries; ++e) matrix[e] = s.at(program.matrix[e]);
-                sinkhorn_forward(program.size, program.rounds, matrix, saved, keep);
+                sinkhorn_of(program.size, program.rounds, matrix, saved, keep);
                 break;
             } else {
                 s.x[i * s.M] = scalar_of(group.op, s.at(step.a), s.at(step.b), s.at(step.c));
@@ -300,7 +215,7 @@ template <class Real, class Gradients>
         const ScalarProgram::Group group = program.groups[k];
         if (group.op == ScalarOp::sinkhorn) {
             const Entries<Real> matrix{to.dx + (group.begin + 1) * to.M, to.M};
-            sinkhorn_backward(program.size, program.rounds, saved, matrix);
+            sinkhorn_of_backward(program.size, program.rounds, saved, matrix);
             for (int e = 0; e < program.n_entries; ++e) to.add(program.matrix[e], matrix[e]);
             continue;
         }
