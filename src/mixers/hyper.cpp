@@ -9,8 +9,7 @@
 // w LN(x) = (w x - mean(x) sum(w)) / sqrt(var(x) + eps). The output reads the sum of the streams.
 // Init: A_m one-hot on stream (transformer block mod K), A_r = I, beta = 1, W_a = w_b = 0,
 // a = b = 0.01: exactly the standard network.
-#include "mixers/memories/streams.h"
-#include "mixers/mixers.h"
+#include "mixers/memories/streams_mixer.h"
 
 namespace plumb {
 namespace {
@@ -92,6 +91,6 @@ MixerOption dynamic_option() {
             "true: the mixing weights depend on the token; false: they are learned constants"};
 }
 std::vector<MixerOption> hyper_options() { return {streams_option(), dynamic_option()}; }
-MixerMakers hyper_mixer() { return mixer_on<Streams, HyperRule>(); }
+MixerMakers hyper_mixer() { return mixer_on_streams<HyperRule>(); }
 
 }  // namespace plumb

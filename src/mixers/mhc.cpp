@@ -35,6 +35,6 @@ std::vector<MixerOption> mhc_options() {
             bias_init_option(),
             reduction_option()};
 }
-MixerMakers mhc_mixer() { return mixer_on<Streams, MhcRule>(); }
+MixerMakers mhc_mixer() { return mixer_on_streams<MhcRule>(); }
 
 }  // namespace plumb

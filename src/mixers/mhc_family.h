@@ -20,8 +20,7 @@
 //     template <class N> void res(N* z) const    z (n_res) becomes res (K, K); room for both
 #pragma once
 
-#include "mixers/memories/streams.h"
-#include "mixers/mixers.h"
+#include "mixers/memories/streams_mixer.h"
 
 namespace plumb {
 

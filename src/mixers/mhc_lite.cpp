@@ -38,6 +38,6 @@ public:
 std::vector<MixerOption> mhc_lite_options() {
     return {streams_option(), bias_init_option(), reduction_option()};
 }
-MixerMakers mhc_lite_mixer() { return mixer_on<Streams, MhcLiteRule>(); }
+MixerMakers mhc_lite_mixer() { return mixer_on_streams<MhcLiteRule>(); }
 
 }  // namespace plumb

@@ -1,4 +1,4 @@
-// Hyper-connections whose coefficients are parameters, the same for every token, walked with the
+// Hyper-connections whose scalars are parameters, the same for every token, walked with the
 // kernels of Streams.
 #include "gpu/kernel_checks.h"
 #include "mixers/memories/streams.cuh"
@@ -8,20 +8,20 @@ namespace {
 
 using namespace plumb::gpu;
 
-constexpr int kK = 4, kCoefficients = kK * (kK + 2), kSlabs = 2;
+constexpr int kK = 4, kScalars = kK * (kK + 2), kSlabs = 2;
 
 std::size_t size(int n) { return static_cast<std::size_t>(n); }
 
-// Of site l for one token: pre, post, res. The output adds the streams up.
-std::vector<double> coefficients(const Walk& ref, int l) {
-    std::vector<double> all(size(kCoefficients), 0.0);
+// Of site l for one token: c, A. The output adds the streams up.
+std::vector<double> scalars(const Walk& ref, int l) {
+    std::vector<double> all(size(kScalars), 0.0);
     const auto *alpha = ref.parameter(l, "alpha"), *beta = ref.parameter(l, "beta");
     for (int s = 0; s < kK; ++s) {
         all[size(s)] = alpha ? (*alpha)[size(s * (kK + 1))] : 1.0;
         if (!alpha) continue;
-        all[size(kK + s)] = (*beta)[size(s)];
+        all[size(mix_place<kK>(s, kK))] = (*beta)[size(s)];
         for (int k = 0; k < kK; ++k)
-            all[size(2 * kK + s * kK + k)] = (*alpha)[size(s * (kK + 1) + 1 + k)];
+            all[size(mix_place<kK>(k, s))] = (*alpha)[size(s * (kK + 1) + 1 + k)];
     }
     return all;
 }
@@ -41,12 +41,6 @@ public:
 
     Compared run() {
         gain_.put(ref_.gain);
-        std::vector<double> first;  // X_1: v_0 in every stream
-        for (std::size_t n = 0; n < n_; ++n)
-            for (int k = 0; k < kK; ++k)
-                first.insert(first.end(), ref_.v[0].begin() + static_cast<long>(n) * s_.C,
-                             ref_.v[0].begin() + static_cast<long>(n + 1) * s_.C);
-        x_.put(first);
         with_runs(s_, [&](auto V, auto whole) {
             for (int l = 1; l <= s_.L + 1; ++l) forward<V.value, whole.value>(l);
             for (int l = s_.L + 1; l >= 1; --l) backward<V.value, whole.value>(l);
@@ -65,21 +59,33 @@ private:
     }
     T* streams(int l) { return x_.at(size(l - 1) * kK * rows_); }
 
+    const Real* scalars_of(int l) { return scalars_.at(size(l - 1) * kScalars * n_); }
+
     template <int V, bool whole>
     void forward(int l) {
         std::vector<double> lanes;
-        for (const double c : coefficients(ref_, l)) lanes.insert(lanes.end(), n_, c);
-        coef_.put(lanes, size(l - 1) * kCoefficients * n_);
-        const Real* coef = coef_.at(size(l - 1) * kCoefficients * n_);
-        const auto read = streams_read<T, kK, V, whole>;
-        launch(stream(), "streams_read", read, resident_grid(read, s_.N, W_), s_.N, s_.C, W_,
-               streams(l), coef, norm(l));
-        out_.add("xhat", xhat_.get(size(l - 1) * rows_, rows_), ref_.xhat[size(l)]);
-        if (l > s_.L) return;
-        v_.put(ref_.v[size(l)], size(l) * rows_);
+        for (const double c : scalars(ref_, l)) lanes.insert(lanes.end(), n_, c);
+        scalars_.put(lanes, size(l - 1) * kScalars * n_);
+        v_.put(ref_.v[size(l - 1)], size(l - 1) * rows_);
         const auto write = streams_write<T, kK, V, whole>;
         launch(stream(), "streams_write", write, resident_grid(write, s_.N, W_), s_.N, s_.C, W_,
-               streams(l), v_.at(size(l) * rows_), coef, streams(l + 1));
+               l == 1, streams(std::max(l - 1, 1)), v_.at(size(l - 1) * rows_),
+               scalars_of(std::max(l - 1, 1)), streams(l), moments_.at());
+        add_moments(l);
+        const auto read = streams_read<T, kK, V, whole>;
+        launch(stream(), "streams_read", read, resident_grid(read, s_.N, W_), s_.N, s_.C, W_,
+               streams(l), scalars_of(l), norm(l));
+        out_.add("xhat", xhat_.get(size(l - 1) * rows_, rows_), ref_.xhat[size(l)]);
+    }
+    // Of the streams as they were stored.
+    void add_moments(int l) {
+        const std::vector<double> x = x_.get(size(l - 1) * kK * rows_, kK * rows_);
+        std::vector<double> want(2 * kK * n_, 0.0);
+        for (std::size_t i = 0; i < x.size(); ++i) {
+            const std::size_t row = i / size(s_.C), at = row % kK * 2 * n_ + row / kK;
+            want[at] += x[i], want[at + n_] += x[i] * x[i];
+        }
+        out_.add("moments", moments_.get(), want);
     }
     template <int V, bool whole>
     void backward(int l) {
@@ -87,34 +93,30 @@ private:
         const auto kernel = streams_backward<T, kK, V, kSlabs, whole, true>;
         const Grid grid =
             resident_grid(kernel, s_.N, W_, ring_bytes<T, 2 * kK + 1, kSlabs>(threads_for(W_)));
-        Buffer<Real> dgain(grid.blocks * size(s_.C)), dcoef(size(kCoefficients) * n_);
+        Buffer<Real> dgain(grid.blocks * size(s_.C)), dscalars(size(kScalars) * n_);
         launch(stream(), "streams_backward", kernel, grid, s_.N, s_.C, W_, l > s_.L, streams(l),
-               v_.at(size(std::min(l, s_.L)) * rows_), coef_.at(size(l - 1) * kCoefficients * n_),
-               dstreams_.at(), dstreams_.at(), dv_.at(), dcoef.at(), dgain.at(), norm(l));
+               v_.at(size(std::min(l, s_.L)) * rows_), scalars_of(l),
+               l > 1 ? scalars_of(l - 1) : nullptr, dstreams_.at(), dstreams_.at(), dv_.at(),
+               dscalars.at(), dgain.at(), norm(l));
         out_.add("dgain", column_sums(dgain.get(), s_.C), ref_.dgain[size(l)]);
-        if (l > s_.L) return;
-        out_.add("dv", dv_.get(), ref_.dv[size(l)]);
-        const std::vector<double> d = dcoef.get();
+        out_.add("dv", dv_.get(), ref_.dv[size(l - 1)]);
+        if (l <= s_.L) add_gradients(l, dscalars.get());
+    }
+    void add_gradients(int l, const std::vector<double>& d) {
         std::vector<double> dalpha(size(kK * (kK + 1)), 0.0), dbeta(size(kK), 0.0);
-        for (int i = 0; i < kCoefficients; ++i)
-            for (std::size_t n = 0; n < n_; ++n) {
-                const double x = d[size(i) * n_ + n];
-                const int r = i - 2 * kK;
-                if (i < kK)
-                    dalpha[size(i * (kK + 1))] += x;
-                else if (i < 2 * kK)
-                    dbeta[size(i - kK)] += x;
-                else
-                    dalpha[size(r / kK * (kK + 1) + 1 + r % kK)] += x;
-            }
+        const auto sum = [&](int i) {
+            double all = 0;
+            for (std::size_t n = 0; n < n_; ++n) all += d[size(i) * n_ + n];
+            return all;
+        };
+        for (int s = 0; s < kK; ++s) {
+            dalpha[size(s * (kK + 1))] = sum(s);
+            dbeta[size(s)] = sum(mix_place<kK>(s, kK));
+            for (int k = 0; k < kK; ++k)
+                dalpha[size(s * (kK + 1) + 1 + k)] = sum(mix_place<kK>(k, s));
+        }
         out_.add("dalpha", dalpha, *ref_.gradient(l, "alpha"));
         out_.add("dbeta", dbeta, *ref_.gradient(l, "beta"));
-        if (l > 1) return;
-        std::vector<double> d0(rows_, 0.0);
-        const std::vector<double> dx = dstreams_.get();
-        for (std::size_t i = 0; i < dx.size(); ++i)
-            d0[i / (size(kK) * size(s_.C)) * size(s_.C) + i % size(s_.C)] += dx[i];
-        out_.add("dv", d0, ref_.dv[0]);
     }
 
     RowShape s_;
@@ -123,7 +125,8 @@ private:
     std::size_t n_, rows_, sites_;
     Buffer<T> x_{sites_ * kK * rows_}, v_{sites_ * rows_}, xhat_{sites_ * rows_}, normed_{rows_},
         dx_{rows_}, dstreams_{kK * rows_}, dv_{rows_};
-    Buffer<Real> gain_{size(s_.C)}, rstd_{sites_ * n_}, coef_{sites_ * kCoefficients * n_};
+    Buffer<Real> gain_{size(s_.C)}, rstd_{sites_ * n_}, scalars_{sites_ * kScalars * n_},
+        moments_{2 * kK * n_};
     Compared out_;
 };
 

@@ -318,8 +318,9 @@ void Timings::stream_passes(long N, int C, const Aim& aim) {
          *v = pool_.take<Bf16>(rows), *dx = pool_.take<Bf16>(K * rows),
          *dv = pool_.take<Bf16>(rows), *xhat = pool_.take<Bf16>(rows),
          *dnorm = pool_.take<Bf16>(rows);
-    float *coef = pool_.take<float>(n * K * (K + 2)), *dcoef = pool_.take<float>(n * K * (K + 2)),
-          *rstd = pool_.take<float>(n);
+    float *scalars = pool_.take<float>(n * K * (K + 2)),
+          *before = pool_.take<float>(n * K * (K + 2)),
+          *dscalars = pool_.take<float>(n * K * (K + 2)), *rstd = pool_.take<float>(n);
     const NormArgs<Bf16> norm{xhat, rstd, nullptr, nullptr, dnorm, 1e-6f};
     const int W = warps_for(C, V);
     const double d = 2.0 * static_cast<double>(rows);
@@ -327,18 +328,18 @@ void Timings::stream_passes(long N, int C, const Aim& aim) {
     const auto write = streams_write<Bf16, K, V_write, true>;
     const int W_write = warps_for(C, V_write);
     add("mhc apply" + suffix, (2 * K + 1) * d, aim, 1, [&](int) {
-        launch(stream(), "streams_write", write, whole_grid(N, W_write), N, C, W_write, x, v, coef,
-               next);
+        launch(stream(), "streams_write", write, whole_grid(N, W_write), N, C, W_write, false, x, v,
+               scalars, next, nullptr);
     });
     const auto read = streams_read<Bf16, K, V, true>;
     add("streams read" + suffix, (K + 1) * d, {}, 1, [&](int) {
-        launch(stream(), "streams_read", read, whole_grid(N, W), N, C, W, x, coef, norm);
+        launch(stream(), "streams_read", read, whole_grid(N, W), N, C, W, x, scalars, norm);
     });
     const auto back = streams_backward<Bf16, K, V, P, true, false>;
     const Grid grid = resident_grid(back, N, W, ring_bytes<Bf16, 2 * K + 1, P>(threads_for(W)));
     add("streams backward" + suffix, (3 * K + 4) * d, {}, 1, [&](int) {
-        launch(stream(), "streams_backward", back, grid, N, C, W, false, x, v, coef, next, dx, dv,
-               dcoef, nullptr, norm);
+        launch(stream(), "streams_backward", back, grid, N, C, W, false, x, v, scalars, before,
+               next, dx, dv, dscalars, nullptr, norm);
     });
 }
 void Timings::streams(long N, int C, const Aim& write) {

@@ -39,4 +39,28 @@ StreamDots::StreamDots(const Dots& dots, int streams) : StreamDots() {
     require(m <= kMostVectors && totals.size() <= kMostVectors, "vectors of a site of streams");
 }
 
+template <class Real>
+StreamSite<Real>::StreamSite(const Rule& rule, int l)
+    : dots(rule.read_dots(l), rule.rows(1)),
+      params(rule, l),
+      n_numbers(static_cast<int>(params.count(RuleParam::Is::numbers))) {
+    const int streams = rule.rows(1);
+    const bool writes = l <= rule.sublayers();
+    require(streams <= kMaxStreams && rule.groups() == 1, "rules that streams carry");
+    require(rule.rows(l) == streams && rule.ways(l) == 1, "K rows, one read");
+    require(!writes || rule.write_dots(l).empty(), "no dots at a write");
+    require(params.count(RuleParam::Is::vectors) ==
+                (dots.end_to_end ? streams : 1) * rule.shape().channels * dots.m,
+            "streams are projected on all vectors of a site");
+    program = ScalarProgram(dots.n, n_numbers, [&](const Traced* u, const Traced* p) {
+        std::vector<Traced> out(static_cast<std::size_t>(stream_scalars(rule, l)));
+        rule.read(l, u, p, out.data());
+        if (writes) rule.write(l, u, static_cast<const Traced*>(nullptr), p, out.data() + streams);
+        return out;
+    });
+}
+
+template struct StreamSite<float>;
+template struct StreamSite<double>;
+
 }  // namespace plumb

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "mixers/mixer_config.h"
-#include "mixers/rule.h"
+#include "mixers/site_params.h"
 
 #include <array>
 
@@ -28,6 +28,24 @@ struct StreamDots {
 
     StreamDots() { square.fill(-1), sum.fill(-1), projection.fill(0); }
     StreamDots(const Dots& dots, int streams);
+};
+
+// Numbers a token that a rule's read and write at a site come to: c (K), A (K, K+1), at L+1 c
+// alone.
+inline int stream_scalars(const Rule& rule, int l) {
+    return rule.rows(l) * (l > rule.sublayers() ? 1 : rule.rows(l) + 2);
+}
+
+// A rule's site, as the memories of streams run it.
+template <class Real>
+struct StreamSite {
+    StreamDots dots;
+    SiteParams<Real> params;
+    int n_numbers;
+    ScalarProgram program;  // u, numbers -> [c | A]
+
+    // Throws InternalError for a rule that streams do not carry.
+    StreamSite(const Rule& rule, int l);
 };
 
 }  // namespace plumb

@@ -12,25 +12,7 @@ namespace plumb {
 template <class T>
 Streams<T>::Streams(RulePtr rule)
     : DepthMixer<T>(rule->shape()), rule_(std::move(rule)), streams_(rule_->rows(1)) {
-    require(streams_ <= kMaxStreams && rule_->groups() == 1, "rules that streams carry");
-    for (int l = 1; l <= this->sublayers() + 1; ++l) {
-        Site s;
-        require(rule_->rows(l) == streams_ && rule_->ways(l) == 1, "K rows, one read");
-        require(l > this->sublayers() || rule_->write_dots(l).empty(), "no dots at a write");
-        s.dots = StreamDots(rule_->read_dots(l), streams_);
-        s.params = SiteParams<Real>(*rule_, l);
-        s.n_numbers = static_cast<int>(s.params.count(RuleParam::Is::numbers));
-        require(s.params.count(RuleParam::Is::vectors) == parts(s.dots) * channels() * s.dots.m,
-                "streams are projected on all vectors of a site");
-        s.program = ScalarProgram(s.dots.n, s.n_numbers, [&](const Traced* u, const Traced* p) {
-            std::vector<Traced> out(static_cast<std::size_t>(n_scalars(l)));
-            rule_->read(l, u, p, out.data());
-            if (l <= this->sublayers())
-                rule_->write(l, u, static_cast<const Traced*>(nullptr), p, out.data() + streams_);
-            return out;
-        });
-        sites_.push_back(std::move(s));
-    }
+    for (int l = 1; l <= this->sublayers() + 1; ++l) sites_.push_back({{*rule_, l}, {}, {}, {}});
 }
 
 template <class T>

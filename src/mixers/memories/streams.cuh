@@ -1,19 +1,20 @@
-// Streams on a GPU: K rows a token (hyper, mhc), given the coefficients of each token.
+// Streams on a GPU: K rows a token (hyper, mhc), given the scalars of each token, c (K) and A (K,
+// K+1) as the rule has them (streams.h).
 //
-//     streams_write     X'[k] = sum_s res[s,k] X[s] + post[k] v
-//     streams_read      h = sum_s pre[s] X[s], then its norm
-//     streams_backward  D from the norm;  dX[s] = sum_k res[s,k] dX'[k] + pre[s] D,
-//                       dv = sum_k post[k] dX'[k],   dpre[s] = <X[s], D>,
-//                       dpost[k] = <v, dX'[k]>,      dres[s,k] = <X[s], dX'[k]>
+//     streams_write     X'[k] = sum_s A[k,s] X[s] + A[k,K] v;  where asked, <X', 1> and <X', X'>
+//     streams_read      h = sum_s c[s] X[s], then its norm
+//     streams_backward  D from the norm;  dX[s] = sum_k A[k,s] dX'[k] + c[s] D,
+//                       dc[s] = <X[s], D>,  dA[k,s] = <X[s], dX'[k]>,  dA[k,K] = <v, dX'[k]>;
+//                       where dX is all there is of it, dv = sum_k A_before[k,K] dX[k], v_{l-1}'s
 //
-// What the coefficients' own dots with X add to dX (phi^T du in mhc) is not in it. The first site
-// has no dX' where X' was not written (output: `last`), and then no v.
+// What dots with X add to dX is stream_dots.cuh's. The first site's X' is K copies of v (`first`);
+// the last has no dX', no v, and of the scalars c alone (`last`).
 //
-// Layout: X, X', dX, dX' (N, K, C) of type T; coefficients, their gradients (K pre, K post, K K
-// res; N): those of neighbouring tokens lie side by side. Who computes what: core/row.cuh; the
-// numbers of one channel never meet, but in the dots. dX may be dX'. Bytes a token, d = 2 C in
-// bf16: write (2 K + 1) d; read (K + 1) d (+ 1 d x); backward (3 K + 2) d + 2 d. Flops: 2 C K (K +
-// 1), 2 C K, 4 C K (K + 2). K = 4: 9 d, 5 d, 16 d.
+// Layout: X, X', dX, dX' (N, K, C) of type T; scalars, their gradients (K (K + 2), N), [c | A]:
+// those of neighbouring tokens lie side by side; moments (K, 2, N). Who computes what:
+// core/row.cuh; the numbers of one channel never meet, but in the dots. dX may be dX'. Bytes a
+// token, d = 2 C in bf16: write (2 K + 1) d; read (K + 1) d (+ 1 d x); backward (3 K + 1) d + 2 d
+// (+ 1 d dv). Flops: 2 C K (K + 1), 2 C K, 4 C K (K + 2). K = 4: 9 d, 5 d, 16 d.
 #pragma once
 
 #include "core/ring.cuh"
@@ -21,15 +22,39 @@
 
 namespace plumb::gpu {
 
-// The coefficients of one token, in registers.
+// Where A[k,s] is among a token's scalars.
+template <int K>
+PLUMB_BOTH constexpr int mix_place(int k, int s) {
+    return K + k * (K + 1) + s;
+}
+
+// The scalars of one token, in registers. No A where not `mixes`.
 template <int K, class Real>
-struct Coefficients {
-    Real pre[K], post[K], res[K * K];
-    __device__ Coefficients(const Real* from, long N, long n, bool live) {
+struct StreamScalars {
+    Real c[K], a[K][K + 1];
+    __device__ StreamScalars(const Real* from, long N, long n, bool live, bool mixes) {
 #pragma unroll
-        for (int i = 0; i < K * (K + 2); ++i) {
-            const Real x = live ? from[i * N + n] : Real(0);
-            (i < K ? pre[i] : i < 2 * K ? post[i - K] : res[i - 2 * K]) = x;
+        for (int k = 0; k < K; ++k) {
+            c[k] = live ? from[k * N + n] : Real(0);
+#pragma unroll
+            for (int s = 0; s <= K; ++s)
+                a[k][s] = live && mixes ? from[mix_place<K>(k, s) * N + n] : Real(0);
+        }
+    }
+};
+
+// Of dv = sum_s A_before[s,K] dX[s] = d D + sum_k dx[k] dX'[k]. before null: X is K copies.
+template <int K, class Real>
+struct ValueScalars {
+    Real d = 0, dx[K] = {};
+    __device__ ValueScalars(const StreamScalars<K, Real>& by, const Real* before, long N, long n,
+                            bool live) {
+#pragma unroll
+        for (int s = 0; s < K; ++s) {
+            const Real into = live && before ? before[mix_place<K>(s, K) * N + n] : Real(1);
+            d += into * by.c[s];
+#pragma unroll
+            for (int k = 0; k < K; ++k) dx[k] += into * by.a[k][s];
         }
     }
 };
@@ -64,44 +89,62 @@ __device__ inline void store_run(const RealOf<T>* x, int c, int C, bool live, T*
     }
 }
 
+// Numbers as memory will have them.
+template <class T>
+__device__ inline void round_run(RealOf<T>* x) {
+    if constexpr (std::is_same_v<T, RealOf<T>>) return;
+    Run<T> run;
+    pack(x, run);
+    unpack(run, x);
+}
+
 template <class T, int K, int V, bool whole>
 __global__ void __launch_bounds__(256)
-    streams_write(long N, int C, int W, const T* __restrict__ x, const T* __restrict__ v,
-                  const RealOf<T>* __restrict__ coefficients, T* __restrict__ out) {
+    streams_write(long N, int C, int W, bool first, const T* __restrict__ x,
+                  const T* __restrict__ v, const RealOf<T>* __restrict__ scalars,
+                  T* __restrict__ out, RealOf<T>* __restrict__ moments) {
     using Real = RealOf<T>;
     PLUMB_SHARED(GroupMemory<Real>, memory);
-    const Group<Real> g(W, memory);
+    Group<Real> g(W, memory);
     const Place<whole> at(C, g);
     for (long base = g.base; base < N; base += g.stride) {
         const long n = base + g.offset;
         const bool live = n < N;
-        const Coefficients<K, Real> by(coefficients, N, n, live);
+        const StreamScalars<K, Real> by(scalars, N, n, live && !first, true);
+        Real sums[2 * K] = {};
 #pragma unroll
         for (int i = 0; i < V; ++i) {
             const int c = at.channel(i);
             Real in[K][kRun], value[kRun];
             load_run<whole>(v + n * C, c, C, live, value);
 #pragma unroll
-            for (int s = 0; s < K; ++s) load_run<whole>(x + (n * K + s) * C, c, C, live, in[s]);
+            for (int s = 0; s < K; ++s)
+                load_run<whole>(x + (n * K + s) * C, c, C, live && !first, in[s]);
 #pragma unroll
             for (int k = 0; k < K; ++k) {
                 Real sum[kRun];
 #pragma unroll
                 for (int j = 0; j < kRun; ++j) {
-                    sum[j] = by.post[k] * value[j];
+                    sum[j] = first ? value[j] : by.a[k][K] * value[j];
 #pragma unroll
-                    for (int s = 0; s < K; ++s) sum[j] += by.res[s * K + k] * in[s][j];
+                    for (int s = 0; s < K; ++s) sum[j] += by.a[k][s] * in[s][j];
                 }
+                round_run<T>(sum);
                 store_run<whole>(sum, c, C, live, out + (n * K + k) * C);
+#pragma unroll
+                for (int j = 0; j < kRun; ++j) {
+                    sums[2 * k] += sum[j];
+                    sums[2 * k + 1] += sum[j] * sum[j];
+                }
             }
         }
+        if (moments) g.store_sums(sums, live, moments + n, N);
     }
 }
 
 template <class T, int K, int V, bool whole>
 __global__ void __launch_bounds__(256)
-    streams_read(long N, int C, int W, const T* x, const RealOf<T>* coefficients,
-                 NormArgs<T> norm) {
+    streams_read(long N, int C, int W, const T* x, const RealOf<T>* scalars, NormArgs<T> norm) {
     using Real = RealOf<T>;
     PLUMB_SHARED(GroupMemory<Real>, memory);
     Group<Real> g(W, memory);
@@ -118,20 +161,21 @@ __global__ void __launch_bounds__(256)
         for (int s = 0; s < K; ++s) {
             Row<Real, V> row;
             unpack(in[s], row);
-            axpy(live ? coefficients[s * N + n] : Real(0), row, h);
+            axpy(live ? scalars[s * N + n] : Real(0), row, h);
         }
         norm_put(norm, g, at, n, live, h);
     }
 }
 
 // P slabs on their way, each one run of the 2 K + 1 rows dX', v, X: core/ring.cuh. While the norm's
-// two rows are waited for, they come.
+// two rows are waited for, they come. dv null: not wanted; before (K (K + 2), N), the scalars of
+// the site below, null: X is K copies.
 template <class T, int K, int V, int P, bool whole, bool gained>
 __global__ void __launch_bounds__(256)
     streams_backward(long N, int C, int W, bool last, const T* x, const T* v,
-                     const RealOf<T>* __restrict__ coefficients, const T* dout, T* dx, T* dv,
-                     RealOf<T>* __restrict__ dcoefficients, RealOf<T>* __restrict__ dgain_part,
-                     NormArgs<T> norm) {
+                     const RealOf<T>* __restrict__ scalars, const RealOf<T>* __restrict__ before,
+                     const T* dout, T* dx, T* dv, RealOf<T>* __restrict__ dscalars,
+                     RealOf<T>* __restrict__ dgain_part, NormArgs<T> norm) {
     using Real = RealOf<T>;
     PLUMB_SHARED(GroupMemory<Real>, memory);
     using Sum = BlockRow<Real, V>;
@@ -156,10 +200,11 @@ __global__ void __launch_bounds__(256)
     for (long base = g.base; base < N; base += g.stride) {
         const long n = base + g.offset;
         const bool live = n < N;
-        const Coefficients<K, Real> by(coefficients, N, n, live);
+        const StreamScalars<K, Real> by(scalars, N, n, live, !last);
+        const ValueScalars<K, Real> below(by, before, N, n, live);
         Row<Real, V> d;
         norm_gradient<gained>(norm, g, at, n, live, d, dgain);
-        Real sums[K * (K + 2)] = {};  // dpre, dpost, dres
+        Real sums[K * (K + 2)] = {};  // dc, dA
 #pragma unroll
         for (int i = 0; i < V; ++i) {
             const int c = at.channel(i);
@@ -170,14 +215,14 @@ __global__ void __launch_bounds__(256)
             ring.run(0, K, row);
 #pragma unroll
             for (int j = 0; j < kRun; ++j) {
-                sum[j] = 0;
+                sum[j] = below.d * d.x[i * kRun + j];
 #pragma unroll
                 for (int k = 0; k < K; ++k) {
-                    sums[K + k] += row[j] * out[k][j];
-                    sum[j] += by.post[k] * out[k][j];
+                    sums[mix_place<K>(k, K)] += row[j] * out[k][j];
+                    sum[j] += below.dx[k] * out[k][j];
                 }
             }
-            store_run<whole>(sum, c, C, live && !last, dv + n * C);
+            if (dv) store_run<whole>(sum, c, C, live, dv + n * C);
 #pragma unroll
             for (int s = 0; s < K; ++s) {
                 ring.run(0, K + 1 + s, row);
@@ -185,11 +230,11 @@ __global__ void __launch_bounds__(256)
                 for (int j = 0; j < kRun; ++j) {
                     const Real dj = d.x[i * kRun + j];
                     sums[s] += row[j] * dj;
-                    sum[j] = by.pre[s] * dj;
+                    sum[j] = by.c[s] * dj;
 #pragma unroll
                     for (int k = 0; k < K; ++k) {
-                        sums[2 * K + s * K + k] += row[j] * out[k][j];
-                        sum[j] += by.res[s * K + k] * out[k][j];
+                        sums[mix_place<K>(k, s)] += row[j] * out[k][j];
+                        sum[j] += by.a[k][s] * out[k][j];
                     }
                 }
                 store_run<whole>(sum, c, C, live, dx + (n * K + s) * C);
@@ -197,7 +242,7 @@ __global__ void __launch_bounds__(256)
             ring.pop();
             push();
         }
-        g.store_sums(sums, live, dcoefficients + n, N);
+        g.store_sums(sums, live, dscalars + n, N);
     }
     wait_for_groups<0>();
     if constexpr (gained) store_block_sum(dgain, g, at, block_row, dgain_part);

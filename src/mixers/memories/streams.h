@@ -13,12 +13,13 @@
 // chunk's X. Nothing of c and A but their values is kept: backward runs the rule again.
 //
 // Numbers moved per token and site: forward (2 K + 1) C, backward (K + 2) C in T, 2 K C in Real.
+//
+// On a GPU: streams_on_gpu.h.
 #pragma once
 
 #include "mixers/depth_mixer.h"
 #include "mixers/memories/stream_dots.h"
 #include "mixers/memories/stream_kernels.h"
-#include "mixers/site_params.h"
 
 namespace plumb {
 
@@ -34,11 +35,7 @@ public:
     void stream(const Context& ctx, int l, View<Real> out) const final;  // X_{l+1}
 
 private:
-    struct Site {
-        StreamDots dots;
-        SiteParams<Real> params;
-        int n_numbers = 0;
-        ScalarProgram program;    // u, numbers -> [c (K) | A (K, K+1)], c alone at L+1
+    struct Site : StreamSite<Real> {
         Tensor<T> x;              // X_l (N, K, C)
         Tensor<Lane> u, scalars;  // (tiles, numbers)
     };
@@ -67,7 +64,7 @@ private:
     typename DepthMixer<T>::OfToken do_matrices(const Context& ctx) const final;
     MovedNumbers moves(DepthCall call, int l) const final;
 
-    int n_scalars(int l) const { return streams_ * (l > this->sublayers() ? 1 : streams_ + 2); }
+    int n_scalars(int l) const { return stream_scalars(*rule_, l); }
     int n_projected(int l) const {
         return site(l).dots.m * (site(l).dots.end_to_end ? 1 : streams_);
     }

@@ -1,0 +1,192 @@
+// What rules of streams ask of X (stream_dots.h) on a GPU, around the products with X, which are
+// cuBLASLt's. Rows r of X are its streams (R = N K rows of C channels, vectors of C for each alike)
+// or, end to end, its tokens (R = N rows of K C channels):
+//
+//     pack_vectors      W (m, width) = the site's vectors,  <1, w>          then  P = W X^T
+//     place_dots        u = P, moments, <1, w>, each where the rule has it
+//     spread_gradients  G (m, R) = du of the projections                    then  Q = G X
+//     dots_backward     dX[r] += sum_i du_i[r] w_i + 2 d<x,x> X[r] + d<x,1>,
+//                       dv = sum_k A_before[k,K] dX[k]
+//     sum_totals, add_stream_vectors dw_i += Q_i + sum over tokens of d<1,w_i>
+//
+// Where X is bf16, W and G are two numbers each, the second what rounding took from the first: so
+// the products lose nothing of them, and have 2 m rows.
+//
+// Layout: X, dX, dv as in streams.cuh; P, G (m or 2 m, R rounded up to 8); Q (m or 2 m, width); u,
+// du (numbers, N). Vectors are read where they lie, in the flat array of parameters.
+//
+// Who computes what. A block packs a vector; a thread places and spreads a number, and adds one of
+// a gradient. dots_backward: a warp has a slab of 256 channels of four tokens, a thread eight of
+// all their streams; the eight warps of a block share the slab, so that vectors come from the first
+// cache. Bytes a token, d = 2 C in bf16: P reads K d, Q K d, dots_backward (3 K + 1) d; flops 2 m K
+// C each. Against the vectors' m K 4 C, read once for 32 tokens, the rest is small.
+#pragma once
+
+#include "core/runs.cuh"
+#include "mixers/memories/stream_dots.h"
+#include "mixers/memories/streams.cuh"
+
+namespace plumb::gpu {
+
+// Of a site: as StreamDots, and where its vectors are.
+struct StreamVectors {
+    int streams, m, width;
+    bool end_to_end;
+    int square[kMaxStreams], sum[kMaxStreams], projection[kMaxStreams];
+    int total[StreamDots::kMostVectors];  // the number that is <1, w>; -1: none
+    long at[StreamDots::kMostVectors];    // in the flat array
+
+    __device__ int rows_of_token() const { return end_to_end ? 1 : streams; }
+};
+
+// Rows of W, G, P, Q for a vector.
+template <class T>
+inline constexpr int kParts = std::is_same_v<T, Bf16> ? 2 : 1;
+
+// x as `kParts` numbers, `step` apart.
+template <class T>
+__device__ inline void store_parts(RealOf<T> x, T* to, long step) {
+    to[0] = static_cast<T>(x);
+    if constexpr (kParts<T> == 2) to[step] = static_cast<T>(x - RealOf<T>(to[0]));
+}
+
+// ---- forward ------------------------------------------------------------------------------------
+
+// A block a vector. packed (m or 2 m, width), totals (m).
+template <class T>
+__global__ void __launch_bounds__(kRunThreads)
+    pack_vectors(StreamVectors s, const RealOf<T>* values, T* packed, RealOf<T>* totals) {
+    using Real = RealOf<T>;
+    PLUMB_SHARED(BlockMemory<Real>, memory);
+    const int i = static_cast<int>(blockIdx.x);
+    const long step = static_cast<long>(s.m) * s.width;
+    const Real* w = values + s.at[i];
+    Real sum = 0;
+    for (int c = static_cast<int>(threadIdx.x); c < s.width; c += kRunThreads) {
+        sum += w[c];
+        store_parts<T>(w[c], packed + static_cast<long>(i) * s.width + c, step);
+    }
+    sum = block_sum(sum, memory);
+    if (threadIdx.x == 0) totals[i] = sum;
+}
+
+// Thread j N + n: of token n the projections on vector j, or (j = m) the moments (K, 2, N).
+template <class T>
+__global__ void __launch_bounds__(kRunThreads)
+    place_dots(StreamVectors s, long N, long ld, const RealOf<T>* products, const RealOf<T>* totals,
+               const RealOf<T>* moments, RealOf<T>* u) {
+    using Real = RealOf<T>;
+    const long thread = static_cast<long>(blockIdx.x) * kRunThreads + threadIdx.x, n = thread % N;
+    const int j = static_cast<int>(thread / N), rows = s.rows_of_token();
+    if (j < s.m) {
+        if (s.total[j] >= 0) u[s.total[j] * N + n] = totals[j];
+        for (int r = 0; r < rows; ++r) {
+            Real sum = 0;
+            for (int part = 0; part < kParts<T>; ++part)
+                sum += products[(part * s.m + j) * ld + n * rows + r];
+            u[(s.projection[r] + j) * N + n] = sum;
+        }
+    } else if (j == s.m) {
+        Real square = 0;
+        for (int k = 0; k < s.streams; ++k) {
+            square = moments[(2 * k + 1) * N + n] + (s.end_to_end ? square : Real(0));
+            if (s.square[k] >= 0) u[s.square[k] * N + n] = square;
+            if (s.sum[k] >= 0) u[s.sum[k] * N + n] = moments[2 * k * N + n];
+        }
+    }
+}
+
+// ---- backward -----------------------------------------------------------------------------------
+
+// Thread i R + r.
+template <class T>
+__global__ void __launch_bounds__(kRunThreads)
+    spread_gradients(StreamVectors s, long N, long ld, const RealOf<T>* du, T* spread) {
+    const int rows = s.rows_of_token();
+    const long thread = static_cast<long>(blockIdx.x) * kRunThreads + threadIdx.x, R = N * rows,
+               i = thread / R, r = thread % R;
+    if (i >= s.m) return;
+    store_parts<T>(du[(s.projection[r % rows] + i) * N + r / rows], spread + i * ld + r, s.m * ld);
+}
+
+inline constexpr int kDotTokens = 4, kDotWarps = 8;
+inline Grid dots_backward_grid(long N, int C) {
+    const long groups = (N + kDotTokens * kDotWarps - 1) / (kDotTokens * kDotWarps);
+    return {static_cast<unsigned>(groups * ((C + 255) / 256)), 32 * kDotWarps};
+}
+
+template <class T, int K, bool whole>
+__global__ void __launch_bounds__(32 * kDotWarps)
+    dots_backward(long N, int C, StreamVectors s, const RealOf<T>* __restrict__ values,
+                  const RealOf<T>* __restrict__ du, const RealOf<T>* __restrict__ before,
+                  const T* __restrict__ x, T* dx, T* dv) {
+    using Real = RealOf<T>;
+    const int slabs = (C + 255) / 256, c = kRun * lane_id() + 256 * (blockIdx.x % slabs);
+    const long first =
+        (static_cast<long>(blockIdx.x / slabs) * kDotWarps + threadIdx.x / 32) * kDotTokens;
+    if (c >= C) return;
+    Real value[kDotTokens][kRun] = {};
+#pragma unroll 1
+    for (int k = 0; k < K; ++k) {
+        Real sum[kDotTokens][kRun] = {};
+        for (int i = 0; i < s.m; ++i) {
+            Real w[kRun];
+            load_run<whole>(values + s.at[i] + (s.end_to_end ? k * C : 0), c, C, true, w);
+            const Real* by = du + (s.projection[k] + i) * N + first;
+#pragma unroll
+            for (int t = 0; t < kDotTokens; ++t) {
+                const Real factor = first + t < N ? by[t] : Real(0);
+#pragma unroll
+                for (int j = 0; j < kRun; ++j) sum[t][j] += factor * w[j];
+            }
+        }
+#pragma unroll
+        for (int t = 0; t < kDotTokens; ++t) {
+            const long n = first + t, row = (n * K + k) * C;
+            const bool live = n < N;
+            const Real along = live && s.square[k] >= 0 ? 2 * du[s.square[k] * N + n] : Real(0),
+                       level = live && s.sum[k] >= 0 ? du[s.sum[k] * N + n] : Real(0),
+                       into = live && before ? before[mix_place<K>(k, K) * N + n] : Real(1);
+            Real in[kRun], d[kRun];
+            load_run<whole>(x + row, c, C, live, in);
+            load_run<whole>(static_cast<const T*>(dx) + row, c, C, live, d);
+#pragma unroll
+            for (int j = 0; j < kRun; ++j) {
+                d[j] += sum[t][j] + along * in[j] + level;
+                value[t][j] += into * d[j];
+            }
+            store_run<whole>(d, c, C, live, dx + row);
+        }
+    }
+#pragma unroll
+    for (int t = 0; t < kDotTokens; ++t)
+        store_run<whole>(value[t], c, C, first + t < N, dv + (first + t) * C);
+}
+
+// A block a vector: the sum over tokens of the gradient of <1, w>, 0 where it is not asked for.
+template <class Real>
+__global__ void __launch_bounds__(kRunThreads)
+    sum_totals(StreamVectors s, long N, const Real* du, Real* sums) {
+    PLUMB_SHARED(BlockMemory<double>, memory);
+    const int total = s.total[blockIdx.x];
+    double sum = 0;
+    for (long n = threadIdx.x; total >= 0 && n < N; n += kRunThreads)
+        sum += static_cast<double>(du[total * N + n]);
+    sum = block_sum(sum, memory);
+    if (threadIdx.x == 0) sums[blockIdx.x] = static_cast<Real>(sum);
+}
+
+// Thread i width + c.
+template <class T>
+__global__ void __launch_bounds__(kRunThreads)
+    add_stream_vectors(StreamVectors s, const RealOf<T>* products, const RealOf<T>* totals,
+                       RealOf<T>* gradients) {
+    const long thread = static_cast<long>(blockIdx.x) * kRunThreads + threadIdx.x,
+               i = thread / s.width, all = static_cast<long>(s.m) * s.width;
+    if (i >= s.m) return;
+    RealOf<T> sum = totals[i];
+    for (int part = 0; part < kParts<T>; ++part) sum += products[part * all + thread];
+    gradients[s.at[i] + thread % s.width] += sum;
+}
+
+}  // namespace plumb::gpu
