@@ -68,6 +68,12 @@ std::vector<MixerOption> denseformer_options() {
             {"period", 1L, "blocks between two averages", within(1, 1e6)}};
 }
 
-MixerMakers denseformer_mixer() { return mixer_on<Averages, DenseFormerRule>(); }
+MixerMakers denseformer_mixer() {
+    return mixer_of<DenseFormerRule>(
+        [](auto type, auto rule) {
+            return std::make_unique<Averages<decltype(type)>>(std::move(rule));
+        },
+        Averages<float>::runs_on_gpu);
+}
 
 }  // namespace plumb

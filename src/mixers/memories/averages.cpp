@@ -39,7 +39,27 @@ DepthSchedule schedule_of(const Rule& rule, DepthSchedule::Sizes groups) {
             }};
 }
 
+template <class T>
+auto averages_on_gpu(const Rule& rule) {
+    const auto reads = averages_of<RealOf<T>>(rule);
+    const ConstantWeights<RealOf<T>> constants(rule, reads);
+    std::vector<typename AveragesOnGpu<T>::Average> averages;
+    for (int k = 0; k < static_cast<int>(reads.size()); ++k) {
+        const auto& [site, write, entries] = reads[static_cast<std::size_t>(k)];
+        auto& average = averages.emplace_back();
+        average.site = site, average.program = constants.program(k + 1);
+        for (int j = 0; j < std::min<int>(k, static_cast<int>(entries.size())); ++j)
+            if (entries[static_cast<std::size_t>(j)] >= 0) average.sources.push_back(j);
+    }
+    return averages;
+}
+
 }  // namespace
+
+template <class T>
+bool Averages<T>::runs_on_gpu(const Rule& rule) {
+    return AveragesOnGpu<T>::carries(averages_on_gpu<T>(rule));
+}
 
 template <class T>
 Averages<T>::Averages(RulePtr rule, DepthSchedule::Sizes groups)
@@ -57,6 +77,8 @@ void Averages<T>::do_declare(Plan& plan, ParamStore<Real>& params) {
         for (const RuleParam& p : rule_->params(l))
             all.back().push_back(params.declare(param_spec(p, l, this->layout())));
     }
+    if (plan.device() == Device::cuda)
+        gpu_.declare(plan, this->shape(), averages_on_gpu<T>(*rule_), all);
     constants_.declare(plan, std::move(all));
     h_ = plan.scratch<Real>("mixer.h", this->token_shape());
     v_ = plan.scratch<T>("mixer.v", this->token_shape());
@@ -138,6 +160,7 @@ template <class T>
 
 template <class T>
 void Averages<T>::do_read(const Context& ctx, int l, const PreNorm<T>& norm) {
+    if (on_gpu(ctx)) return gpu_.read(ctx, site_on_gpu(ctx, l, false), norm);
     const Index c = channels(), tile = tile_tokens();
     const Here at = here(ctx, l);
     for_chunks(ctx, this->shape().tokens, [&](Index begin, Index end, Index chunk) {
@@ -206,6 +229,7 @@ template <class T>
 // stream's gradient inside block k; averages of later blocks have left their dY already.
 template <class T>
 void Averages<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) {
+    if (on_gpu(ctx)) return gpu_.read_backward(ctx, site_on_gpu(ctx, l, true), norm);
     const Index c = channels(), tile = tile_tokens();
     const bool last = l > this->sublayers();
     const Here at = here(ctx, l);
@@ -237,11 +261,47 @@ void Averages<T>::do_read_backward(const Context& ctx, int l, const PreNorm<T>& 
     }
 }
 
+// ---- on a GPU -----------------------------------------------------------------------------------
+
+template <class T>
+auto Averages<T>::site_on_gpu(const Context& ctx, int l, bool backward) const ->
+    typename AveragesOnGpu<T>::Site {
+    typename AveragesOnGpu<T>::Site site{.k = block_ending(l - 1),
+                                         .first = l == 1,
+                                         .last = l > this->sublayers(),
+                                         .v = this->slot(ctx, l - 1),
+                                         .dv = ctx(dv_),
+                                         .h = ctx(h_),
+                                         .dh = ctx(dh_),
+                                         .x = {},
+                                         .dy = {}};
+    for (int k = 0; site.k >= 0 && k <= n_blocks(); ++k) {
+        site.x.push_back(ctx(sources_.tensor(k)).data);
+        if (backward)
+            site.dy.push_back(this->left_norms(ctx)[k == 0 ? 0 : this->layout().end_of(k)].xhat);
+    }
+    return site;
+}
+
+template <class T>
+MovedNumbers Averages<T>::moves_on_gpu(DepthCall call, int l) const {
+    const Index c = channels(), h = l == 1 ? 1 : 2, dh = l > this->sublayers() ? 1 : 2;
+    const int k = block_ending(l - 1);
+    if (call == DepthCall::read) {
+        const Index past = k < 0 ? 0 : std::ssize(gpu_.average(k).sources);
+        return {(1 + (k > 0) + past) * c, h * c};
+    }
+    const Index readers = k < 0 ? 0 : std::ssize(gpu_.readers(k));
+    const bool own = k >= 0 && gpu_.average(k).mixes();
+    return {(readers + own + (own || readers > 0) + kRounds) * c, dh * c};
+}
+
 // ---- what moves, M ------------------------------------------------------------------------------
 
 template <class T>
 MovedNumbers Averages<T>::moves(DepthCall call, int l) const {
     if (call != DepthCall::read && call != DepthCall::read_backward) return {};
+    if (this->shape().device == Device::cuda) return moves_on_gpu(call, l);
     const Index c = channels(), h = l == 1 ? 1 : 2, dh = l > this->sublayers() ? 1 : 2;
     const int k = block_ending(l - 1);
     if (call == DepthCall::read) {
@@ -258,13 +318,14 @@ MovedNumbers Averages<T>::moves(DepthCall call, int l) const {
 
 template <class T>
 auto Averages<T>::do_matrices(const Context& ctx) const -> typename DepthMixer<T>::OfToken {
-    return [this, ctx](Index, View<Real> m, int) {
-        std::vector<double> p;
+    std::vector<std::vector<double>> numbers;
+    for (int l = 1; l <= this->sublayers() + 1; ++l) numbers.push_back(constants_.numbers(ctx, l));
+    return [this, numbers = std::move(numbers)](Index, View<Real> m, int) {
         derive_matrix<Real>(
             *rule_,
             [&](int l, std::vector<double>& c, std::vector<double>& a) {
                 const auto rows = static_cast<std::size_t>(rule_->rows(l));
-                constants_.numbers(ctx, l, p);
+                const std::vector<double>& p = numbers[static_cast<std::size_t>(l - 1)];
                 c.assign(rows, 0.0);
                 rule_->read(l, nullptr, p.data(), c.data());
                 if (l > this->sublayers()) return;

@@ -25,10 +25,13 @@
 //     xhat of Y_k's read  xhat                          dY_k, from that read's backward on
 //     dv                  the mix that waits for Y_K    dv, and dh where T is Real
 //
+// On a GPU averages are made and pulled one by one (averages_on_gpu.h), in the same tensors.
+//
 // Rows moved per token beside those of `standard`: X_k written at the end of block k, and what
 // DepthSchedule counts; at 24 blocks 13.7 C a block both ways, where one by one takes 28 C.
 #pragma once
 
+#include "mixers/memories/averages_on_gpu.h"
 #include "mixers/memories/constant_weights.h"
 #include "mixers/memories/source_rows.h"
 #include "mixers/mixers.h"
@@ -43,6 +46,7 @@ public:
     // At the end of block k, l = min(2 k, L), rows 0..k-1 of the rule's X_l are X_0..X_{k-1}, row k
     // and v_l add up to X_k, and the newest row of X_{l+1} is Y_k.
     explicit Averages(RulePtr rule, DepthSchedule::Sizes groups = {});
+    static bool runs_on_gpu(const Rule& rule);
 
     void stream(const Context& ctx, int, View<Real> out) const override {
         copy<Real>(ctx, ctx(h_), out);
@@ -53,13 +57,15 @@ protected:
     View<T> do_slot(const Context& ctx, int l) const override {
         return ctx(l == 0 ? sources_.tensor(0) : v_);
     }
-    void do_begin(const Context& ctx) override { constants_.begin(ctx); }
+    void do_begin(const Context& ctx) override {
+        on_gpu(ctx) ? gpu_.begin(ctx) : constants_.begin(ctx);
+    }
     void do_read(const Context& ctx, int l, const PreNorm<T>& norm) override;
     void do_write(const Context&, int) override {}  // v_l joins the stream when l+1 reads
     void do_read_backward(const Context& ctx, int l, const PreNorm<T>& norm) override;
     View<const T> do_write_backward(const Context& ctx, int) override { return ctx(dv_); }
     View<const T> do_begin_backward(const Context& ctx) override {
-        constants_.end_backward(ctx);
+        on_gpu(ctx) ? gpu_.end_backward(ctx) : constants_.end_backward(ctx);
         return ctx(dv_);
     }
     typename DepthMixer<T>::OfToken do_matrices(const Context& ctx) const override;
@@ -92,6 +98,9 @@ private:
         const typename DepthMixer<T>::LeftNorm* norms;
     };
 
+    static bool on_gpu(const Context& ctx) { return ctx.device == Device::cuda; }
+    typename AveragesOnGpu<T>::Site site_on_gpu(const Context& ctx, int l, bool backward) const;
+    MovedNumbers moves_on_gpu(DepthCall call, int l) const;
     int n_blocks() const { return this->layout().blocks(); }
     Index channels() const { return this->shape().channels; }
     Index width() const { return n_blocks() + 1 + kStep; }
@@ -117,6 +126,7 @@ private:
     RulePtr rule_;
     SourceRows<T> sources_;
     ConstantWeights<Real> constants_;
+    AveragesOnGpu<T> gpu_;
     Tensor<Real> h_, dh_;   // (N, C)
     Tensor<T> v_, dv_;      // (N, C)
     Tensor<Real> rows_;     // (n_chunks, (1 + kMaxGroup tile) C)

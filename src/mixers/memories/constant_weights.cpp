@@ -27,6 +27,7 @@ ConstantWeights<Real>::ConstantWeights(const Rule& rule, std::vector<From> reads
 template <class Real>
 void ConstantWeights<Real>::declare(Plan& plan, std::vector<std::vector<Param<Real>>> numbers) {
     params_ = std::move(numbers);
+    if (plan.device() != Device::cpu) return;  // passes that are another class's
     const Shape shape{{'L', std::ssize(reads_)}, {'S', std::ssize(reads_)}};
     w_ = plan.saved<Real>("mixer.weights", shape);
     dw_ = plan.scratch<double>("mixer.dweights", shape);
@@ -52,9 +53,11 @@ void ConstantWeights<Real>::for_numbers(const Context& ctx, int site, F&& f) con
 }
 
 template <class Real>
-void ConstantWeights<Real>::numbers(const Context& ctx, int site, std::vector<double>& p) const {
-    p.clear();
-    for_numbers(ctx, site, [&](Real x, Real, std::size_t) { p.push_back(x); });
+std::vector<double> ConstantWeights<Real>::numbers(const Context& ctx, int site) const {
+    std::vector<double> p;
+    for (const Param<Real>& param : params_[static_cast<std::size_t>(site - 1)])
+        for (const Real x : fetch<Real>(ctx.value(param))) p.push_back(x);
+    return p;
 }
 
 template <class Real>

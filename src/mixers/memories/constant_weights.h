@@ -30,10 +30,12 @@ public:
     // Adds to the parameters' gradients.
     void end_backward(const Context& ctx) const;
 
+    // Gives read l's, those that there are.
+    const ScalarProgram& program(int l) const { return programs_[static_cast<std::size_t>(l - 1)]; }
     // Whether read l has any.
     bool learned(int l) const { return !reads_[static_cast<std::size_t>(l - 1)].entries.empty(); }
-    // A site's parameters as they are: p (as many).
-    void numbers(const Context& ctx, int site, std::vector<double>& p) const;
+    // A site's parameters as they are, on whichever device.
+    std::vector<double> numbers(const Context& ctx, int site) const;
     Real weight(const Context& ctx, int l, int i) const { return ctx(w_).row(l - 1)[i]; }
     // To be added to, by one thread at a time.
     double& gradient(const Context& ctx, int l, int i) const { return ctx(dw_).row(l - 1)[i]; }

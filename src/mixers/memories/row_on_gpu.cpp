@@ -2,21 +2,12 @@
 #include "mixers/memories/row_on_gpu.h"
 
 #include "core/gpu.h"
+#include "mixers/memories/on_gpu.h"
 
 #include <cmath>
 
 namespace plumb {
 namespace {
-
-template <class F>
-void on_gpu(const Context& ctx, F&& f) {
-    dispatch(ctx, "mixer", [&](auto device) {
-        if constexpr (std::is_same_v<decltype(device), Cpu>)
-            throw InternalError("on the CPU the passes of a running row are running_row.h's");
-        else
-            f(device);
-    });
-}
 
 // a of one group of channels, of the numbers that it has of its own: number g of each G numbers.
 ScalarProgram group_program(const Rule& rule, const RowUses& uses, int l) {

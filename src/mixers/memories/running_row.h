@@ -25,6 +25,8 @@
 //
 // Kept of a token and site besides v: its scalars u, w, a.
 //
+// On a GPU a site is one kernel a direction too (row_on_gpu.h), with the same rows.
+//
 // Numbers moved per token and sublayer, without the norm's: forward 3 C; backward 4 C (v, dv, dh
 // twice), 2 C where a is constant.
 #pragma once
