@@ -1,5 +1,6 @@
 // Options of attention residuals; the equation is attn_res_rule.h.
 #include "mixers/attn_res_rule.h"
+#include "mixers/memories/sources_on_gpu.h"
 #include "mixers/plain.h"
 
 namespace plumb {
@@ -100,15 +101,20 @@ AttnResRule::AttnResRule(const MixerConfig& config, const MixerShape& shape)
 // A query from the input asks with a vector of its own for every token, and its gradient wants all
 // sources at once: plain.
 MixerMakers attn_res_mixer() {
-    return mixer_of<AttnResRule>([](auto type, auto rule) -> MixerPtr<decltype(type)> {
+    const auto make = [](auto type, auto rule) -> MixerPtr<decltype(type)> {
         using T = decltype(type);
         const AttnResOptions options = rule->options();
         if (options.query == AttnResOptions::Query::input)
             return std::make_unique<Plain<T>>(std::move(rule));
+        const bool on_gpu = rule->shape().device == Device::cuda;
         SourceRule from{.rule = std::move(rule), .block_size = options.block_size, .keys = {}};
         if (options.query == AttnResOptions::Query::learned) from.keys = options.keys;
-        return std::make_unique<Sources<T>>(std::move(from));
-    });
+        if (!on_gpu) return std::make_unique<Sources<T>>(std::move(from));
+        if (!SourcesOnGpu<T>::carries(from))
+            return std::make_unique<Plain<T>>(std::move(from.rule));
+        return std::make_unique<SourcesOnGpu<T>>(std::move(from));
+    };
+    return mixer_of<AttnResRule>(make, [](const Rule&) { return true; });
 }
 
 }  // namespace plumb

@@ -78,6 +78,7 @@ TEST_CASE("every mixer on a GPU follows double in float as well as the CPU", "[m
 TEST_CASE("every mixer on a GPU follows double to the rounding of bf16", "[mixers][device]") {
     for_every_stack([&](const MixerConfig& config, const MixerShape& shape, bool normed) {
         check_bf16(pass<Bf16>(config, shape, normed, Device::cuda),
+                   pass<Bf16>(config, shape, normed, Device::cpu),
                    pass<double>(config, shape, normed, Device::cpu), shape.sublayers());
     });
 }

@@ -76,8 +76,8 @@ private:
             a.S = l - from;
             for (int i = from; i < l; ++i) a.source.p[i - from] = source(i);
             a.u = u_.at(size(l - 1) * size(s_.C));
-            a.first_new = a.S - 1;
-            a.rstd = rstd_.at(size(from) * n_);
+            a.Q = l == first ? Q : 1;
+            a.rstd = rstd_.at(size(l - 1) * n_);
             a.logits = logits_.at(pair(from, l));
             a.k_step = static_cast<long>(readers_ * n_);
             a.lse = lse_.at(size(l - 1) * n_);
@@ -85,7 +85,7 @@ private:
             for (int q = 1; q < Q && l == first; ++q) a.mixes.p[q] = mix(l + q);
             a.eps = Real(ref_.eps);
             a.norm = norm(l);
-            start_read(l == first ? Q : 1, a);
+            start_read(a.Q, a);
             out_.add("xhat", xhat_.get(size(l - 1) * rows_, rows_), ref_.xhat[size(l)]);
             if (l <= s_.L) v_.put(ref_.v[size(l)], size(l) * rows_);
         }
@@ -119,6 +119,7 @@ private:
             a.R = l == hi + 1 ? s_.L + 2 - l : 1;
             for (int q = 1; q < a.R; ++q) a.d.p[q] = xhat_.at(size(l + q - 1) * rows_);
             const int count = l == hi + 1 ? K : l - lo;
+            a.K = count;
             for (int k = 0; k < count; ++k)
                 a.source.p[k] = source(lo + k), a.gradient.p[k] = dv_.at(size(lo + k) * rows_);
             a.adds = l != hi + 1;

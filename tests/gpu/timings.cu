@@ -184,7 +184,8 @@ void Timings::read(long N, int C, int S, const Aim& aim) {
     a.N = N, a.C = C, a.W = warps_for(C, V), a.S = S;
     for (int k = 0; k < S; ++k) a.source.p[k] = pool_.take<Bf16>(rows);
     a.u = pool_.take<float>(static_cast<std::size_t>(C));
-    a.rstd = pool_.take<float>(n * static_cast<std::size_t>(S));
+    a.Q = 1;
+    a.rstd = pool_.take<float>(n);
     a.logits = pool_.take<float>(n * static_cast<std::size_t>(S)), a.k_step = N;
     a.lse = pool_.take<float>(n);
     a.eps = 1e-6f;
@@ -211,7 +212,7 @@ void Timings::spread(long N, int C, int S, const Aim& aim) {
     const auto n = static_cast<std::size_t>(N);
     pool_.restart();
     SourcesPull<Bf16> a{};
-    a.N = N, a.C = C, a.W = warps_for(C, V), a.R = 1;
+    a.N = N, a.C = C, a.W = warps_for(C, V), a.R = 1, a.K = S;
     for (int k = 0; k < S; ++k)
         a.source.p[k] = pool_.take<Bf16>(rows), a.gradient.p[k] = pool_.take<Bf16>(rows);
     a.u = pool_.take<float>(static_cast<std::size_t>(C));
@@ -248,7 +249,7 @@ void Timings::pull(long N, int C, int R) {
     const auto n = static_cast<std::size_t>(N), pairs = n * static_cast<std::size_t>(K * R);
     pool_.restart();
     SourcesPull<Bf16> a{};
-    a.N = N, a.C = C, a.W = warps_for(C, V), a.R = R;
+    a.N = N, a.C = C, a.W = warps_for(C, V), a.R = R, a.K = K;
     for (int k = 0; k < K; ++k)
         a.source.p[k] = pool_.take<Bf16>(rows), a.gradient.p[k] = pool_.take<Bf16>(rows);
     for (int q = 1; q < R; ++q) a.d.p[q] = pool_.take<Bf16>(rows);
@@ -283,8 +284,8 @@ void Timings::open(long N, int C, int S) {
     for (int k = 0; k < S; ++k) a.source.p[k] = pool_.take<Bf16>(rows);
     for (int q = 1; q < Q; ++q) a.mixes.p[q] = pool_.take<Bf16>(rows);
     a.u = pool_.take<float>(static_cast<std::size_t>(C) * Q);
-    a.rstd = pool_.take<float>(n * static_cast<std::size_t>(S));
-    a.first_new = S - 1;
+    a.Q = Q;
+    a.rstd = pool_.take<float>(n);
     a.logits = pool_.take<float>(n * static_cast<std::size_t>(S * Q)), a.k_step = N * Q;
     a.lse = pool_.take<float>(n * Q);
     a.eps = 1e-6f;

@@ -61,11 +61,13 @@ inline double bf16_bound(Made::Kind kind, int sublayers) {
     const int roundings = (kind == Made::Kind::forward ? 4 : 12) * (sublayers + 1);
     return (kind == Made::Kind::parameter ? 6 : 2) * 0.43 * std::sqrt(roundings) / 256;
 }
-inline void check_bf16(const std::vector<Made>& got, const std::vector<Made>& exact,
-                       int sublayers) {
-    for (const auto& [kind, e] : errors(got, exact)) {
+// Or as often as in the CPU's walk, whose sums of rows are rounded too.
+inline void check_bf16(const std::vector<Made>& gpu, const std::vector<Made>& cpu,
+                       const std::vector<Made>& exact, int sublayers) {
+    const auto of_cpu = errors(cpu, exact);
+    for (const auto& [kind, e] : errors(gpu, exact)) {
         INFO("forward, input, parameter: " << static_cast<int>(kind));
-        CHECK(e <= bf16_bound(kind, sublayers));
+        CHECK(e <= std::max(bf16_bound(kind, sublayers), 1.5 * of_cpu.at(kind)));
     }
 }
 

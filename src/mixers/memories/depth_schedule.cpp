@@ -4,32 +4,33 @@
 
 namespace plumb {
 
-DepthSchedule::DepthSchedule(int sublayers, int block_size, Sizes sizes, const Sees& sees)
+DepthSchedule::DepthSchedule(int sublayers, int block_size, Sizes sizes, const Sees& sees,
+                             Sizes most)
     : sublayers_(sublayers), block_size_(block_size) {
     sees_.assign(index(sublayers + 2), 0);
     for (int l = 1; l <= sublayers + 1; ++l)
         for (int i = 0; i < l; ++i)
             sees_[index(l) + static_cast<std::size_t>(i)] =
                 (completes_block(i) || i == l - 1) && sees(l, i) ? 1 : 0;
-    const auto plan = [](int wanted, auto&& plan_size, auto&& rows) {
+    const auto plan = [](int wanted, int largest, auto&& plan_size, auto&& rows) {
         int best = 1;
         Index fewest = -1;
-        for (int size = 1; wanted == 0 && size <= kMaxGroup; ++size) {
+        for (int size = 1; wanted == 0 && size <= largest; ++size) {
             plan_size(size);
             const Index moved = rows();
             if (fewest < 0 || moved < fewest) fewest = moved, best = size;
         }
-        plan_size(wanted > 0 ? wanted : best);
+        plan_size(wanted > 0 ? std::min(wanted, largest) : best);
     };
     plan(
-        sizes.reads, [&](int size) { plan_reads(size); },
+        sizes.reads, most.reads, [&](int size) { plan_reads(size); },
         [&] {
             Index rows = 0;
             for (int l = 1; l <= sublayers_ + 1; ++l) rows += read_rows(l);
             return rows;
         });
     plan(
-        sizes.pulls, [&](int size) { plan_pulls(size); },
+        sizes.pulls, most.pulls, [&](int size) { plan_pulls(size); },
         [&] {
             Index rows = 0;
             for (int i = 0; i <= sublayers_; ++i) rows += pull_rows(i);

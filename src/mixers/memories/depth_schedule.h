@@ -44,7 +44,9 @@ public:
         int reads = 0, pulls = 0;
     };
 
-    DepthSchedule(int sublayers, int block_size, Sizes sizes = {0, 0}, const Sees& sees = all);
+    // Groups are of at most as many as `most` says.
+    DepthSchedule(int sublayers, int block_size, Sizes sizes = {0, 0}, const Sees& sees = all,
+                  Sizes most = {kMaxGroup, kMaxGroup});
 
     int sublayers() const { return sublayers_; }
     int block_size() const { return block_size_; }

@@ -3,7 +3,7 @@
 #include "mixers/memories/sources.h"
 
 #include "core/parallel.h"
-#include "mixers/derive_matrix.h"
+#include "mixers/memories/source_matrix.h"
 #include "mixers/memories/source_weights.h"
 #include "mixers/plain_plan.h"
 #include "ops/reduce.h"
@@ -24,16 +24,6 @@ std::vector<Index> seen_rows(const PlainPlan& plan, const Rule& rule, int l, int
     return row;
 }
 
-DepthSchedule schedule_of(const SourceRule& from) {
-    const PlainPlan plan(*from.rule);
-    std::vector<std::vector<Index>> rows;
-    for (int l = 1; l <= from.rule->sublayers() + 1; ++l)
-        rows.push_back(seen_rows(plan, *from.rule, l, from.block_size));
-    return {from.rule->sublayers(), from.block_size, from.groups, [&](int l, int i) {
-                return rows[static_cast<std::size_t>(l - 1)][static_cast<std::size_t>(i)] >= 0;
-            }};
-}
-
 // Where the rule says constant weights: c at each site.
 template <class Real>
 auto constants_of(const SourceRule& from) {
@@ -46,6 +36,17 @@ auto constants_of(const SourceRule& from) {
 }
 
 }  // namespace
+
+DepthSchedule schedule_of(const SourceRule& from, DepthSchedule::Sizes most) {
+    const PlainPlan plan(*from.rule);
+    std::vector<std::vector<Index>> rows;
+    for (int l = 1; l <= from.rule->sublayers() + 1; ++l)
+        rows.push_back(seen_rows(plan, *from.rule, l, from.block_size));
+    const auto sees = [&](int l, int i) {
+        return rows[static_cast<std::size_t>(l - 1)][static_cast<std::size_t>(i)] >= 0;
+    };
+    return {from.rule->sublayers(), from.block_size, from.groups, sees, most};
+}
 
 template <class T>
 Sources<T>::Sources(SourceRule from)
@@ -234,25 +235,11 @@ MovedNumbers Sources<T>::moves(DepthCall call, int l) const {
 template <class T>
 auto Sources<T>::do_matrices(const Context& ctx) const -> typename DepthMixer<T>::OfToken {
     return [this, ctx, memory = this->memory(ctx)](Index n, View<Real> m, int) {
-        derive_matrix<Real>(
-            *rule_,
-            [&](int l, std::vector<double>& c, std::vector<double>& a) {
-                const int rule_rows = rule_->rows(l);
-                c.assign(at(rule_rows * heads()), 0.0);
-                for (Index h = 0; h < heads(); ++h)
-                    for (int r = 0; r < rule_rows; ++r) {
-                        const int i = std::min(r * schedule().block_size(), l - 1);
-                        if (!schedule().sees(l, i)) continue;
-                        c[at(h * rule_rows + r)] = static_cast<double>(
-                            keys_ ? share(keys_->weights, *logit(memory, n, h, i, l),
-                                          lse(memory, n, h)[l - 1])
-                                  : constants_.weight(ctx, l, i));
-                    }
-                if (l == rows()) return;
-                a.assign(at(rule_->rows(l + 1) * (rule_rows + 1) * heads()), 0.0);
-                rule_->write(l, nullptr, nullptr, nullptr, a.data());
-            },
-            m);
+        source_matrix(*rule_, schedule(), m, [&](int l, int i, int h) {
+            return keys_
+                       ? share(keys_->weights, *logit(memory, n, h, i, l), lse(memory, n, h)[l - 1])
+                       : constants_.weight(ctx, l, i);
+        });
     };
 }
 

@@ -60,6 +60,10 @@ struct SourceRule {
     std::optional<SourceKeys> keys;
     DepthSchedule::Sizes groups{};  // of sites and of sources; 0: those that move the fewest rows
 };
+// Who sees what, of the rule; groups of at most so many.
+DepthSchedule schedule_of(const SourceRule& from,
+                          DepthSchedule::Sizes most = {DepthSchedule::kMaxGroup,
+                                                       DepthSchedule::kMaxGroup});
 
 template <class T>
 class Sources final : public DepthMixer<T> {

@@ -3,14 +3,16 @@
 //     dp_k = <v_k, D>,  ds_k = p_k (dp_k - <h, D>),  t_k = ds_k / rms(v_k)
 //     dv_k += p_k D + t_k u - t_k s_k / (C rms(v_k)) v_k,   du += sum_k t_k v_k
 //
-// sources_pull: K sources take their gradient from the R readers whose D is known, in one pass over
-// the D, so that it is written once (`adds`: added once to what an older group left). The newest
-// reader's D comes from its norm and is stored over its xhat, for later groups. p is known from
-// forward and weighs D at once; dp is summed up G readers at a time and waits in lanes (a lane has
-// one reader); then t, and the rows u in a second loop that depends on no sum. t is left for
-// du = t^T v, a matrix product.
+// sources_pull: K sources (at most: there are a.K) take their gradient from the R readers whose D
+// is known, in one pass over the D, so that it is written once (`adds`: added once to what an older
+// group left). The newest reader's D comes from its norm and is stored over its xhat, for later
+// groups. p is known from forward and weighs D at once; dp is summed up G readers at a time and
+// waits in lanes (a lane has one reader); then t, and the rows u in a second loop that depends on
+// no sum. t is left for du = t^T v, a matrix product (sources_sums.cuh).
 //   Bytes a token, d = 2 C in bf16: R d + 1 d (the newest: dx, xhat, and D written) + K d sources +
 //   K d gradients (+ K d). Flops 6 C K R. K V <= 8 keeps the gradients in registers.
+//   The newest source's gradient can be kept as it was before it is rounded (`carry`): the sources
+//   before it in its block go on with it.
 //
 // sources_spread: one read (R = 1) over any number of sources: D stays, the sources pass by, du is
 // summed up on the way, a row a block. A lane has one of 32 sources.
@@ -27,7 +29,7 @@ template <class T>
 struct SourcesPull {
     using Real = RealOf<T>;
     long N;
-    int C, W, R;
+    int C, W, R, K;
     Rows<const T> d;       // [1..R-1] (N, C): D of the readers; the newest's goes to norm.xhat
     Rows<const T> source;  // K, or S for spread
     Rows<T> gradient;      // as many
@@ -40,14 +42,17 @@ struct SourcesPull {
     Real* delta;       // (R, N): <h, D>; [0] is written
     Real* t;           // laid out as logits, for du; not of spread
     T* kept_d;         // (N, C) where spread leaves D (and delta); null: nowhere
-    Real* dgain_part;  // (blocks, C), written where `gained`
+    Real* carry;       // (N, C) of the last source; null: none
+    bool carried;      // spread adds to carry
+    Real* dgain_part;  // (blocks, C), written where `gained`; null: raw
     Real* du_part;     // (blocks, C), of spread
     NormArgs<T> norm;  // of the newest reader
 };
 
 // G readers share a barrier (G divides 32); the newest stands alone.
+// One block at least: for more of them than fit, the compiler would spill.
 template <class T, int K, int V, int G, int P, bool whole, bool gained>
-__global__ void __launch_bounds__(256) sources_pull(const __grid_constant__ SourcesPull<T> a) {
+__global__ void __launch_bounds__(256, 1) sources_pull(const __grid_constant__ SourcesPull<T> a) {
     using Real = RealOf<T>;
     PLUMB_SHARED(GroupMemory<Real>, memory);
     using Sum = BlockRow<Real, V>;
@@ -61,8 +66,8 @@ __global__ void __launch_bounds__(256) sources_pull(const __grid_constant__ Sour
     long n_next = g.base + g.offset;
     int next = 0;  // K sources, dx, xhat, D of the older readers
     const auto push = [&] {
-        const bool there = n_next < a.N && next < K + 1 + a.R;
-        const T* row = next < K        ? a.source.p[next]
+        const bool there = n_next < a.N && (next < a.K || (next >= K && next < K + 1 + a.R));
+        const T* row = next < K        ? a.source.p[there ? next : 0]
                        : next == K     ? a.norm.dx
                        : next == K + 1 ? a.norm.xhat
                                        : a.d.p[there ? next - K - 1 : 1];
@@ -85,17 +90,19 @@ __global__ void __launch_bounds__(256) sources_pull(const __grid_constant__ Sour
             delta = there ? a.delta[q * a.N + n] : Real(0);
 #pragma unroll
             for (int k = 0; k < K; ++k) {
-                logit[k] = there ? a.logits[k * a.k_step + q * a.N + n] : Real(0);
-                p[k] = there ? weight(logit[k] - lse) : Real(0);
+                const bool pulls = there && k < a.K;
+                logit[k] = pulls ? a.logits[k * a.k_step + q * a.N + n] : Real(0);
+                p[k] = pulls ? weight_of<T>(logit[k] - lse) : Real(0);
                 t[k] = 0;
             }
         };
         fetch_readers(1);
 #pragma unroll
         for (int k = 0; k < K; ++k) {
-            load(static_cast<const T*>(a.gradient.p[k]) + n * a.C, at, live && a.adds, out[k]);
+            const bool pulls = live && k < a.K;
+            load(static_cast<const T*>(a.gradient.p[k]) + n * a.C, at, pulls && a.adds, out[k]);
             along[k] = 0;
-            r[k] = live ? a.rstd[k * a.N + n] : Real(0);
+            r[k] = pulls ? a.rstd[k * a.N + n] : Real(0);
             ring.wait();
             ring.packed(0, source[k]);
             ring.pop();
@@ -123,8 +130,9 @@ __global__ void __launch_bounds__(256) sources_pull(const __grid_constant__ Sour
             Real s[K], weighs[K], dp[K];
 #pragma unroll
             for (int k = 0; k < K; ++k) {
-                s[k] = live ? a.logits[k * a.k_step + n] : Real(0);
-                weighs[k] = live ? weight(s[k] - lse) : Real(0);
+                const bool pulls = live && k < a.K;
+                s[k] = pulls ? a.logits[k * a.k_step + n] : Real(0);
+                weighs[k] = pulls ? weight_of<T>(s[k] - lse) : Real(0);
             }
             take(
                 d, [&](int k) { return weighs[k]; }, dp);
@@ -133,7 +141,7 @@ __global__ void __launch_bounds__(256) sources_pull(const __grid_constant__ Sour
 #pragma unroll
             for (int k = 0; k < K; ++k) {
                 const Real along_u = weighs[k] * (dp[k] - of_h) * r[k];
-                if (live && g.leads()) a.t[k * a.k_step + n] = along_u;
+                if (live && k < a.K && g.leads()) a.t[k * a.k_step + n] = along_u;
                 if (lane_id() == 0) along[k] = along_u * s[k];
                 axpy(along_u, d, out[k]);
             }
@@ -164,7 +172,7 @@ __global__ void __launch_bounds__(256) sources_pull(const __grid_constant__ Sour
             for (int k = 0; k < K; ++k) {
                 t[k] = p[k] * (t[k] - delta) * r[k];
                 along[k] += t[k] * logit[k];
-                if (live && first + lane_id() < a.R && g.warp == 0)
+                if (live && k < a.K && first + lane_id() < a.R && g.warp == 0)
                     a.t[k * a.k_step + (first + lane_id()) * a.N + n] = t[k];
             }
 #pragma unroll 2
@@ -180,16 +188,17 @@ __global__ void __launch_bounds__(256) sources_pull(const __grid_constant__ Sour
             sum[0] = warp_sums<1>(sum);
             unpack(source[k], x);
             axpy(-sum[0] * r[k] / Real(a.C), x, out[k]);
-            store(out[k], at, live, a.gradient.p[k] + n * a.C);
+            store(out[k], at, live && k < a.K, a.gradient.p[k] + n * a.C);
+            if (a.carry) store(out[k], at, live && k == a.K - 1, a.carry + n * a.C);
         }
     }
     wait_for_groups<0>();
-    if constexpr (gained) store_block_sum(dgain, g, at, block_row, a.dgain_part);
+    if (gained && a.dgain_part) store_block_sum(dgain, g, at, block_row, a.dgain_part);
 }
 
 // G divides 32.
 template <class T, int V, int G, int P, bool whole, bool gained>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 1)
     sources_spread(int S, const __grid_constant__ SourcesPull<T> a) {
     using Real = RealOf<T>;
     PLUMB_SHARED(GroupMemory<Real>, memory);
@@ -240,7 +249,7 @@ __global__ void __launch_bounds__(256)
         Real p = 0, pr = 0, back = 0;
         for (int k0 = 0; k0 < S; k0 += G) {
             if (k0 % 32 == 0) {
-                p = live && k0 + lane_id() < S ? weight(logit - lse) : Real(0);
+                p = live && k0 + lane_id() < S ? weight_of<T>(logit - lse) : Real(0);
                 pr = p * r, back = -logit * r / Real(a.C);
                 if (k0 + 32 < S)
                     fetch_numbers(n, k0 + 32 + lane_id());
@@ -261,14 +270,19 @@ __global__ void __launch_bounds__(256)
                 const int k = k0 + i;
                 const Real t = __shfl_sync(~0u, pr, k % 32) * (dp[i] - delta);
                 T* to = k < S ? a.gradient.p[k] + n * a.C : nullptr;
+                Real* carry = a.carry && k == S - 1 ? a.carry + n * a.C : nullptr;
                 Row<Real, V> out, x;
                 ring.row(i, x);
-                load(static_cast<const T*>(to), at, live && k < S && a.adds, out);
+                if (carry && a.carried)
+                    load(static_cast<const Real*>(carry), at, live, out);
+                else
+                    load(static_cast<const T*>(to), at, live && k < S && a.adds, out);
                 axpy(t, x, du);
                 axpy(__shfl_sync(~0u, p, k % 32), d, out);
                 axpy(t, u, out);
                 axpy(t * __shfl_sync(~0u, back, k % 32), x, out);
                 store(out, at, live && k < S, to);
+                if (carry) store(out, at, live, carry);
             }
             ring.template pop<G>();
 #pragma unroll
@@ -276,7 +290,7 @@ __global__ void __launch_bounds__(256)
         }
     }
     wait_for_groups<0>();
-    if constexpr (gained) store_block_sum(dgain, g, at, block_row, a.dgain_part);
+    if (gained && a.dgain_part) store_block_sum(dgain, g, at, block_row, a.dgain_part);
     store_block_sum(du, g, at, block_row, a.du_part);
 }
 

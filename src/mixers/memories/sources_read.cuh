@@ -3,9 +3,10 @@
 //     s_k = <u, v_k> / rms(v_k),  p = softmax_k(s),  h = sum_k p_k v_k,  u = query * key_gain
 //
 // sources_read: h of Q reads over the same S sources in one pass over them, and the norm of the
-// first. Softmax is "online": top, sum and the Q mixes are kept as if the sources so far were all;
-// the mixes shrink when the top rises. The sources that came since are few: a later read goes on
-// with the mix that waits for it (`waiting`, Q = 1) and the lse of what is in it.
+// first; at most Q: reads past a.Q count as rows of zeros. Softmax is "online": top, sum and the Q
+// mixes are kept as if the sources so far were all; the mixes shrink when the top rises. The
+// sources that came since are few: a later read goes on with the mix that waits for it (`waiting`,
+// Q = 1) and the lse of what is in it.
 //
 // Layout: sources, mixes, xhat (N, C) of type T; rstd (S, N), logits (sources, readers, N), lse
 // (readers, N). Who computes what: core/row.cuh. G sources share one barrier and one pass over u;
@@ -34,11 +35,10 @@ template <class T>
 struct SourcesRead {
     using Real = RealOf<T>;
     long N;
-    int C, W, S;
+    int C, W, S, Q;
     Rows<const T> source;  // S
     const Real* u;         // (Q, C)
-    int first_new;         // sources from here on have no rstd yet
-    Real* rstd;            // (S, N)
+    Real* rstd;            // (N) of the last source; null: known
     Real* logits;          // of source k, read q, token n at [k k_step + q N + n]
     long k_step;
     Real* lse;         // (Q, N); in: of `waiting`
@@ -47,6 +47,15 @@ struct SourcesRead {
     Real eps;          // of the keys' norm
     NormArgs<T> norm;  // of the first read
 };
+
+// exp(x) of x <= 0. Rows of bf16 are rounded by more than the device's approximation is off.
+template <class T>
+__device__ inline RealOf<T> weight_of(RealOf<T> x) {
+    if constexpr (std::is_same_v<T, Bf16>)
+        return weight(x);
+    else
+        return exp(x);
+}
 
 // The Q vectors u, each thread its runs: in registers where they fit beside the mixes, else in
 // shared memory behind the ring, read once for G sources. Halves of a run lie apart: no bank
@@ -59,12 +68,12 @@ public:
         return kShared ? sizeof(Real) * Q * V * kRun * 32 * static_cast<std::size_t>(warps) : 0;
     }
     template <class At>
-    __device__ Queries(const Real* u, Real* memory, const Group<Real>& g, const At& at)
+    __device__ Queries(const Real* u, int count, Real* memory, const Group<Real>& g, const At& at)
         : mine_(memory + 4 * (lane_id() + 32 * g.warp)), half_(4 * 32 * g.warps) {
 #pragma unroll
         for (int q = 0; q < Q; ++q) {
             Row<Real, V> row;
-            load(u + q * at.c, at, true, row);
+            load(u + q * at.c, at, q < count, row);
             if constexpr (!kShared) {
                 own_[q] = row;
             } else if (g.offset == 0) {
@@ -104,7 +113,7 @@ __global__ void __launch_bounds__(256) sources_read(const __grid_constant__ Sour
     char* const shared = static_cast<char*>(dynamic_shared());
     Ring<T, V, P, whole> ring(shared, at);
     const Queries<Real, Q, V> u(
-        a.u, reinterpret_cast<Real*>(shared + ring_bytes<T, V, P>(blockDim.x)), g, at);
+        a.u, a.Q, reinterpret_cast<Real*>(shared + ring_bytes<T, V, P>(blockDim.x)), g, at);
     const int groups = (a.S + G - 1) / G;
     long n_next = g.base + g.offset;  // whose row is asked for next
     int k_next = 0;
@@ -155,10 +164,10 @@ __global__ void __launch_bounds__(256) sources_read(const __grid_constant__ Sour
             const bool logs = mine && k < a.S && q_mine < Q;
             const Real logit = logs ? total * r : Real(-INFINITY);
             if (live && g.warp == 0) {
-                if (logs)
+                if (logs && q_mine < a.Q)
                     a.logits[k * a.k_step + q_mine * a.N + n] = logit;
-                else if (mine && k < a.S && k >= a.first_new)
-                    a.rstd[k * a.N + n] = r;
+                else if (mine && q_mine == Q && k == a.S - 1 && a.rstd)
+                    a.rstd[n] = r;
             }
             Real high = top;
 #pragma unroll
@@ -166,7 +175,7 @@ __global__ void __launch_bounds__(256) sources_read(const __grid_constant__ Sour
                 const Real other = G == 1 ? logit : of(logit, i, q_mine);
                 high = other > high ? other : high;
             }
-            const Real keep = weight(top - high), w = weight(logit - high);
+            const Real keep = weight_of<T>(top - high), w = weight_of<T>(logit - high);
             top = high;
             sum *= keep;
 #pragma unroll
@@ -186,12 +195,12 @@ __global__ void __launch_bounds__(256) sources_read(const __grid_constant__ Sour
             for (int i = 0; i < G; ++i) push();
         }
         if (Q == 1) __syncwarp();  // all lanes have read lse; a shuffle does not order memory
-        if (live && g.warp == 0 && lane_id() < Q) a.lse[lane_id() * a.N + n] = top + log(sum);
+        if (live && g.warp == 0 && lane_id() < a.Q) a.lse[lane_id() * a.N + n] = top + log(sum);
         const Real inverse = reciprocal(sum);
 #pragma unroll
         for (int q = 0; q < Q; ++q) {
             scale(of(inverse, 0, q), mix[q]);
-            if (q > 0) store(mix[q], at, live, a.mixes.p[q] + n * a.C);
+            if (q > 0 && q < a.Q) store(mix[q], at, live, a.mixes.p[q] + n * a.C);
         }
         norm_put(a.norm, g, at, n, live, mix[0]);
     }
