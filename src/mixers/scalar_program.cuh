@@ -235,8 +235,9 @@ template <class Real, class Gradients>
     }
 }
 
+// Asks for one block a multiprocessor: for the 32 that fit it would get 64 registers, and spill.
 template <class Real>
-__global__ void __launch_bounds__(kLanes)
+__global__ void __launch_bounds__(kLanes, 1)
     scalars_backward(ScalarProgram::Tables program, ScalarMemory<Real> memory,
                      ScalarGradients<Real> gradients) {
     const long N = memory.N, M = memory.M, n = blockIdx.x * kLanes + lane_id();
