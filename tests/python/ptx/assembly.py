@@ -1,0 +1,188 @@
+"""The text of PTX as data: kernels, their parameters and their instructions."""
+
+import re
+import subprocess
+from dataclasses import dataclass, field
+
+import numpy as np
+
+TYPES = {
+    "pred": np.bool_, "b8": np.uint8, "b16": np.uint16, "b32": np.uint32, "b64": np.uint64,
+    "u8": np.uint8, "u16": np.uint16, "u32": np.uint32, "u64": np.uint64,
+    "s8": np.int8, "s16": np.int16, "s32": np.int32, "s64": np.int64,
+    "f32": np.float32, "f64": np.float64, "bf16": np.uint16, "bf16x2": np.uint32,
+}  # fmt: skip
+UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
+@dataclass(frozen=True)
+class Register:
+    name: str
+
+
+@dataclass(frozen=True)
+class Constant:
+    bits: int
+    float_bytes: int = 0  # of 0f... and 0d...
+
+
+@dataclass(frozen=True)
+class Symbol:  # a variable's address
+    name: str
+
+
+@dataclass(frozen=True)
+class Address:
+    base: object
+    offset: int
+
+
+@dataclass(frozen=True)
+class Instruction:
+    line: int
+    text: str
+    guard: Register
+    guard_is: bool  # runs where the guard has this value
+    key: str  # the opcode without its types
+    types: tuple
+    operands: tuple
+
+
+@dataclass
+class Parameter:
+    offset: int
+    size: int
+
+
+@dataclass
+class Kernel:
+    name: str  # as C++ writes it, without namespaces
+    parameters: dict = field(default_factory=dict)
+    registers: dict = field(default_factory=dict)  # name -> dtype
+    shared: dict = field(default_factory=dict)  # static: name -> offset
+    shared_bytes: int = 0
+    most_threads: int = 1024
+    code: list = field(default_factory=list)
+    labels: dict = field(default_factory=dict)
+
+
+def plain_names(mangled):
+    """As C++ writes them, without what they return and take, and without our namespaces."""
+    run = subprocess.run(
+        ["c++filt"], input="\n".join(mangled), capture_output=True, text=True, check=True
+    )
+    names = [re.sub(r"^void |plumb::(gpu::|test::)?|\(anonymous namespace\)::", "", line)
+             for line in run.stdout.splitlines()]  # fmt: skip
+    return [re.sub(r"\(.*", "", name).strip() for name in names]
+
+
+def up_to(offset, align):
+    return (offset + align - 1) // align * align
+
+
+def split(text):
+    """At commas that are not in brackets."""
+    parts, depth = [""], 0
+    for c in text:
+        depth += (c in "[{(") - (c in "]})")
+        if c == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += c
+    return [p.strip() for p in parts if p.strip()]
+
+
+def operand(text):
+    if text.startswith("["):
+        base, _, offset = text[1:-1].partition("+")
+        return Address(operand(base.strip()), int(offset or 0))
+    if text.startswith("{"):
+        return tuple(operand(part) for part in split(text[1:-1]))
+    if "|" in text:  # of shfl: value|whether it came
+        return operand(text.split("|")[0])
+    if text.startswith(("0f", "0d")):
+        return Constant(int(text[2:], 16), 4 if text[1] == "f" else 8)
+    if text.startswith("%"):
+        return Register(text)
+    if re.match(r"-?\d", text):
+        return Constant(int(text, 0))
+    return Symbol(text)
+
+
+def instruction(line, text):
+    match = re.match(r"@(!?)(%\w+)\s+(.*)", text)
+    guard, guard_is, rest = (None, True, text)
+    if match:
+        guard, guard_is, rest = Register(match[2]), not match[1], match[3]
+    opcode, _, operands = rest.partition(" ")
+    parts = opcode.split(".")
+    types = tuple(p for p in parts[1:] if p in TYPES)
+    key = ".".join([parts[0]] + [p for p in parts[1:] if p not in TYPES])
+    return Instruction(
+        line, text, guard, guard_is, key, types, tuple(operand(part) for part in split(operands))
+    )
+
+
+def declare(kernel, text):
+    """A register or variable of a kernel's body."""
+    match = re.fullmatch(r"\.reg \.(\w+)\s+(.*)", text)
+    if match:
+        for name in split(match[2]):
+            many = re.fullmatch(r"(%\w+)<(\d+)>", name)
+            names = [f"{many[1]}{i}" for i in range(int(many[2]))] if many else [name]
+            kernel.registers.update(dict.fromkeys(names, TYPES[match[1]]))
+        return
+    match = re.fullmatch(r"\.shared \.align (\d+) \.b8 (\w+)\[(\d+)\]", text)
+    if match:
+        kernel.shared[match[2]] = up_to(kernel.shared_bytes, int(match[1]))
+        kernel.shared_bytes = kernel.shared[match[2]] + int(match[3])
+        return
+    if not text.startswith(".pragma"):
+        raise ValueError(f"{kernel.name}: not known: {text}")
+
+
+def kernels_of(ptx):
+    """All kernels of a text, by name."""
+    kernels, kernel, dynamic, at = {}, None, [], 0
+    names = re.findall(r"\.entry (\w+)\(", ptx)
+    names = dict(zip(names, plain_names(names)))
+    for line, text in enumerate(ptx.splitlines(), 1):
+        text = " ".join(re.sub(r"//.*", "", text).split())
+        entry = re.search(r"\.entry (\w+)\(", text)
+        param = re.match(r"\.param (?:\.align (\d+) )?\.(\w+) (\w+)(?:\[(\d+)\])?", text)
+        label = re.match(r"(\$\w+):", text)
+        if entry:
+            kernel, at = Kernel(names[entry[1]]), 0
+            kernels[kernel.name] = kernel
+        elif match := re.match(r"\.extern \.shared \.align \d+ \.b8 (\w+)\[\]", text):
+            dynamic.append(match[1])
+        elif kernel is None:
+            continue
+        elif param and not kernel.code:
+            size = np.dtype(TYPES[param[2]]).itemsize
+            at = up_to(at, int(param[1] or size))
+            kernel.parameters[param[3]] = Parameter(at, size * int(param[4] or 1))
+            at += size * int(param[4] or 1)
+        elif match := re.match(r"\.maxntid (\d+)", text):
+            kernel.most_threads = int(match[1])
+        elif label:
+            kernel.labels[label[1]] = len(kernel.code)
+        else:
+            body(kernel, line, text)
+    for kernel in kernels.values():  # what is dynamic lies behind what is static
+        kernel.shared_bytes = up_to(kernel.shared_bytes, 16)
+        kernel.shared.update(dict.fromkeys(dynamic, kernel.shared_bytes))
+    return kernels
+
+
+def body(kernel, line, text):
+    # Inline assembly stands in braces of its own.
+    text = re.sub(r"^\{(?!%)", "", text.rstrip("} ") if text.endswith(";}") else text).strip()
+    for part in text.split(";"):
+        part = part.strip()
+        if part in ("", "{", "}", "(", ")") or part.startswith((".maxntid", ".minnctapersm")):
+            continue
+        if part.startswith("."):
+            declare(kernel, part)
+        else:
+            kernel.code.append(instruction(line, part))
