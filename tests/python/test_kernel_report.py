@@ -1,0 +1,89 @@
+"""scripts/kernel_report --check: a kernel that spills is named, those of the running row do not spill.
+What compiles is not run where nvcc is not found. The other files: the script by itself, minutes.
+"""
+
+import importlib.machinery
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "kernel_report"
+NVCC = shutil.which(os.environ.get("CUDACXX") or "nvcc")
+SPILLS = """
+namespace plumb::gpu {
+template <class T>
+__global__ void __launch_bounds__(1024) too_much(int n, T* x) {
+    T y[200];
+#pragma unroll
+    for (int i = 0; i < 200; ++i) y[i] = x[i * n];
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < 200; ++i) x[(199 - i) * n] = y[i] * y[(7 * i) % 200];
+}
+template __global__ void too_much(int, float*);
+}  // namespace plumb::gpu
+"""
+
+
+def load():
+    loader = importlib.machinery.SourceFileLoader("kernel_report", str(SCRIPT))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("kernel_report", loader))
+    loader.exec_module(module)
+    return module
+
+
+def check(file):
+    command = [sys.executable, str(SCRIPT), "--check", str(file)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+class KernelReport(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.report = load()
+
+    def made(self, name="f<Bf16, 1>", registers=64, threads=1024, stack=0, spilled=0):
+        return self.report.Kernel(name, "src/f.cu", registers, threads, stack, spilled, 0, ({128}, {32}))
+
+    def test_what_is_wrong(self):
+        def wrong(**of):
+            return list(self.report.complaints([self.made(**of)]))
+
+        self.assertEqual(wrong(), [])
+        self.assertEqual(wrong(stack=16), ["src/f.cu: f<Bf16, 1> spills 0 bytes and has a stack of 16"])
+        self.assertIn("1024 threads of 65 registers are more than 65536", wrong(registers=65)[0])
+
+    def test_widths_of_accesses(self):
+        sass = "Function : one\n LDG.E.128.CONSTANT R4, [R2] ;\n LDG.E R1, [R2] ;\n STG.E.U16 [R2], R1 ;"
+        sass += "Function : two\n LDGSTS.E.BYPASS.128 [R1], [R2] ;\n STG.E.64 [R2], R1 ;\n STS.128 [R2], R1 ;"
+        found = self.report.access_bits(sass)
+        self.assertEqual(found, {"one": ({128, 32}, {16}), "two": ({128}, {64})})
+
+    def test_kinds_share_a_line(self):
+        kernels = [self.made(f"f<Bf16, {k}>", 30 + k) for k in (1, 2)]
+        lines = list(self.report.table([*kernels, self.made("f<float, 1>")]))
+        self.assertIn("| `f<Bf16, #>` | 2 | 31 to 32 | 1024 | 32768 | 0 | 128 | 32 |", lines)
+        self.assertEqual(len(lines), 5)
+
+    @unittest.skipUnless(NVCC, "nvcc is not here")
+    def test_a_kernel_that_spills(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "spills.cu")
+            file.write_text(SPILLS)
+            run = check(file)
+        self.assertEqual(run.returncode, 1, run.stderr)
+        self.assertRegex(run.stdout, r"spills.cu: too_much<float> spills [1-9]\d* bytes")
+
+    @unittest.skipUnless(NVCC, "nvcc is not here")
+    def test_the_running_row(self):
+        run = check(SCRIPT.parents[1] / "src" / "mixers" / "memories" / "running_row.cu")
+        self.assertEqual((run.returncode, run.stderr), (0, ""), run.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
