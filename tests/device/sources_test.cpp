@@ -4,7 +4,7 @@
 #include "check/compare.h"
 #include "emulated/device.h"
 #include "mixers/memories/sources_on_gpu.h"
-#include "support/device_stack.h"
+#include "support/device_errors.h"
 #include "support/every_mixer.h"
 
 #include <cstring>

@@ -23,25 +23,6 @@ struct Made {
     std::vector<double> values;
 };
 
-// Root mean square of got - want over that of want, over all tensors of a kind.
-inline std::map<Made::Kind, double> errors(const std::vector<Made>& got,
-                                           const std::vector<Made>& want) {
-    REQUIRE(got.size() == want.size());
-    std::map<Made::Kind, std::pair<double, double>> sums;
-    for (std::size_t k = 0; k < want.size(); ++k) {
-        REQUIRE(got[k].values.size() == want[k].values.size());
-        auto& [error, size] = sums[want[k].kind];
-        for (std::size_t i = 0; i < want[k].values.size(); ++i) {
-            const double d = got[k].values[i] - want[k].values[i];
-            error += d * d, size += want[k].values[i] * want[k].values[i];
-        }
-    }
-    std::map<Made::Kind, double> all;
-    for (const auto& [kind, sum] : sums)
-        all[kind] = std::sqrt(sum.first / (sum.second > 0 ? sum.second : 1));
-    return all;
-}
-
 template <class T>
 class DeviceStack {
 public:
