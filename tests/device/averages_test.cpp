@@ -6,6 +6,8 @@
 #include "support/device_errors.h"
 #include "support/every_mixer.h"
 
+#include <utility>
+
 using namespace plumb;
 using namespace plumb::test;
 
@@ -43,7 +45,9 @@ TEST_CASE("averages on a GPU are the CPU's in double", "[mixers][device]") {
 }
 
 TEST_CASE("averages on a GPU of more blocks than a warp has lanes", "[mixers][device]") {
-    for_every_average({68, 1, 8, 1e-3}, true, [](auto pass) {
+    bool first = true;  // settings: the others take as long to plan, and their averages are shorter
+    for_every_average({68, 1, 8, 1e-3}, true, [&](auto pass) {
+        if (!std::exchange(first, false)) return;
         check_double(pass(double(), Device::cuda), pass(double(), Device::cpu));
     });
 }
