@@ -2,6 +2,7 @@
 #pragma once
 
 #include "check/toy_stack.h"
+#include "model/transformer.h"
 
 #include <cmath>
 #include <limits>
@@ -38,5 +39,10 @@ struct GradientError {
 // differences of the loss. A tensor all of whose gradients lie under 1e-6 of the largest of all is
 // compared on that scale.
 GradientError check_gradients(ToyStack<double>& stack);
+
+// Each parameter of the model, on its device: <gradient, d> in one random direction d against the
+// difference of the loss along d, relative to |gradient| |d| / sqrt(numbers), which is what such a
+// product comes to. What lies under 1e-3 of the largest gradient is compared on that scale.
+GradientError check_gradients(Transformer<double>& model);
 
 }  // namespace plumb

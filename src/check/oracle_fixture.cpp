@@ -26,16 +26,16 @@ void load(const SafetensorsFile& file, Transformer<Real>& model) {
                                  model.params().specs().size()));
     for (const ParamSpec& spec : model.params().specs()) {
         const auto from = file.values<double>("param/" + spec.name);
-        const auto to = model.params().value(model.params().find(spec.name)).host();
+        const View<Real> to = model.params().value(model.params().find(spec.name));
         if (std::ssize(from) != to.count())
             refuse(file, fmt::format("{} is not {}", spec.name, spec.shape.text()));
-        std::copy(from.begin(), from.end(), to.data);
+        put(to, std::vector<Real>(from.begin(), from.end()).data());
     }
     for (const auto& [name, to] :
-         {std::pair{"tokens", model.tokens().host()}, {"targets", model.targets().host()}}) {
+         {std::pair{"tokens", model.tokens()}, {"targets", model.targets()}}) {
         const auto from = file.values<std::int64_t>(name);
         if (std::ssize(from) != to.count()) refuse(file, std::string(name) + " has another length");
-        std::copy(from.begin(), from.end(), to.data);
+        put(to, std::vector<std::int32_t>(from.begin(), from.end()).data());
     }
 }
 
@@ -48,11 +48,12 @@ double matrix_difference(const SafetensorsFile& file, Transformer<Real>& model) 
     const Index row_size = rows * groups;
     if (std::ssize(want) != rows * n_tokens * row_size * ways)
         refuse(file, "matrix has another shape");
-    const Context ctx = Context{}.in(model.frame());
+    const auto matrices =
+        model.mixer().matrices(Context{.device = model.plan().device()}.in(model.frame()));
     double error = 0;
     for (Index nw = 0; nw < n_tokens * ways; ++nw) {
         const Index n = nw / ways, way = nw % ways;
-        const std::vector<Real> m = depth_matrix(ctx, model.mixer(), n, static_cast<int>(way));
+        const std::vector<Real> m = depth_matrix(model.mixer(), matrices, n, static_cast<int>(way));
         for (Index r = 0; r < rows; ++r) {
             const std::span row(m.data() + r * row_size, static_cast<std::size_t>(row_size));
             std::vector<double> stored;
@@ -81,10 +82,12 @@ double gradient_difference(const SafetensorsFile& file, Transformer<Real>& model
             most = std::max(most, std::abs(x));
         }
     double error = 0;
-    for (const ParamSpec& spec : params.specs())
-        error = worse(error, relative_error(numbers(params.grad(params.find(spec.name))),
-                                            file.values<double>("grad/" + spec.name),
-                                            largest.at(kind_of(spec.name))));
+    for (const ParamSpec& spec : params.specs()) {
+        const std::vector<Real> got = fetch<Real>(params.grad(params.find(spec.name)));
+        error =
+            worse(error, relative_error(std::span(got), file.values<double>("grad/" + spec.name),
+                                        largest.at(kind_of(spec.name))));
+    }
     return error;
 }
 
@@ -122,17 +125,19 @@ TransformerShape fixture_shape(const SafetensorsFile& file) {
 }
 
 template <class Real>
-std::unique_ptr<Transformer<Real>> fixture_model(const SafetensorsFile& file) {
-    auto model = std::make_unique<Transformer<Real>>(fixture_shape(file));
+std::unique_ptr<Transformer<Real>> fixture_model(const SafetensorsFile& file, Device device) {
+    TransformerShape shape = fixture_shape(file);
+    shape.device = device;
+    auto model = std::make_unique<Transformer<Real>>(shape);
     model->allocate(1);
     load(file, *model);
     return model;
 }
 
 template <class Real>
-OracleErrors oracle_errors(const SafetensorsFile& file) {
-    const auto model = fixture_model<Real>(file);
-    const Context ctx;
+OracleErrors oracle_errors(const SafetensorsFile& file, Device device) {
+    const auto model = fixture_model<Real>(file, device);
+    const Context ctx{.device = device};
     const double want = std::stod(file.metadata().at("loss"));
     OracleErrors errors{};
     errors.loss = std::abs(model->forward(ctx) - want) / std::abs(want);
@@ -142,9 +147,9 @@ OracleErrors oracle_errors(const SafetensorsFile& file) {
     return errors;
 }
 
-template std::unique_ptr<Transformer<float>> fixture_model(const SafetensorsFile&);
-template std::unique_ptr<Transformer<double>> fixture_model(const SafetensorsFile&);
-template OracleErrors oracle_errors<float>(const SafetensorsFile&);
-template OracleErrors oracle_errors<double>(const SafetensorsFile&);
+template std::unique_ptr<Transformer<float>> fixture_model(const SafetensorsFile&, Device);
+template std::unique_ptr<Transformer<double>> fixture_model(const SafetensorsFile&, Device);
+template OracleErrors oracle_errors<float>(const SafetensorsFile&, Device);
+template OracleErrors oracle_errors<double>(const SafetensorsFile&, Device);
 
 }  // namespace plumb

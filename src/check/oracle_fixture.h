@@ -23,7 +23,8 @@ TransformerShape fixture_shape(const SafetensorsFile& file);
 // The fixture's model with its parameters, tokens and targets, in Real. Throws IoError if the
 // parameters are not exactly ours.
 template <class Real>
-std::unique_ptr<Transformer<Real>> fixture_model(const SafetensorsFile& file);
+std::unique_ptr<Transformer<Real>> fixture_model(const SafetensorsFile& file,
+                                                 Device device = Device::cpu);
 
 struct OracleErrors {
     double loss;    // relative
@@ -35,6 +36,6 @@ struct OracleErrors {
 
 // Runs fixture_model.
 template <class Real>
-OracleErrors oracle_errors(const SafetensorsFile& file);
+OracleErrors oracle_errors(const SafetensorsFile& file, Device device = Device::cpu);
 
 }  // namespace plumb

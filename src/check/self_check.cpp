@@ -27,10 +27,13 @@ public:
         for (const auto& settings : mixer_.test_settings) {
             setting_ = settings.empty() ? "default" : fmt::format("{}", fmt::join(settings, " "));
             config_ = mixer_config(mixer_.name, settings);
-            check_alone();
+            if (options_.device == Device::cpu)
+                check_alone();
+            else
+                check_on_device();
             check_in_model(starts_as_standard(mixer_, config_));
         }
-        if (mixer_.name == "mhc") check_sinkhorn();
+        if (mixer_.name == "mhc" && options_.device == Device::cpu) check_sinkhorn();
         check_oracle();
         return std::move(lines_);
     }
@@ -67,15 +70,33 @@ private:
         });
     }
 
+    // In a model of L=4, N=20, C=12, which the CPU computes too.
+    void check_on_device() {
+        const Device device = options_.device;
+        line("gradients", kGradientLimit, [&](CheckLine& l) {
+            const auto model = tiny_model<double>(config_, 1, tiny_config(), device);
+            perturb(model->params(), 0.2, 2);
+            const GradientError error = check_gradients(*model);
+            l.note = fmt::format("worst: {}, {} directions", error.where, error.n_checked);
+            return error.worst;
+        });
+        line("M v = read", kMatrixLimit,
+             [&](CheckLine&) { return model_matrix_error(config_, device); });
+        line("device - CPU", kIdentityLimit,
+             [&](CheckLine&) { return device_error(config_, device); });
+    }
+
     void check_in_model(bool equals_standard) {
-        line("causality", 0, [&](CheckLine&) { return causality_error(config_); });
+        const Device device = options_.device;
+        line("causality", 0, [&](CheckLine&) { return causality_error(config_, device); });
         if (equals_standard)
             line("standard at init", kIdentityLimit,
-                 [&](CheckLine&) { return difference_to_standard(config_); });
-        line("float - double", kFloatLimit, [&](CheckLine&) { return float_error(config_); });
-        line("bf16 - double", kBf16Limit, [&](CheckLine&) { return bf16_error(config_); });
+                 [&](CheckLine&) { return difference_to_standard(config_, device); });
+        line("float - double", kFloatLimit,
+             [&](CheckLine&) { return float_error(config_, device); });
+        line("bf16 - double", kBf16Limit, [&](CheckLine&) { return bf16_error(config_, device); });
         line("never moved", 0, [&](CheckLine& l) {
-            const std::vector<std::string> names = unmoved_parameters(config_);
+            const std::vector<std::string> names = unmoved_parameters(config_, 3, device);
             l.note = fmt::format("{}", fmt::join(names, " "));
             return static_cast<double>(names.size());
         });
@@ -97,7 +118,7 @@ private:
             ++n_found;
             setting_ = path.stem().string();
             line("PyTorch float64", kOracleLimit, [&](CheckLine& l) {
-                const OracleErrors e = oracle_errors<double>(file);
+                const OracleErrors e = oracle_errors<double>(file, options_.device);
                 l.note = fmt::format("loss {:.1e}, M {:.1e}, gradients {:.1e}", e.loss, e.matrix,
                                      e.gradient);
                 return worse(worse(e.loss, e.matrix), e.gradient);

@@ -31,10 +31,12 @@ inline CheckLine::Status judge(double value, double limit) {
 
 struct CheckOptions {
     std::filesystem::path fixtures;  // of PyTorch; empty: those lines are skipped
+    Device device = Device::cpu;     // where what is checked computes
     std::function<void(const std::string&)> progress = [](const std::string&) {};
 };
 
-// Every check of one mixer with each of its test settings. A check that throws is a failed line.
+// Every check of one mixer with each of its test settings. A check that throws is a failed line. On
+// the CPU a mixer is also checked alone; on another device in a model, and against the CPU.
 std::vector<CheckLine> self_check(const MixerInfo& mixer, const CheckOptions& options);
 
 // Worst marginal error of Sinkhorn(iters) over 1000 random (k, k) logit matrices of standard

@@ -142,12 +142,19 @@ void ToyStack<Real>::backward(const Context& context, Real scale) {
 }
 
 template <class Real>
-std::vector<Real> depth_matrix(const Context& ctx, const DepthMatrix<Real>& mixer, Index token,
+std::vector<Real> depth_matrix(const DepthMatrix<Real>& mixer,
+                               const typename DepthMatrix<Real>::OfToken& matrices, Index token,
                                int way) {
     const Index rows = mixer.shape().sublayers() + 1, g = mixer.matrix_channels();
     std::vector<Real> m(static_cast<std::size_t>(rows * rows * g));
-    mixer.matrices(ctx)(token, {m.data(), {{'L', rows}, {'S', rows}, {'G', g}}, Device::cpu}, way);
+    matrices(token, {m.data(), {{'L', rows}, {'S', rows}, {'G', g}}, Device::cpu}, way);
     return m;
+}
+
+template <class Real>
+std::vector<Real> depth_matrix(const Context& ctx, const DepthMatrix<Real>& mixer, Index token,
+                               int way) {
+    return depth_matrix(mixer, mixer.matrices(ctx), token, way);
 }
 
 template <class Real>
@@ -156,37 +163,48 @@ std::vector<Real> ToyStack<Real>::matrix(Index token, int way) const {
 }
 
 template <class Real>
+double matrix_error(const std::vector<Real>& m, const DepthMatrix<Real>& mixer,
+                    const RowOf<Real>& v, const RowOf<Real>& h) {
+    const Index rows = mixer.shape().sublayers() + 1, g = mixer.matrix_channels(),
+                channels = mixer.shape().channels;
+    double error = 0;
+    for (Index rc = 0; rc < rows * channels; ++rc) {
+        const Index r = rc / channels, c = rc % channels;
+        double sum = 0, size = 0;
+        for (Index i = 0; i <= r; ++i) {
+            const auto k = static_cast<std::size_t>((r * rows + i) * g + c * g / channels);
+            const double x =
+                static_cast<double>(m[k]) * static_cast<double>(v(static_cast<int>(i))[c]);
+            sum += x, size += std::abs(x);
+        }
+        const Real read = h(static_cast<int>(r + 1))[c];
+        error = worse(error, std::abs(sum - static_cast<double>(read)) / size);
+    }
+    return error;
+}
+
+template <class Real>
 double matrix_error(ToyStack<Real>& stack) {
     const DepthMixer<Real>& mixer = stack.mixer();
-    const MixerShape& shape = mixer.shape();
-    const Index rows = shape.sublayers() + 1, g = mixer.matrix_channels();
     double error = 0;
-    for (Index nw = 0; nw < shape.tokens * mixer.most_ways(); ++nw) {
-        const Index n = nw / mixer.most_ways();
-        const int way = static_cast<int>(nw % mixer.most_ways());
-        const std::vector<Real> m = stack.matrix(n, way);
-        for (Index rc = 0; rc < rows * shape.channels; ++rc) {
-            const Index r = rc / shape.channels, c = rc % shape.channels;
-            const int l = static_cast<int>(r + 1);
-            double sum = 0, size = 0;
-            for (Index i = 0; i <= r; ++i) {
-                const auto k =
-                    static_cast<std::size_t>((r * rows + i) * g + c * g / shape.channels);
-                const double x = static_cast<double>(m[k]) *
-                                 static_cast<double>(stack.output(static_cast<int>(i)).row(n)[c]);
-                sum += x, size += std::abs(x);
-            }
-            const Real h = stack.read(l, mixer.ways(l) > 1 ? way : 0).row(n)[c];
-            error = worse(error, std::abs(sum - static_cast<double>(h)) / size);
-        }
-    }
+    for (Index n = 0; n < mixer.shape().tokens; ++n)
+        for (int way = 0; way < mixer.most_ways(); ++way)
+            error = worse(
+                error,
+                matrix_error<Real>(
+                    stack.matrix(n, way), mixer, [&](int i) { return stack.output(i).row(n); },
+                    [&](int l) { return stack.read(l, mixer.ways(l) > 1 ? way : 0).row(n); }));
     return error;
 }
 
 #define PLUMB_INSTANTIATE(Real)                                                                    \
     template void perturb(ParamStore<Real>&, double, std::uint64_t, std::optional<Group>);         \
     template class ToyStack<Real>;                                                                 \
+    template std::vector<Real> depth_matrix(const DepthMatrix<Real>&,                              \
+                                            const DepthMatrix<Real>::OfToken&, Index, int);        \
     template std::vector<Real> depth_matrix(const Context&, const DepthMatrix<Real>&, Index, int); \
+    template double matrix_error(const std::vector<Real>&, const DepthMatrix<Real>&,               \
+                                 const RowOf<Real>&, const RowOf<Real>&);                          \
     template double matrix_error(ToyStack<Real>&);
 PLUMB_INSTANTIATE(float)
 PLUMB_INSTANTIATE(double)

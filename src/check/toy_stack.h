@@ -11,6 +11,7 @@
 #include "mixers/mixers.h"
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -84,12 +85,24 @@ private:
     Reads reads_, norms_;  // h_1..h_{L+1}; the same where the mixer sees, and may change, it
 };
 
-// Worst |sum_i M[l,i] v_i - h_l| over sum_i |M[l,i] v_i|, over all rows, ways, tokens and channels
-// of the last forward: h_l as the mixer computed it against the matrix it reports.
+// Row l (C) of a token, of v_l or h_l.
+template <class Real>
+using RowOf = std::function<const Real*(int l)>;
+
+// Worst |sum_i M[l,i] v_i - h_l| over sum_i |M[l,i] v_i|, over all rows and channels of a token:
+// h_l as the mixer computed it against m (L+1, L+1, G), the matrix it reports.
+template <class Real>
+double matrix_error(const std::vector<Real>& m, const DepthMatrix<Real>& mixer,
+                    const RowOf<Real>& v, const RowOf<Real>& h);
+// Over all ways and tokens of the last forward.
 template <class Real>
 double matrix_error(ToyStack<Real>& stack);
 
-// M of one token, (L+1, L+1, G).
+// M of one token, (L+1, L+1, G); of several tokens: where matrices = mixer.matrices(ctx).
+template <class Real>
+std::vector<Real> depth_matrix(const DepthMatrix<Real>& mixer,
+                               const typename DepthMatrix<Real>::OfToken& matrices, Index token,
+                               int way = 0);
 template <class Real>
 std::vector<Real> depth_matrix(const Context& ctx, const DepthMatrix<Real>& mixer, Index token,
                                int way = 0);

@@ -1,8 +1,8 @@
 #include "cli/check_command.h"
 
 #include "check/oracle_fixture.h"
+#include "cli/device_option.h"
 #include "cli/exit_code.h"
-#include "core/context.h"
 
 #include <nlohmann/json.hpp>
 
@@ -17,11 +17,12 @@ constexpr const char* kExamples = R"(Examples:
   plumb check                          every mixer, every setting
   plumb check attnres mhc              two of them
   plumb check all --json > check.json  the same numbers for a program
+  plumb check --device cuda            the model on a GPU, also against the CPU
 )";
 
 struct CheckArguments {
     std::vector<std::string> mixers;
-    std::string fixtures;
+    std::string fixtures, device = "cpu";
     bool json = false;
 };
 
@@ -50,15 +51,17 @@ std::vector<const MixerInfo*> chosen_mixers(const std::vector<std::string>& name
 }
 
 void check(const CheckArguments& arguments) {
+    const Context ctx = chosen_context(arguments.device, 1);
     const std::vector<const MixerInfo*> chosen = chosen_mixers(arguments.mixers);
     CheckOptions options;
+    options.device = ctx.device;
     options.fixtures = arguments.fixtures.empty() ? find_fixtures().string() : arguments.fixtures;
     if (!arguments.fixtures.empty() && fixture_paths(options.fixtures).empty())
         throw UsageError(
             fmt::format("--fixtures {}: no *.safetensors there; give the folder that "
                         "scripts/oracle/make_fixtures.py writes",
                         arguments.fixtures));
-    set_up_threads({});
+    set_up_threads(ctx);
     std::vector<CheckLine> lines;
     {
         const Terminal terminal = Terminal::of(stderr);
@@ -131,6 +134,7 @@ void add_check_command(CLI::App& app) {
         ->add_option("--fixtures", arguments->fixtures,
                      "Folder of PyTorch fixtures (default: tests/fixtures, if it is there)")
         ->type_name("DIR");
+    add_device_option(*command, arguments->device);
     command->add_flag("--json", arguments->json, "Print JSON instead of a table");
     command->callback([arguments] { check(*arguments); });
 }

@@ -1,10 +1,10 @@
 #include "cli/eval_command.h"
 
+#include "cli/device_option.h"
 #include "cli/run_folder.h"
 #include "cli/terminal.h"
 #include "cli/trained_run.h"
 #include "core/text.h"
-#include "core/threads.h"
 #include "run/evaluation.h"
 #include "run/run_directory.h"
 
@@ -19,6 +19,7 @@ constexpr const char* kFooter = R"(Examples:
   plumb eval runs/first runs/second@500 runs/third@best
   plumb eval runs/block-s1 runs/block-s2 runs/block-s3 --drop all
   plumb eval runs/block --mask embed --controls 20
+  plumb eval runs/block --device cuda
 
 Every token of the split is scored once; losses are in nats
 per token. Sublayers are numbers 1..L (0: the embedding),
@@ -36,7 +37,7 @@ change less the loss without.
 
 struct Options {
     std::vector<std::string> runs;
-    std::string data, split = "val";
+    std::string data, split = "val", device = "cpu";
     InterventionOptions change;
     Index sequences = 0;
     int threads = 0;
@@ -48,9 +49,9 @@ RunScore score(const Options& o, const std::string& text, const Context& ctx,
     const TrainedRun run = open_trained_run(text, "eval");
     const auto data =
         open_run_data(run, o.data, o.split == "test" ? EvalSplit::test : EvalSplit::val);
-    const auto model = make_model(
-        {run.config.model, run.config.mixer, run.vocab(), run.config.train.batch, ctx.threads},
-        run.config.train.precision);
+    const auto model = make_model({run.config.model, run.config.mixer, run.vocab(),
+                                   run.config.train.batch, ctx.threads, 0, ctx.device},
+                                  run.config.train.precision);
     const std::vector<Intervention> changes = interventions(o.change, model->layout());
     model->allocate(1);
     restore_weights(run, model->params());
@@ -116,7 +117,7 @@ std::string changes_table(const SeedGroup& g, int n_controls) {
 }
 
 void eval(const Options& o) {
-    const Context ctx{Device::cpu, choose_threads(o.threads).n};
+    const Context ctx = chosen_context(o.device, o.threads);
     set_up_threads(ctx);
     const std::vector<TypedRun> typed = typed_runs(o.runs);
     std::set<std::filesystem::path> folders;
@@ -184,6 +185,7 @@ void add_eval_command(CLI::App& app) {
     cmd->add_option("--seed", o->change.seed, "Of the controls")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
+    add_device_option(*cmd, o->device);
     cmd->add_option("--threads", o->threads,
                     "Threads (default: OMP_NUM_THREADS, SLURM_CPUS_PER_TASK or all cores)")
         ->check(CLI::Range(1, 1024));

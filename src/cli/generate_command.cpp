@@ -1,11 +1,11 @@
 #include "cli/generate_command.h"
 
+#include "cli/device_option.h"
 #include "cli/run_folder.h"
 #include "cli/terminal.h"
 #include "cli/trained_run.h"
 #include "core/files.h"
 #include "core/text.h"
-#include "core/threads.h"
 #include "core/utf8.h"
 #include "model/generation.h"
 #include "run/run_text.h"
@@ -26,7 +26,7 @@ constexpr const char* kFooter = R"(Examples:
   plumb generate runs/first --prompt "It is a truth universally"
   plumb generate runs/first --prompt "Emma " --tokens 400 --temperature 0.7 --top-k 40
   plumb generate runs/first@500 --prompt "Emma " --samples 16
-  plumb generate runs/first@best --prompt-file chapter.txt
+  plumb generate runs/first@best --prompt-file chapter.txt --device cuda
   plumb generate runs/khop --prompt "3 7 1 4" --temperature 0
 
 Sample i of a seed is the same text whatever --samples is (but for rounding where the mixer is
@@ -39,7 +39,7 @@ Times are printed to stderr.
 using Tokens = std::vector<std::int32_t>;
 
 struct Options {
-    std::string run, prompt = "\n", prompt_file, data;
+    std::string run, prompt = "\n", prompt_file, data, device = "cpu";
     long samples = 1;
     int threads = 0;
     bool unprompted = false;  // neither --prompt nor --prompt-file was typed
@@ -124,10 +124,10 @@ void print_times(const Options& o, Index prompt, const GenerationTimes& times) {
 
 void generate(const Options& o) {
     check(o);
+    const Context ctx = chosen_context(o.device, o.threads);
     const TrainedRun run = open_trained_run(o.run, "generate");
     note_unfinished(run.folder());
     const auto text = open_text(run, o.data);
-    const Context ctx{Device::cpu, choose_threads(o.threads).n};
     set_up_threads(ctx);
     if (o.unprompted) note_unread_input();
     const std::string typed = prompt_of(o);
@@ -136,7 +136,7 @@ void generate(const Options& o) {
         throw UsageError(fmt::format("{} is empty; give at least one character",
                                      o.prompt_file.empty() ? "--prompt" : "--prompt-file"));
     Decoder<float> decoder(
-        {run.config.model, run.config.mixer, run.vocab(), o.samples, ctx.threads});
+        {run.config.model, run.config.mixer, run.vocab(), o.samples, ctx.threads, 0, ctx.device});
     decoder.allocate(1);
     restore_weights(run, decoder.params());
     const bool is_text = text->is_text();
@@ -189,6 +189,7 @@ void add_generate_command(CLI::App& app) {
                     "where the data of the run are now, for a run of an earlier version, which "
                     "keeps no tokenizer")
         ->type_name("DIR");
+    add_device_option(*cmd, o->device);
     cmd->add_option("--threads", o->threads,
                     "threads (default: OMP_NUM_THREADS, SLURM_CPUS_PER_TASK or all cores)")
         ->check(CLI::Range(1, 1024));

@@ -1,10 +1,10 @@
 #include "cli/train_command.h"
 
+#include "cli/device_option.h"
 #include "cli/dry_run.h"
 #include "cli/exit_code.h"
 #include "cli/stop_signals.h"
 #include "cli/terminal.h"
-#include "core/gpu.h"
 #include "core/text.h"
 #include "core/threads.h"
 #include "run/attempts.h"
@@ -131,16 +131,8 @@ std::vector<std::string> overrides_of(const Options& o) {
     return overrides;
 }
 
-Context make_context(const Options& o) {
-    if (o.device != "cpu" && o.device != "cuda")
-        throw UsageError(fmt::format("--device {}: cpu or cuda", o.device));
-    const Device device = o.device == "cuda" ? Device::cuda : Device::cpu;
-    if (device == Device::cuda) gpu::require_device();
-    return {device, choose_threads(o.threads).n};
-}
-
 void train(const Options& o, const std::vector<std::string>& command_line) {
-    const Context context = make_context(o);
+    const Context context = chosen_context(o.device, o.threads);
     const ResumeOptions resume = resume_of(o);
     const LoadedConfig loaded = load_run_settings(o.out, resume.resume, o.config, overrides_of(o));
     if (o.dry_run || o.plan) return print_dry_run(loaded, context, o.plan);
@@ -177,7 +169,7 @@ void add_train_command(CLI::App& app) {
     cmd->add_option("-c,--config", o->config, "TOML file with settings")->type_name("FILE");
     cmd->add_option("settings", o->overrides, "key=value, e.g. mixer=mhc model.layers=12");
     cmd->add_option("-o,--out", o->out, "folder of the run")->type_name("DIR");
-    cmd->add_option("--device", o->device, "where to compute")->type_name("cpu|cuda");
+    add_device_option(*cmd, o->device);
     cmd->add_option("--precision", o->precision, "same as train.precision=X")
         ->type_name("fp32|bf16");
     cmd->add_option("--threads", o->threads,

@@ -17,12 +17,13 @@ namespace {
 constexpr const char* kEmbedding = "embed.weight";
 
 void check_finite(const TrainedRun& run, const std::string& name, View<const float> value) {
-    for (Index k = 0; k < value.count(); ++k)
-        if (!std::isfinite(value.data[k]))
+    for_fetched(value, [&](float x) {
+        if (!std::isfinite(x))
             throw IoError(fmt::format(
                 "{}: {} holds {}, which training never saves: the file is damaged; try another "
                 "checkpoint, {}@STEP",
-                run.checkpoint.path.string(), name, value.data[k], run.folder().string()));
+                run.checkpoint.path.string(), name, x, run.folder().string()));
+    });
 }
 
 }  // namespace

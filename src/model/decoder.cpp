@@ -44,16 +44,19 @@ private:
     Index width_, rows_;
     MixerPtr<T> mixer_;
     Norms<T> norms_;
-    Param<Real> embed_, head_;     // (V, C)
-    Tensor<std::int32_t> tokens_;  // (N)
+    Param<Real> embed_, head_;           // (V, C)
+    Tensor<std::int32_t> tokens_;        // (N)
+    std::vector<std::int32_t> at_work_;  // the same on the host
 };
 
 template <class T>
 void Decoder<T>::Walk::run(const Context& ctx, const std::vector<SublayerDecoderPtr<T>>& of,
                            View<const std::int32_t> text, Index first, Index count) {
-    const View<std::int32_t> tokens = ctx(tokens_).host();
     for (Index n = 0; n < rows_; ++n)  // rows beyond count repeat the last one and are not kept
-        tokens.data[n] = text.row(n / width_)[first + std::min(n % width_, count - 1)];
+        at_work_[static_cast<std::size_t>(n)] =
+            text.row(n / width_)[first + std::min(n % width_, count - 1)];
+    const View<std::int32_t> tokens = ctx(tokens_);
+    put(tokens, at_work_.data());
     embedding<T>(ctx, tokens, ctx.value(embed_), mixer_->slot(ctx, 0));
     mixer_->begin(ctx);
     for (int l = 1; l <= sublayers(); ++l) {
@@ -86,8 +89,8 @@ Decoder<T>::Walk::Walk(const TransformerShape& shape, const ModelConfig& resolve
                        F&& sublayer)
     : width_(width),
       rows_(shape.batch * width),
-      mixer_(make_mixer<T>(shape.mixer,
-                           {resolved.layout(), rows_, resolved.width, resolved.norm_eps})),
+      mixer_(make_mixer<T>(shape.mixer, {resolved.layout(), rows_, resolved.width,
+                                         resolved.norm_eps, shape.device})),
       norms_(resolved, rows_, Norms<T>::For::decoding) {
     const ModelConfig& m = resolved;
     const Layout& layout = mixer_->shape().layout;
@@ -102,6 +105,7 @@ Decoder<T>::Walk::Walk(const TransformerShape& shape, const ModelConfig& resolve
     plan.set_prefix(prefix);
     mixer_->declare(plan, params);
     tokens_ = plan.scratch<std::int32_t>("tokens", {{'N', rows_}});
+    at_work_.resize(static_cast<std::size_t>(rows_));
     norms_.declare_scratch(plan);
     plan.set_prefix("");
 }
@@ -110,13 +114,18 @@ Decoder<T>::Walk::Walk(const TransformerShape& shape, const ModelConfig& resolve
 
 template <class T>
 Decoder<T>::Decoder(const TransformerShape& shape)
-    : model_(shape.model.resolved()), vocab_(shape.vocab), batch_(shape.batch) {
+    : model_(shape.model.resolved()),
+      vocab_(shape.vocab),
+      batch_(shape.batch),
+      plan_(shape.device),
+      params_(shape.device) {
     require(vocab_ >= 1 && batch_ >= 1 && shape.threads >= 1, "vocab, batch, threads >= 1");
     const Index t = model_.context, most = std::clamp<Index>(kPrefillRows / batch_, 1, t);
-    text_ = plan_.saved<std::int32_t>("text", {{'B', batch_}, {'T', t}});
+    text_.resize(static_cast<std::size_t>(batch_ * t));
     logits_ = plan_.saved<Real>("logits", {{'B', batch_}, {'V', vocab_}});
     SublayerShape of{model_, batch_, 1, 1};
-    of.ways = make_mixer<T>(shape.mixer, {model_.layout(), 1, model_.width, model_.norm_eps})
+    of.ways = make_mixer<T>(shape.mixer,
+                            {model_.layout(), 1, model_.width, model_.norm_eps, shape.device})
                   ->most_ways();
     work_ = std::make_unique<DecodeScratch<T>>(of, batch_ * most, plan_);
     const auto make = [&](const Layout& layout, int l, int ways) {
@@ -145,19 +154,23 @@ void Decoder<T>::reset() {
     held_ = cached_ = 0;
 }
 
+template <class T>
+View<std::int32_t> Decoder<T>::text() {
+    return {text_.data(), {{'B', batch_}, {'T', model_.context}}};
+}
+
 // tokens (B, n). Where the text is full, its newest T/2 tokens move to the front.
 template <class T>
-void Decoder<T>::append(const Context& ctx, View<const std::int32_t> tokens) {
-    const View<std::int32_t> text = ctx(text_).host();
+void Decoder<T>::append(View<const std::int32_t> tokens) {
+    const View<std::int32_t> all = text();
     const Index n = tokens.count() / batch_, t = model_.context, kept = t / 2;
     require(tokens.count() == n * batch_, "Decoder: tokens are (B) or (B, n)");
     for (Index i = 0; i < n; ++i) {
         if (held_ == t) {
-            for (Index b = 0; b < batch_; ++b)
-                std::copy_n(text.row(b) + t - kept, kept, text.row(b));
+            for (Index b = 0; b < batch_; ++b) std::copy_n(all.row(b) + t - kept, kept, all.row(b));
             held_ = kept, cached_ = 0;
         }
-        for (Index b = 0; b < batch_; ++b) text.row(b)[held_] = tokens.data[b * n + i];
+        for (Index b = 0; b < batch_; ++b) all.row(b)[held_] = tokens.host().data[b * n + i];
         ++held_;
     }
 }
@@ -166,7 +179,7 @@ template <class T>
 void Decoder<T>::cache_until(const Context& ctx, Index end) {
     while (cached_ < end) {
         const Index count = std::min(prefill_->width(), end - cached_);
-        prefill_->run(ctx, sublayers_, ctx(text_), cached_, count);
+        prefill_->run(ctx, sublayers_, text(), cached_, count);
         cached_ += count;
     }
 }
@@ -175,7 +188,7 @@ template <class T>
 void Decoder<T>::prefill(const Context& context, View<const std::int32_t> tokens) {
     const FlushToZero flush;
     const Context ctx = context.in(*frame_);
-    append(ctx, tokens);
+    append(tokens);
     cache_until(ctx, held_);
 }
 
@@ -184,9 +197,9 @@ View<const RealOf<T>> Decoder<T>::step(const Context& context, View<const std::i
     require(tokens.count() == batch_, "Decoder::step: tokens are (B)");
     const FlushToZero flush;
     const Context ctx = context.in(*frame_);
-    append(ctx, tokens);
+    append(tokens);
     cache_until(ctx, held_ - 1);
-    step_->run(ctx, sublayers_, ctx(text_), held_ - 1, 1);
+    step_->run(ctx, sublayers_, text(), held_ - 1, 1);
     cached_ = held_;
     const View<Real> logits = ctx(logits_);
     step_->logits(ctx, logits);

@@ -11,12 +11,15 @@
 // Text longer than T: when a token arrives and T positions are held, the oldest T - T/2 tokens are
 // dropped and the T/2 left are read again from position 0, so that between T/2 + 1 and T tokens are
 // seen, and a token costs one step and two positions of prefill on average.
+//
+// It computes on the shape's device. The text is the host's: a walk copies the tokens it reads.
 #pragma once
 
 #include "model/model.h"
 #include "model/sublayers.h"
 
 #include <memory>
+#include <vector>
 
 namespace plumb {
 
@@ -33,9 +36,10 @@ public:
 
     // Forgets the text.
     void reset();
-    // Appends tokens (B, n), n >= 0, many positions a walk.
+    // Appends tokens (B, n) of the host, n >= 0, many positions a walk.
     void prefill(const Context& ctx, View<const std::int32_t> tokens);
-    // Appends tokens (B) and returns what follows them: logits (B, V), valid until the next call.
+    // Appends tokens (B) of the host and returns what follows them: logits (B, V) on the device,
+    // valid until the next call.
     View<const Real> step(const Context& ctx, View<const std::int32_t> tokens);
     // Tokens of each sequence that the next step sees beside its own, if nothing is dropped.
     Index held() const { return held_; }
@@ -48,7 +52,8 @@ public:
 private:
     class Walk;
 
-    void append(const Context& ctx, View<const std::int32_t> tokens);
+    void append(View<const std::int32_t> tokens);
+    View<std::int32_t> text();
     void cache_until(const Context& ctx, Index end);
 
     ModelConfig model_;
@@ -56,8 +61,8 @@ private:
     Plan plan_;
     ParamStore<Real> params_;
     std::unique_ptr<Frame> frame_;
-    Tensor<std::int32_t> text_;  // (B, T), the first held_ columns
-    Tensor<Real> logits_;        // (B, V)
+    std::vector<std::int32_t> text_;  // (B, T), the first held_ columns
+    Tensor<Real> logits_;             // (B, V)
     std::unique_ptr<DecodeScratch<T>> work_;
     std::vector<SublayerDecoderPtr<T>> sublayers_;  // of both walks
     std::unique_ptr<Walk> step_, prefill_;          // of one position, of many

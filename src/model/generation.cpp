@@ -26,13 +26,13 @@ GenerationTimes continue_text(const Context& ctx, Decoder<float>& decoder,
     });
     const auto start = Clock::now();
     std::vector<std::int32_t> now(static_cast<std::size_t>(batch), prompt.back());
+    std::vector<float> logits(static_cast<std::size_t>(batch * decoder.vocab()));
     std::vector<double> scratch;
     for (long i = 0; i < options.tokens; ++i) {
-        const View<const float> logits =
-            decoder.step(ctx, {now.data(), {{'B', batch}}, Device::cpu}).host();
+        fetch(decoder.step(ctx, {now.data(), {{'B', batch}}, Device::cpu}), logits.data());
         for (Index b = 0; b < batch; ++b) {
             const auto k = static_cast<std::size_t>(b);
-            now[k] = sample(logits.row(b), decoder.vocab(), options.sampling,
+            now[k] = sample(logits.data() + b * decoder.vocab(), decoder.vocab(), options.sampling,
                             streams[k].uniform(static_cast<std::uint64_t>(i)), scratch);
             show(b, now[k]);
         }

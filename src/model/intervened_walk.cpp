@@ -33,13 +33,24 @@ template <class T>
 void IntervenedWalk<T>::output(const Context& ctx, int l, View<T> v) {
     const auto place = static_cast<std::size_t>(l);
     const Real gain = static_cast<Real>(what_.gain[place]);
-    const Index c = shape_.channels;
-    if (gain != Real(1))
+    if (gain != Real(1)) {
+        const View<T> rows = on_host(v);
+        if (ctx.device != Device::cpu) fetch<T>(v, rows.data);
         for_tokens(ctx, shape_.tokens, [&](Index n) {
-            T* row = v.host().row(n);
-            for (Index i = 0; i < c; ++i) row[i] = gain == 0 ? Real(0) : gain * Real(row[i]);
+            T* row = rows.row(n);
+            for (Index i = 0; i < shape_.channels; ++i)
+                row[i] = gain == 0 ? Real(0) : gain * Real(row[i]);
         });
-    if (!v_.empty()) std::copy_n(v.host().data, v.count(), v_[place].data());
+        if (ctx.device != Device::cpu) put(v, rows.data);
+    }
+    if (!v_.empty()) fetch<T>(v, v_[place].data());
+}
+
+template <class T>
+View<T> IntervenedWalk<T>::on_host(View<T> x) {
+    if (x.device == Device::cpu) return x;
+    copy_.resize(static_cast<std::size_t>(x.count()));
+    return {copy_.data(), x.shape};
 }
 
 template <class T>
@@ -74,8 +85,12 @@ void IntervenedWalk<T>::read(const Context& ctx, int l, const DepthMatrix<Real>&
     if (!what_.masks(l)) return;
     const std::vector<bool>& masked = what_.masked[static_cast<std::size_t>(l - 1)];
     const Index rows = shape_.sublayers() + 1, c = shape_.channels, g = mixer.matrix_channels();
-    norm.xhat.data = xhat_.data();
-    norm.rstd.data = rstd_.data();
+    const std::vector<Real> gain = fetch<Real>(norm.gain);
+    const View<T> x = norm.x;
+    norm.xhat = {xhat_.data(), norm.xhat.shape};
+    norm.rstd = {rstd_.data(), norm.rstd.shape};
+    norm.gain = {gain.data(), norm.gain.shape};
+    norm.x = on_host(x);
     const auto matrices = mixer.matrices(ctx);
     for_chunks(ctx, shape_.tokens, [&](Index begin, Index end, Index) {
         std::vector<Real> m(static_cast<std::size_t>(rows * rows * g));
@@ -86,6 +101,7 @@ void IntervenedWalk<T>::read(const Context& ctx, int l, const DepthMatrix<Real>&
             norm_put(norm, n, h.data());
         }
     });
+    if (ctx.device != Device::cpu) put(x, norm.x.data);
 }
 
 template class IntervenedWalk<float>;

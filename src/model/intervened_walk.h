@@ -1,5 +1,6 @@
 // IntervenedWalk: carries out Interventions in a forward pass, for any mixer. It asks a mixer for
-// nothing but M of a token, and never changes what the mixer keeps.
+// nothing but M of a token, and never changes what the mixer keeps. The host computes what is
+// changed: of copies, where the model is on another device.
 #pragma once
 
 #include "mixers/depth_mixer.h"
@@ -32,9 +33,13 @@ private:
     void masked_read(const Real* row, Index g, const std::vector<bool>& masked, Index n,
                      std::vector<Real>& h, std::vector<Real>& left) const;
 
+    // Where the host computes x (N, C): x itself, or the memory of a copy of it.
+    View<T> on_host(View<T> x);
+
     std::vector<std::vector<T>> v_;  // (L+1) x (N, C), copies of what was written
     std::vector<T> xhat_;            // (N, C)
     std::vector<Real> rstd_;         // (N)
+    std::vector<T> copy_;            // (N, C), of a device's rows
 };
 
 }  // namespace plumb

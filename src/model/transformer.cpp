@@ -85,8 +85,6 @@ void Transformer<T>::backward(const Context& context, Real scale, Recorder<Real>
 template <class T>
 void Transformer<T>::intervene(const Interventions* what) {
     changed_.reset();
-    if (what && plan_.device() != Device::cpu)
-        throw UsageError("interventions are made on the CPU: use --device cpu");
     if (what) changed_ = std::make_unique<IntervenedWalk<T>>(*what, mixer_->shape());
 }
 

@@ -1,48 +1,16 @@
 // Interventions on the walk: what people type, and what it does with every mixer.
 #include "model/interventions.h"
 
-#include "check/compare.h"
-#include "check/oracle_fixture.h"
 #include "check/tiny_model.h"
 #include "support/every_mixer.h"
+#include "support/interventions.h"
 
-#include <nlohmann/json.hpp>
-
-#include <fstream>
 #include <set>
 
 using namespace plumb;
 using namespace plumb::test;
 
 namespace {
-
-Interventions of_case(const nlohmann::json& words, const Layout& layout) {
-    Interventions what(layout);
-    for (const auto& swap : words.value("swap", nlohmann::json::array())) add_swap(what, swap);
-    for (const auto& gain : words.value("gain", nlohmann::json::array())) add_gain(what, gain);
-    if (words.contains("drop")) add_drop(what, words["drop"]);
-    if (words.contains("mask")) add_mask(what, words["mask"]);
-    return what;
-}
-
-template <class Real>
-double worst_against_oracle() {
-    const auto stored = nlohmann::json::parse(std::ifstream("tests/fixtures/interventions.json"));
-    double worst = 0;
-    for (const auto& [name, losses] : stored["losses"].items()) {
-        const auto model =
-            fixture_model<Real>(SafetensorsFile::open("tests/fixtures/" + name + ".safetensors"));
-        for (std::size_t k = 0; k < losses.size(); ++k) {
-            const Interventions what = of_case(stored["cases"][k], model->layout());
-            model->intervene(&what);
-            const double want = losses[k], error = std::abs(model->forward({}) - want) / want;
-            INFO(name << " " << stored["cases"][k].dump() << " " << error);
-            CHECK(error <= 1e4 * std::numeric_limits<Real>::epsilon());
-            worst = worse(worst, error);
-        }
-    }
-    return worst;
-}
 
 void refuses(void (*add)(Interventions&, const std::string&), const std::string& text,
              const std::string& mentions) {
@@ -54,8 +22,8 @@ void refuses(void (*add)(Interventions&, const std::string&), const std::string&
 }  // namespace
 
 TEST_CASE("drops, gains, swaps and masks match PyTorch with every mixer", "[model][oracle]") {
-    CHECK(worst_against_oracle<double>() <= 1e-12);
-    CHECK(worst_against_oracle<float>() <= 1e-4);
+    CHECK(worst_against_oracle<double>(Device::cpu) <= 1e-12);
+    CHECK(worst_against_oracle<float>(Device::cpu) <= 1e-4);
 }
 
 TEST_CASE("interventions are read as typed", "[model]") {

@@ -1,0 +1,101 @@
+// What uses a trained run, on a device: eval, generate, check, as a user types them.
+#include "catch.h"
+#include "check/self_check.h"
+#include "support/run_files.h"
+
+#include <cmath>
+#include <cstring>
+
+using namespace plumb;
+using namespace plumb::test;
+
+namespace {
+
+nlohmann::json scored(const std::string& run, const std::string& device,
+                      const std::vector<std::string>& change = {}) {
+    std::vector<std::string> args{"eval",        run, "--json",   "--threads", "1",
+                                  "--sequences", "5", "--device", device};
+    args.insert(args.end(), change.begin(), change.end());
+    return json_of(args)["runs"][0];
+}
+
+// Of losses in float.
+void near(const nlohmann::json& a, const nlohmann::json& b) {
+    CHECK(a.get<double>() == Approx(b.get<double>()).epsilon(1e-5));
+}
+
+std::string continued(const std::string& run, const std::string& device) {
+    const Outcome o = run_plumb({"generate", run, "--prompt", "1 2", "--tokens", "40", "--samples",
+                                 "2", "--temperature", "0", "--threads", "1", "--device", device});
+    INFO(o.out);
+    REQUIRE(o.code == 0);
+    return o.out.substr(0, o.out.find("prompt_tokens: "));
+}
+
+}  // namespace
+
+TEST_CASE("eval and generate on a device print what they do on the CPU", "[device][cli]") {
+    const TempFolder temp;
+    const std::string run = temp / "run";
+    REQUIRE(run_plumb(tiny_run(run, {"mixer=attnres"})).code == 0);
+    const auto before = content(run);
+    const auto cpu = scored(run, "cpu"), cuda = scored(run, "cuda");
+    near(cuda["loss"], cpu["loss"]);
+    CHECK(cuda["tokens"] == cpu["tokens"]);
+    for (const std::vector<std::string>& change :
+         {std::vector<std::string>{"--drop", "1", "--gain", "2=0.5", "--swap", "1,2"},
+          {"--mask", "1", "--controls", "1"}}) {
+        const auto want = scored(run, "cpu", change)["changes"][0],
+                   got = scored(run, "cuda", change)["changes"][0];
+        near(got["loss"], want["loss"]);
+        CHECK(got["name"] == want["name"]);
+        CHECK(std::abs(want["delta"].get<double>()) > 1e-4);
+    }
+    CHECK(continued(run, "cuda") == continued(run, "cpu"));
+    CHECK(content(run) == before);
+}
+
+TEST_CASE("a checkpoint whose numbers are none is refused on a device too", "[device][cli]") {
+    const TempFolder temp;
+    const std::string run = temp / "run";
+    REQUIRE(run_plumb(tiny_run(run)).code == 0);
+    std::string bytes = slurp(checkpoint_of(run, 20) / "model.safetensors");
+    const float nan = std::nanf("");
+    std::memcpy(bytes.data() + bytes.size() - sizeof nan, &nan, sizeof nan);
+    spill(checkpoint_of(run, 20) / "model.safetensors", bytes);
+    sign(checkpoint_of(run, 20));
+    const Outcome o = run_plumb({"eval", run, "--device", "cuda"});
+    CHECK(o.code == 4);
+    CHECK_THAT(o.out, contains_text("which training never saves"));
+}
+
+TEST_CASE("every check of some mixers passes on a device", "[device][check]") {
+    CheckOptions options;
+    options.device = Device::cuda;
+    options.fixtures = "tests/fixtures";
+    for (const char* mixer : {"standard", "attnres_block"})
+        for (const CheckLine& line : self_check(find_mixer(mixer), options)) {
+            INFO(line.mixer << " " << line.setting << " " << line.name << ": " << line.value << " "
+                            << line.note);
+            CHECK(line.status == CheckLine::Status::pass);
+        }
+}
+
+TEST_CASE("check prints what it found on a device", "[device][cli]") {
+    const auto json = json_of({"check", "standard", "--device", "cuda", "--json"});
+    CHECK(json["failed"] == 0);
+    CHECK(json.dump().find("device - CPU") != std::string::npos);
+}
+
+TEST_CASE("commands refuse a device that is none in a line", "[device][cli]") {
+    for (const std::vector<std::string>& args : {std::vector<std::string>{"eval", "runs/none"},
+                                                 {"generate", "runs/none"},
+                                                 {"check", "standard"}}) {
+        std::vector<std::string> words = args;
+        words.insert(words.end(), {"--device", "tpu"});
+        const Outcome o = run_plumb(words);
+        CHECK(o.code == 2);
+        CHECK_THAT(o.out, contains_text("--device tpu: cpu or cuda"));
+        CHECK(std::count(o.out.begin(), o.out.end(), '\n') == 1);
+    }
+}
