@@ -41,3 +41,17 @@ plumb_emulated_device(plumb_emulated_asan_device ${sanitize})
 plumb_emulated_tests(plumb_emulated_asan plumb_emulated_asan_device ${sanitize})
 plumb_emulated_device(plumb_emulated_race_device -DEMULATED_RACES)
 plumb_emulated_tests(plumb_emulated_race plumb_emulated_race_device -fsanitize=thread)
+
+# What fused passes move: the kernels of the memories, compiled so that every access to memory is a
+# call, which tests/traffic counts (the rest of the program is not).
+file(GLOB memory_kernels CONFIGURE_DEPENDS src/mixers/memories/*.cu)
+add_library(plumb_counted_kernels OBJECT EXCLUDE_FROM_ALL ${memory_kernels})
+plumb_compiles_sources(plumb_counted_kernels)
+target_compile_definitions(plumb_counted_kernels PRIVATE PLUMB_HAVE_CUDA)
+target_include_directories(plumb_counted_kernels BEFORE PRIVATE src/emulated/include)
+target_compile_options(plumb_counted_kernels PRIVATE -fsanitize=thread)
+file(GLOB traffic_tests CONFIGURE_DEPENDS tests/traffic/*.cpp)
+add_executable(plumb_emulated_traffic EXCLUDE_FROM_ALL ${traffic_tests}
+    $<TARGET_OBJECTS:plumb_counted_kernels> $<TARGET_OBJECTS:plumb_emulated_main>)
+target_include_directories(plumb_emulated_traffic PRIVATE tests)
+target_link_libraries(plumb_emulated_traffic PRIVATE plumb_emulated_tests_library Catch2::Catch2)

@@ -1,5 +1,6 @@
 // A BenchReport as JSON and CSV.
 #include "bench/bench_report.h"
+#include "bench/pass_report.h"
 
 namespace plumb {
 namespace {
@@ -127,6 +128,7 @@ nlohmann::ordered_json bench_json(const BenchReport& report) {
         j["bandwidth"].push_back({{"bytes", b.bytes}, {"bytes_per_s", b.rate}});
     j["ops"] = list(report.ops);
     j["generate"] = list(report.generate);
+    for (const PassBenches& p : report.passes) j["passes"].push_back(pass_json(p));
     return j;
 }
 

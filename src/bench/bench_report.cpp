@@ -1,5 +1,6 @@
 #include "bench/bench_report.h"
 
+#include "bench/pass_report.h"
 #include "core/provenance.h"
 #include "core/text.h"
 
@@ -138,7 +139,12 @@ std::vector<TextTable> bench_tables(const BenchReport& report) {
     add_growth(out, report.context, "context (tokens a step kept equal)");
     for (const DecodeBench& g : report.generate) out.push_back(generation(g));
     if (!report.ops.empty()) out.push_back(op_table(report));
+    for (const PassBenches& p : report.passes) out.push_back(pass_table(p));
     return out;
+}
+
+const char* bench_legend(const BenchReport& report) {
+    return report.passes.empty() ? kBenchLegend : kPassLegend;
 }
 
 nlohmann::ordered_json bench_machine(const std::vector<std::string>& command_line, int threads) {
@@ -173,7 +179,7 @@ std::string bench_markdown(const BenchReport& report) {
         for (const auto& row : t.rows) out += fmt::format("| {} |\n", fmt::join(row, " | "));
         out += "\n";
     }
-    return out + kBenchLegend;
+    return out + bench_legend(report);
 }
 
 }  // namespace plumb

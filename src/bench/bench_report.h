@@ -3,6 +3,7 @@
 
 #include "bench/decode_bench.h"
 #include "bench/micro_bench.h"
+#include "bench/pass_bench.h"
 
 #include <nlohmann/json.hpp>
 
@@ -17,6 +18,7 @@ struct BenchReport {
     std::vector<Bandwidth> bandwidths;  // with ops
     std::vector<MicroBench> ops;
     std::vector<DecodeBench> generate;
+    std::vector<PassBenches> passes;  // on a GPU
 };
 
 // The machine part, for `command_line`.
@@ -42,6 +44,15 @@ of a profiled step: mixer includes the pre-norm, rest is what no part claims. fl
 at the best matrix-product rate or bytes at the bandwidth for that much memory, whichever
 takes longer.
 )";
+
+inline constexpr const char* kPassLegend =
+    R"(forward, backward: rows of activations that the passes say they move per token and
+sublayer, with the pre-norm's; floor: the fewest they could, a row of float in bf16 being two;
+us: of all tokens at a sublayer, by the device's events. plain: nothing is fused, the memory
+carries any rule.
+)";
+// The one that fits the report.
+const char* bench_legend(const BenchReport& report);
 
 std::string bench_markdown(const BenchReport& report);
 nlohmann::ordered_json bench_json(const BenchReport& report);

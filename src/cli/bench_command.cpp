@@ -1,10 +1,11 @@
 #include "cli/bench_command.h"
 
-#include "bench/bench_report.h"
+#include "bench/pass_report.h"
+#include "cli/device_option.h"
 #include "cli/terminal.h"
 #include "core/files.h"
+#include "core/gpu.h"
 #include "core/text.h"
-#include "core/threads.h"
 
 #include <algorithm>
 #include <memory>
@@ -23,12 +24,13 @@ Examples:
   plumb bench --depth 6,12,24,48 --mixers attnres attnres_block --shape 12x128x256x4 --out depth
   plumb bench --generate 1,16 --mixers attnres_block --rounds 15
   plumb bench --context 64,128,256,512,1024 --mixers all --shape b
+  plumb bench --device cuda --shape 24x1024x1024x2 --precision bf16
 )";
 
 struct Options {
     std::vector<std::string> mixers{"all"}, shapes{"a"}, overrides;
     std::vector<long> depths, contexts, generate;
-    std::string against = "standard", precision = "fp32", out;
+    std::string against = "standard", precision = "fp32", out, device = "cpu";
     int threads = 0, rounds = 9, steps = 2;
     bool ops = false, json = false;
 };
@@ -45,7 +47,7 @@ void sort_words(Options& o) {
 }
 
 struct Job {
-    enum class Kind : std::uint8_t { compare, depth, context, ops, generate } kind;
+    enum class Kind : std::uint8_t { compare, depth, context, ops, generate, passes } kind;
     BenchShape shape;
     std::string precision;
 };
@@ -56,11 +58,17 @@ std::vector<Job> jobs_of(const Options& o) {
     std::vector<std::string> precisions{o.precision};
     if (o.precision == "both") precisions = {"fp32", "bf16"};
     std::vector<Job> jobs;
-    const bool compare = !o.ops && o.depths.empty() && o.contexts.empty() && o.generate.empty();
+    const bool compare = !o.ops && o.depths.empty() && o.contexts.empty() && o.generate.empty(),
+               on_gpu = o.device != "cpu";
+    if (on_gpu && !compare)
+        throw UsageError(
+            "--device cuda: there bench looks at the passes of mixers; --ops, --depth, --context "
+            "and --generate are of --device cpu");
     for (const std::string& text : o.shapes)
         for (const std::string& precision : precisions) {
             const BenchShape shape = parse_bench_shape(text);
-            if (compare) jobs.push_back({Job::Kind::compare, shape, precision});
+            if (compare)
+                jobs.push_back({on_gpu ? Job::Kind::passes : Job::Kind::compare, shape, precision});
             for (const long layers : o.depths) {
                 jobs.push_back({Job::Kind::depth, shape, precision});
                 jobs.back().shape.layers = layers;
@@ -89,6 +97,11 @@ void run(const Job& job, const Options& o, const std::vector<BenchMixer>& mixers
             report.ops.push_back(std::move(m));
         return;
     }
+    if (job.kind == Job::Kind::passes) {
+        report.passes.push_back(bench_passes(job.shape, mixers, o.overrides, options.context,
+                                             job.precision, o.rounds, options.progress));
+        return;
+    }
     if (job.kind == Job::Kind::generate) {
         report.generate.push_back(bench_decode(job.shape, mixers, o.overrides, options));
         return;
@@ -107,16 +120,25 @@ void write_folder(const BenchReport& report, const std::filesystem::path& out) {
         write_file(out / "bench.csv", bench_csv(report));
     if (!report.ops.empty()) write_file(out / "ops.csv", ops_csv(report));
     if (!report.generate.empty()) write_file(out / "generate.csv", generate_csv(report));
+    if (!report.passes.empty()) write_file(out / "passes.csv", passes_csv(report.passes));
+}
+
+void print_device() {
+    const bool emulated = std::string(gpu::version()) == "emulated";
+    fmt::print("{}\n\n", emulated ? "emulated device: CUDA on the CPU, whose times mean nothing; "
+                                    "bytes alone"
+                                  : gpu::devices());
 }
 
 void print(const BenchReport& report) {
     fmt::print("{}\n\n", bench_machine_line(report));
+    if (!report.passes.empty()) print_device();
     for (const TextTable& t : bench_tables(report)) {
         Table table(t.titles);
         for (const auto& row : t.rows) table.add(row);
         fmt::print("{}\n{}\n", t.heading, table.text());
     }
-    fmt::print("{}", kBenchLegend);
+    fmt::print("{}", bench_legend(report));
 }
 
 void bench(Options o, const std::vector<std::string>& command_line) {
@@ -126,7 +148,7 @@ void bench(Options o, const std::vector<std::string>& command_line) {
     const std::vector<Job> jobs = jobs_of(o);
     BenchReport report;
     WorkProgress progress(stderr, Terminal::of(stderr));
-    BenchOptions options{{Device::cpu, choose_threads(o.threads).n}, "", o.rounds, o.steps};
+    BenchOptions options{chosen_context(o.device, o.threads), "", o.rounds, o.steps};
     report.machine = bench_machine(command_line, options.context.threads);
     for (std::size_t i = 0; i < jobs.size(); ++i) {
         options.precision = jobs[i].precision;
@@ -158,10 +180,12 @@ void add_bench_command(CLI::App& app) {
         ->type_name("SHAPE");
     cmd->add_option("--precision", o->precision, "fp32, bf16 or both (default: fp32)")
         ->type_name("fp32|bf16|both");
+    add_device_option(*cmd, o->device);
     cmd->add_option("--threads", o->threads,
                     "threads (default: OMP_NUM_THREADS, SLURM_CPUS_PER_TASK or all cores)")
         ->check(CLI::Range(1, 1024));
-    cmd->add_option("--rounds", o->rounds, "rounds of baseline and mixer (default: 9)")
+    cmd->add_option("--rounds", o->rounds,
+                    "rounds of baseline and mixer, walks on a GPU (default: 9)")
         ->check(CLI::Range(1, 10000))
         ->take_last();
     cmd->add_option("--steps", o->steps, "timed steps of each in a round (default: 2)")

@@ -2,6 +2,8 @@
 
 #include "core/check.h"
 
+#include <cmath>
+
 #ifdef PLUMB_HAVE_CUDA
 #include "core/gpu_stream.h"
 #include "core/launch.h"
@@ -79,6 +81,32 @@ void fill(void* p, int value, std::size_t bytes) {
     if (bytes > 0) check(cudaMemsetAsync(p, value, bytes, stream()), "cudaMemset");
 }
 
+Marks::~Marks() {
+    for (void* event : events_) (void)cudaEventDestroy(static_cast<cudaEvent_t>(event));
+}
+
+void Marks::mark() {
+    cudaEvent_t event = nullptr;
+    check(cudaEventCreate(&event), "cudaEventCreate");
+    events_.push_back(event);
+    check(cudaEventRecord(event, stream()), "cudaEventRecord");
+}
+
+std::vector<double> Marks::seconds() const {
+    wait();
+    std::vector<double> all;
+    for (std::size_t i = 1; i < events_.size(); ++i) {
+        float ms = std::nanf("");
+#ifndef PLUMB_EMULATED_CUDA
+        check(cudaEventElapsedTime(&ms, static_cast<cudaEvent_t>(events_[i - 1]),
+                                   static_cast<cudaEvent_t>(events_[i])),
+              "cudaEventElapsedTime");
+#endif
+        all.push_back(1e-3 * static_cast<double>(ms));
+    }
+    return all;
+}
+
 #else
 
 namespace {
@@ -100,6 +128,9 @@ void copy_to_device(void*, const void*, std::size_t) { not_built(); }
 void copy_to_host(void*, const void*, std::size_t) { not_built(); }
 void wait() { not_built(); }
 void fill(void*, int, std::size_t) { not_built(); }
+Marks::~Marks() = default;
+void Marks::mark() { not_built(); }
+std::vector<double> Marks::seconds() const { not_built(); }
 
 #endif
 

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 namespace plumb::gpu {
 
@@ -39,5 +40,21 @@ void copy_to_host(void* to, const void* from, std::size_t bytes);
 void wait();
 // Every byte is `value`.
 void fill(void* p, int value, std::size_t bytes);
+
+// Points of what the device is asked, and when it came past them, by its own clock.
+class Marks {
+public:
+    Marks() = default;
+    ~Marks();
+    Marks(const Marks&) = delete;
+    Marks& operator=(const Marks&) = delete;
+    void mark();
+    // Seconds from each point to the next, once the device has done what it was asked. NaN on the
+    // emulated device, which has no time.
+    std::vector<double> seconds() const;
+
+private:
+    std::vector<void*> events_;
+};
 
 }  // namespace plumb::gpu

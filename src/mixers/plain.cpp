@@ -301,13 +301,16 @@ void Plain<T>::stream(const Context& ctx, int l, View<Real> out) const {
 template <class T>
 MovedNumbers Plain<T>::moves(DepthCall call, int l) const {
     if (call == DepthCall::begin || call == DepthCall::begin_backward) return {};
-    const Index c = channels(), rows = std::ssize(plan_.site(l).rows) * c,
-                written = std::ssize(plan_.site(l).writes) * c;
+    const PlainPlan::Site& s = plan_.site(l);
+    const Index c = channels(), rows = std::ssize(s.rows),
+                outputs = std::count_if(s.rows.begin(), s.rows.end(),
+                                        [&](Cell cell) { return plan_.is_output(cell); }),
+                written = std::ssize(s.writes) * c / rule_->groups();
     switch (call) {
         case DepthCall::read:
-            return {rows, 0};
+            return {outputs * c, (rows - outputs) * c};
         case DepthCall::read_backward:
-            return {rows, 2 * rows};
+            return {outputs * c, (rows - outputs + 2 * rows) * c};
         default:
             return {0, call == DepthCall::write ? written : 3 * written};
     }

@@ -98,6 +98,17 @@ TEST_CASE("train refuses settings that make no sense and creates nothing", "[cli
     for (const Case& c : cases) check_refused(c);
 }
 
+TEST_CASE("what computes on a GPU says in a line that this build cannot", "[cli]") {
+    for (const std::vector<std::string>& args : {std::vector<std::string>{"eval", "runs/none"},
+                                                 {"generate", "runs/none"},
+                                                 {"check", "standard"},
+                                                 {"bench"}}) {
+        std::vector<std::string> words = args;
+        words.insert(words.end(), {"--device", "cuda"});
+        check_message(run_plumb(words), kUsage, {"--device cuda", "built without CUDA"});
+    }
+}
+
 TEST_CASE("train refuses a number of threads that cannot be", "[cli]") {
     for (const char* n : {"0", "-1", "1000000", "many"})
         for (const char* command : {"train", "doctor"})

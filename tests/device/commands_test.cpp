@@ -87,10 +87,40 @@ TEST_CASE("check prints what it found on a device", "[device][cli]") {
     CHECK(json.dump().find("device - CPU") != std::string::npos);
 }
 
+// 7 rows of the standard residual in bf16 each way (running_row.cuh); the site behind the last
+// sublayer reads v, and the first has no h to read.
+TEST_CASE("bench counts what passes move on a device, and times nothing where there is no time",
+          "[device][cli]") {
+    const auto json = json_of({"bench", "--device", "cuda", "--mixers", "mudd", "--shape",
+                               "2x16x8x2", "--precision", "bf16", "--json"});
+    const auto& passes = json["passes"][0];
+    CHECK(passes["tokens"] == 16);
+    const auto &standard = passes["mixers"][0], &mudd = passes["mixers"][1];
+    CHECK(standard["memory"] == "fused");
+    CHECK(mudd["memory"] == "plain");
+    CHECK(standard["forward"]["sites"].size() == 5);
+    constexpr int kRow = 16 * 2;
+    CHECK(standard["forward"]["sites"][1]["bytes_per_token"] == 7 * kRow);
+    CHECK(standard["backward"]["sites"][1]["bytes_per_token"] == 7 * kRow);
+    CHECK(standard["forward"]["sites"][0]["bytes_per_token"] == 5 * kRow);
+    CHECK(standard["forward"]["floor_rows"] == 7);
+    CHECK(standard["forward"]["rows"] == (5 + 4 * 7) / 4.0);
+    CHECK(mudd["forward"]["floor_rows"].is_null());
+    CHECK(standard["forward"]["seconds"].is_null());
+    const Outcome text =
+        run_plumb({"bench", "--device", "cuda", "--mixers", "standard", "--shape", "2x16x8x2"});
+    CHECK(text.code == 0);
+    CHECK_THAT(text.out, contains_text("whose times mean nothing"));
+    const Outcome ops = run_plumb({"bench", "--device", "cuda", "--ops"});
+    CHECK(ops.code == 2);
+    CHECK_THAT(ops.out, contains_text("--ops, --depth, --context and --generate"));
+}
+
 TEST_CASE("commands refuse a device that is none in a line", "[device][cli]") {
     for (const std::vector<std::string>& args : {std::vector<std::string>{"eval", "runs/none"},
                                                  {"generate", "runs/none"},
-                                                 {"check", "standard"}}) {
+                                                 {"check", "standard"},
+                                                 {"bench"}}) {
         std::vector<std::string> words = args;
         words.insert(words.end(), {"--device", "tpu"});
         const Outcome o = run_plumb(words);

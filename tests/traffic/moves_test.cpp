@@ -1,0 +1,142 @@
+// What memories say their passes move on a GPU (DepthMixer::moves) against what their kernels do.
+#include "bench/mixer_walk.h"
+#include "bench/pass_floor.h"
+#include "mixers/plain.h"
+#include "support/every_mixer.h"
+#include "traffic/traffic.h"
+
+#include <cmath>
+
+using namespace plumb;
+using namespace plumb::test;
+
+namespace {
+
+// More scalars a token than a memory keeps, so that one row too many is told from them.
+constexpr Index kTokens = 6, kChannels = 256;
+
+// Where a memory and its kernels are known to differ: rows a token that are moved beyond those it
+// says, in every pass of a direction. Whoever mends one takes its line away.
+struct Known {
+    const char* mixer;
+    bool bf16, backward;
+    double rows;
+    const char* why;
+};
+constexpr Known kKnown[] = {
+    {"standard", false, true, 1, "dv lies where dh does and is stored there once more"}};
+
+double known_rows(const std::string& mixer, bool bf16, bool backward) {
+    double rows = 0;
+    for (const Known& known : kKnown)
+        if (mixer == known.mixer && bf16 == known.bf16 && backward == known.backward)
+            rows += known.rows;
+    return rows;
+}
+
+// Tensors of a number, or more, a token; what is a partial sum is of the kernel's blocks, and
+// parameters are read once.
+std::vector<Watched> rows_of(const auto& walk) {
+    std::vector<Watched> ranges;
+    for (const TensorSpec& t : walk.plan().tensors()) {
+        bool of_tokens = false;
+        for (int i = 0; i < t.shape.rank(); ++i) of_tokens |= t.shape.name(i) == 'N';
+        if (of_tokens) ranges.push_back({t.name, walk.address(t), walk.address(t) + t.bytes});
+    }
+    return ranges;
+}
+
+std::string text_of(const std::map<std::string, Bytes>& traffic) {
+    std::string text;
+    for (const auto& [name, bytes] : traffic)
+        if (bytes.read + bytes.written > 0)
+            text += fmt::format("  {}: {:.2f} rows read, {:.2f} written\n", name,
+                                bytes.read / kTokens / kChannels / 4,
+                                bytes.written / kTokens / kChannels / 4);
+    return text;
+}
+
+// The norm's own: xhat and x written, the gradient of x and xhat read, rstd.
+template <class T>
+double norm_bytes(int ways) {
+    return ways * (2.0 * kChannels * sizeof(T) + sizeof(RealOf<T>));
+}
+
+// Bytes a token, claimed and counted, of what belongs to a read in a direction.
+struct Claim {
+    double claimed = 0, counted = 0;
+    std::string what{};
+};
+
+template <class T>
+void check_moves(const MixerConfig& config, const MixerShape& shape) {
+    const Context ctx{Device::cuda, 1};
+    MixerPtr<T> mixer = make_mixer<T>(config, shape);
+    if (dynamic_cast<const Plain<T>*>(mixer.get())) return;  // nothing is fused there
+    MixerWalk<T> walk(std::move(mixer), ctx);
+    const std::vector<Watched> ranges = rows_of(walk);
+    std::map<std::pair<bool, int>, Claim> passes;
+    walk.run([&](bool backward, int l, auto&& call) {
+        Claim& claim = passes[{backward, l}];
+        if (claim.claimed == 0) claim.claimed = norm_bytes<T>(walk.mixer().ways(l));
+        Profile profile;
+        gpu::wait();
+        watch(ranges);
+        call(&profile);
+        gpu::wait();
+        const auto found = traffic();
+        claim.claimed += profile.mixer_bytes / kTokens;
+        for (const auto& [name, bytes] : found)
+            claim.counted += (bytes.read + bytes.written) / kTokens;
+        claim.what += text_of(found);
+    });
+    for (const auto& [pass, claim] : passes) {
+        INFO((pass.first ? "backward at l=" : "forward at l=") << pass.second << "\n"
+                                                               << claim.what);
+        // Rows are to agree; of the scalars of a token a memory may have left some out.
+        const double row = kChannels * sizeof(T),
+                     known = known_rows(config.name, sizeof(T) == 2, pass.first);
+        CHECK(std::abs((claim.counted - claim.claimed) / row - known) < 0.5);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("fused passes move the rows that their memory says", "[device][traffic]") {
+    for_every_setting([](const MixerConfig& config, const MixerInfo&) {
+        const MixerShape shape{4, kTokens, kChannels, 1e-6, Device::cuda};
+        try {
+            make_rule(config, shape);
+        } catch (const UsageError&) {
+            return;  // a setting of deeper models
+        }
+        check_moves<Bf16>(config, shape);
+        check_moves<float>(config, shape);
+    });
+}
+
+TEST_CASE("what is counted of a pass is the rows it moves", "[traffic]") {
+    const MixerShape shape{4, kTokens, kChannels, 1e-6, Device::cuda};
+    MixerWalk<Bf16> walk(make_mixer<Bf16>(mixer_config("standard"), shape), {Device::cuda, 1});
+    std::map<std::string, Bytes> found;
+    walk.run([&](bool backward, int l, auto&& call) {
+        gpu::wait();
+        if (!backward && l == 2) watch(rows_of(walk));
+        call(nullptr);
+        gpu::wait();
+        if (!backward && l == 2) {
+            for (const auto& [name, bytes] : traffic()) {
+                found[name].read += bytes.read;
+                found[name].written += bytes.written;
+            }
+        }
+    });
+    constexpr double kRow = kTokens * kChannels * 2.0;
+    CHECK(found["mixer.v"].read == kRow);
+    CHECK(found["mixer.h"].read == 2 * kRow);
+    CHECK(found["mixer.h"].written == 2 * kRow);
+    CHECK(found["xhat.2.0"].written == kRow);
+    CHECK(found["x.0"].written == kRow);
+    CHECK(found["x.0"].read == 0);
+    CHECK(found["rstd.2.0"].written == 4 * kTokens);
+}
