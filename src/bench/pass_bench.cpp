@@ -4,6 +4,8 @@
 #include "bench/mixer_walk.h"
 #include "core/gpu.h"
 #include "mixers/plain.h"
+#include "model/sublayers.h"
+#include "model/weights.h"
 
 #include <limits>
 
@@ -11,6 +13,22 @@ namespace plumb {
 namespace {
 
 bool has_time() { return std::string(gpu::version()) != "emulated"; }
+
+ModelCosts costs_of(const ModelConfig& m) {
+    ModelCosts costs;
+    const Layout layout = m.layout();
+    for (int l = 1; l <= layout.sublayers(); ++l) {
+        const SublayerCosts of = find_sublayer(layout.kind(l)).costs(m);
+        for (const MatrixProduct& p : of.products) costs.weights += p.weights();
+        costs.attention_flops += of.further;
+        const AttentionShape s = attention_shape(m, 1);
+        if (layout.kind(l) == "attn")
+            costs.attention_numbers += static_cast<double>(s.qkv_width() + s.out_width());
+        else
+            costs.activation_numbers += 3 * static_cast<double>(up_width(m) + m.mlp_hidden);
+    }
+    return costs;
+}
 
 template <class T>
 MixerWalk<T> walk_of(const Config& config, Index tokens, const Context& ctx) {
@@ -105,6 +123,7 @@ PassBenches bench_passes(const BenchShape& shape, const std::vector<BenchMixer>&
         base.train.batch * model.context,
         model.layout().sublayers(),
         item * static_cast<double>(model.width),
+        costs_of(model),
         {}};
     for (std::size_t i = 0; i < mixers.size(); ++i) {
         if (progress)

@@ -31,12 +31,22 @@ struct PassBench {
     double seconds(int direction) const;
 };
 
+// What the rest of a model is per token of a training step, for a model of its time
+// (scripts/step_model); without the head.
+struct ModelCosts {
+    double weights = 0;             // of matrix products
+    double attention_flops = 0;     // of scores and values
+    double attention_numbers = 0;   // widths of what attentions read from qkv and leave in heads
+    double activation_numbers = 0;  // that activations read and write, both ways
+};
+
 struct PassBenches {
     BenchShape shape;  // as it ran, overrides applied
     std::string precision;
     Index tokens = 0;      // of a pass that is timed
     long sublayers = 0;    // L
     double row_bytes = 0;  // of C activations
+    ModelCosts model{};
     std::vector<PassBench> rows;
 };
 

@@ -58,6 +58,10 @@ nlohmann::ordered_json pass_json(const PassBenches& s) {
                              {"width", s.shape.width},  {"precision", s.precision},
                              {"tokens", s.tokens},      {"sublayers", s.sublayers},
                              {"row_bytes", s.row_bytes}};
+    j["model"] = {{"weights", s.model.weights},
+                  {"attention_flops", s.model.attention_flops},
+                  {"attention_numbers", s.model.attention_numbers},
+                  {"activation_numbers", s.model.activation_numbers}};
     for (const PassBench& r : s.rows) {
         nlohmann::ordered_json row{{"label", r.mixer.label},
                                    {"mixer", r.mixer.name},
