@@ -66,6 +66,14 @@ def fused(t, x, y, z):
     return (x.astype(w) * y.astype(w) + z.astype(w)).astype(t)
 
 
+@pure("fma.rm")
+def fused_down(t, x, y, z):
+    assert t is np.float32
+    exact = x.astype(np.float64) * y.astype(np.float64) + z.astype(np.float64)
+    near = exact.astype(t)
+    return np.where(near > exact, np.nextafter(near, t(-np.inf)), near)
+
+
 def flushed(x):
     return np.where(np.abs(x) < np.float32(2.0**-126), np.copysign(np.float32(0), x), x)
 
@@ -164,6 +172,12 @@ def to_bf16(x):
 
 def from_bf16(bits):
     return (np.asarray(bits).astype(np.uint32) << 16).view(np.float32)
+
+
+@operation("cvt.sat")
+def cvt_sat(machine, i):
+    x = machine.value(i.operands[1], i.types[1])
+    machine.put(i.operands[0], np.where(np.isnan(x), x.dtype.type(0), np.clip(x, 0, 1)))
 
 
 @operation("cvt", "cvt.rn", "cvt.rzi", "cvt.rni")
