@@ -112,19 +112,20 @@ class Sources(case.KernelCase):
             weighs = np.exp(before - lse[0])[:, None]
             rest = np.einsum("sn,snc->nc", p[n_waiting:, 0], values[n_waiting:])
             mixes = (weighs * doubles(mix) + rest)[None]
-        found_rstd = device.empty((n_sources, tokens), F32)
+        found_rstd = device.empty(tokens, F32)
         found_logits = device.empty((n_sources, reads, tokens), F32)
         others = [None, *(device.empty((tokens, channels), dtype) for _ in range(reads - 1))]
         argument = struct(
-            I64(tokens), *map(I32, (channels, warps, n_sources)),
-            rows(arrays[n_waiting:], MOST_SOURCES), device.put(u), I32(n_sources - 1), found_rstd,
-            found_logits, I64(reads * tokens), lse_there, waiting, rows(others, MOST_SOURCES), F32(case.EPS), norm.argument)  # fmt: skip
+            I64(tokens), *map(I32, (channels, warps, n_sources, reads)),
+            rows(arrays[n_waiting:], MOST_SOURCES), device.put(u), found_rstd,
+            found_logits, I64(reads * tokens), lse_there, waiting,
+            rows(others, MOST_SOURCES), F32(case.EPS), norm.argument)  # fmt: skip
         shape = grid(tokens, warps, trips=2)
         shared = ring_bytes(dtype, runs, stages, shape[1])
         shared += 4 * reads * runs * 8 * 32 * warps if reads * runs > 8 else 0
         self.start(name, device, shape, [argument], shared)
         self.near(found_logits.get(), logits[n_waiting:])
-        self.near(found_rstd.get()[-1], rstd[-1])
+        self.near(found_rstd.get(), rstd[-1])
         self.near(lse_there.get(), lse)
         for array, expected in zip(others[1:], mixes[1:]):
             self.near(array.get(), expected)
@@ -163,16 +164,18 @@ class Sources(case.KernelCase):
         gradient = [stored(normal(60 + k, tokens, channels), dtype) for k in range(count)]
         on_gradient = [device.put(g) if adds else device.empty(g.shape, dtype) for g in gradient]
         on_delta, t = device.put(delta), device.empty(logits.shape, F32)
+        carry = device.empty((tokens, channels), F32)
         parts = device.empty((shape[0], channels), F32) if gained else None
         argument = self.argument(
-            device, (tokens, channels, warps, readers), [None, *map(device.put, older)], arrays,
+            device, (tokens, channels, warps, readers, count), [None, *map(device.put, older)], arrays,
             on_gradient, adds, (u, rstd, logits, lse), readers * tokens,
-            [on_delta, t, None, parts, None], norm)  # fmt: skip
+            [on_delta, t, None, carry, parts, None], norm)  # fmt: skip
         self.start(name, device, shape, [argument], ring_bytes(dtype, runs, stages, shape[1]))
         delta = np.array([delta0, *delta[1:]])
         dv, expected_t = self.gradients(values, rstd, logits, lse, d, delta, u)
         for array, before, expected in zip(on_gradient, gradient, dv):
             self.near(array.get(), expected + (doubles(before) if adds else 0))
+        self.near(carry.get(), dv[-1] + (doubles(gradient[-1]) if adds else 0))
         self.near(t.get(), expected_t, 1e-5)
         self.near(norm.arrays[0].get(), d0)
         self.near(on_delta.get()[0], delta0, 1e-4)
@@ -182,11 +185,12 @@ class Sources(case.KernelCase):
     def argument(self, device, sizes, d, sources, gradients, adds, numbers, k_step, outputs, norm):
         """SourcesPull."""
         u, rstd, logits, lse = map(device.put, numbers)
-        delta, t, kept_d, dgain, du = outputs
+        delta, t, kept_d, carry, dgain, du = outputs
         tokens, *others = sizes
         return struct(
             I64(tokens), *map(I32, others), *(rows(x, MOST_SOURCES) for x in (d, sources, gradients)),
-            np.bool_(adds), u, rstd, logits, I64(k_step), lse, delta, t, kept_d, dgain, du,
+            np.bool_(adds), u, rstd, logits, I64(k_step), lse, delta, t, kept_d, carry,
+            np.bool_(False), dgain, du,
             norm.argument)  # fmt: skip
 
     def test_spread(self):
@@ -211,8 +215,9 @@ class Sources(case.KernelCase):
         kept, on_delta = device.empty((tokens, channels), dtype), device.empty(tokens, F32)
         parts, du = (device.empty((shape[0], channels), F32) for _ in range(2))
         argument = self.argument(
-            device, (tokens, channels, warps, 1), [], arrays, on_gradient, adds,
-            (u, rstd, logits, lse), tokens, [on_delta, None, kept, parts if gained else None, du], norm)  # fmt: skip
+            device, (tokens, channels, warps, 1, n_sources), [], arrays, on_gradient, adds,
+            (u, rstd, logits, lse), tokens,
+            [on_delta, None, kept, None, parts if gained else None, du], norm)  # fmt: skip
         shared = ring_bytes(dtype, runs, stages, shape[1])
         self.start(name, device, shape, [I32(n_sources), argument], shared)
         dv, t = self.gradients(values, rstd, logits, lse, d[None], delta[None], u)
@@ -230,26 +235,34 @@ class Streams(case.KernelCase):
              ("float, 2, 1, false", 3, 251, 1), ("float, 2, 1, false", 2, 259, 2))  # fmt: skip
 
     def of(self, kind, tokens, channels):
-        """Device, K, type, X, v and the coefficients (pre, post, res; N)."""
+        """Device, K, type, X, v and the scalars ([c | A], N)."""
         dtype, k = row_type(f"<{kind}"), int(kind.split(", ")[1])
         x = stored(normal(1, tokens, k, channels), dtype)
         v = stored(normal(2, tokens, channels), dtype)
         return Device(), k, dtype, x, v, normal(3, k * (k + 2), tokens).astype(F32)
 
-    def parts(self, coefficients, k):
-        return coefficients[:k], coefficients[k : 2 * k], coefficients[2 * k :].reshape(k, k, -1)
+    def parts(self, numbers, k):
+        return numbers[:k], numbers[k:].reshape(k, k + 1, -1)
 
     def test_write(self):
         for kind, tokens, channels, warps in self.CASES:
-            with self.subTest(kind, channels=channels):
-                device, k, dtype, x, v, numbers = self.of(kind, tokens, channels)
-                out = device.empty(x.shape, dtype)
-                arguments = [I64(tokens), I32(channels), I32(warps)]
-                arguments += [*map(device.put, (x, v, numbers)), out]
-                self.start(f"streams_write<{kind}>", device, grid(tokens, warps), arguments)
-                _, post, res = self.parts(numbers, k)
-                expected = np.einsum("skn,nsc->nkc", res, doubles(x))
-                self.near(out.get(), expected + np.einsum("kn,nc->nkc", post, doubles(v)))
+            for first in (False, True):
+                with self.subTest(kind, channels=channels, first=first):
+                    self.write(kind, tokens, channels, warps, first)
+
+    def write(self, kind, tokens, channels, warps, first):
+        device, k, dtype, x, v, numbers = self.of(kind, tokens, channels)
+        out, moments = device.empty(x.shape, dtype), device.empty((k, 2, tokens), F32)
+        arguments = [I64(tokens), I32(channels), I32(warps), np.bool_(first)]
+        on_x, on_numbers = (None, None) if first else (device.put(x), device.put(numbers))
+        arguments += [on_x, device.put(v), on_numbers, out, moments]
+        self.start(f"streams_write<{kind}>", device, grid(tokens, warps), arguments)
+        _, a = self.parts(numbers, k)
+        expected = np.einsum("ksn,nsc->nkc", a[:, :k], doubles(x))
+        expected += np.einsum("kn,nc->nkc", a[:, k], doubles(v))
+        self.near(out.get(), np.repeat(doubles(v)[:, None], k, 1) if first else expected)
+        written = doubles(out.get())
+        self.near(moments.get(), np.stack([written.sum(2).T, (written**2).sum(2).T], 1), 1e-5)
 
     def test_read(self):
         for kind, tokens, channels, warps in self.CASES:
@@ -275,25 +288,28 @@ class Streams(case.KernelCase):
         norm = Norm(device, tokens, channels, dtype, gained, backward=True)
         dout = stored(normal(4, *x.shape), dtype)
         dx, dnumbers = device.empty(x.shape, dtype), device.empty(numbers.shape, F32)
-        dv = None if last else device.empty(v.shape, dtype)
+        dv, before = device.empty(v.shape, dtype), normal(5, *numbers.shape).astype(F32)
         parts = device.empty((shape[0], channels), F32) if gained else None
-        below = [None, device.put(numbers), None] if last else map(device.put, (v, numbers, dout))
+        on_v, on_dout = (None, None) if last else (device.put(v), device.put(dout))
+        below = [on_v, device.put(numbers), None if last else device.put(before), on_dout]
         arguments = [I64(tokens), I32(channels), I32(warps), np.bool_(last), device.put(x), *below, dx, dv,
                      dnumbers, parts, norm.argument]  # fmt: skip
         name = f"streams_backward<{kind.replace('1, ', '1, 2, ')}, {'true' if gained else 'false'}>"
         self.start(name, device, shape, arguments, ring_bytes(dtype, 2 * k + 1, 2, shape[1]))
         d, _, dgain = norm.backward()
-        pre, post, res = self.parts(numbers, k)
+        c, a = self.parts(numbers, k)
         x, v, dout = doubles(x), doubles(v), doubles(dout) * (not last)
-        self.near(dx.get(), np.einsum("skn,nkc->nsc", res, dout) + np.einsum("sn,nc->nsc", pre, d))
-        found = self.parts(dnumbers.get(), k)
-        self.near(found[0], np.einsum("nsc,nc->sn", x, d))
+        expected = np.einsum("ksn,nkc->nsc", a[:, :k], dout) + np.einsum("sn,nc->nsc", c, d)
+        self.near(dx.get(), expected)
+        into = np.ones((k, tokens)) if last else self.parts(before, k)[1][:, k]  # of copies, ones
+        self.near(dv.get(), np.einsum("sn,nsc->nc", into, expected))
+        found_c, found_a = self.parts(dnumbers.get(), k)
+        self.near(found_c, np.einsum("nsc,nc->sn", x, d))
         if last:
-            self.assertFalse(found[1].any() or found[2].any())
+            self.assertFalse(found_a.any())
         else:
-            self.near(dv.get(), np.einsum("kn,nkc->nc", post, dout))
-            self.near(found[1], np.einsum("nc,nkc->kn", v, dout))
-            self.near(found[2], np.einsum("nsc,nkc->skn", x, dout))
+            self.near(found_a[:, :k], np.einsum("nsc,nkc->ksn", x, dout))
+            self.near(found_a[:, k], np.einsum("nc,nkc->kn", v, dout))
         if gained:
             self.near(parts.get().sum(0), dgain)
 
