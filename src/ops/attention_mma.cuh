@@ -144,7 +144,7 @@ __device__ inline float warp_sum(float x) {
 }
 
 // A warp a row of a head; rows (N, H + Hkv).
-__global__ void __launch_bounds__(kMmaThreads)
+static __global__ void __launch_bounds__(kMmaThreads)
     attention_turn(AttentionArgs<Bf16> a, MmaScratch work) {
     const int heads = a.heads + a.kv_heads, half = a.dim / 2;
     const long row = static_cast<long>(blockIdx.x) * kMmaWarps + threadIdx.x / 32;
@@ -171,7 +171,7 @@ __global__ void __launch_bounds__(kMmaThreads)
 }
 
 // A warp a row (N, H).
-__global__ void __launch_bounds__(kMmaThreads)
+static __global__ void __launch_bounds__(kMmaThreads)
     attention_delta(AttentionArgs<Bf16> a, const Bf16* dout, const Bf16* out, MmaScratch work) {
     const long row = static_cast<long>(blockIdx.x) * kMmaWarps + threadIdx.x / 32;
     const bool live = row < a.batch * a.context * a.heads;
