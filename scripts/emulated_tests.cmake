@@ -8,10 +8,9 @@ list(APPEND emulated_tests tests/gpu/primitives.cu tests/gpu/report.cpp
      tests/gpu/walk_reference.cpp tests/gpu/ops_reference.cpp)
 set(cu_files ${emulated_tests})
 list(FILTER cu_files INCLUDE REGEX "[.]cu$")
-set_source_files_properties(${cu_files} PROPERTIES LANGUAGE CXX
-    COMPILE_OPTIONS "${emulated_kernels}")
-add_library(plumb_emulated_main OBJECT EXCLUDE_FROM_ALL tests/main.cpp)
-target_link_libraries(plumb_emulated_main PRIVATE plumb_flags Catch2::Catch2)
+set_source_files_properties(${cu_files} PROPERTIES LANGUAGE CXX)
+set(at_once ${emulated_tests})
+list(FILTER at_once INCLUDE REGEX "_(test[.]cpp|checks[.]cu)$")
 
 # The library with its kernels on `device`; what is the same on all devices is compiled once.
 function(plumb_emulated_library name device) # OPTION... of the compiler
@@ -22,15 +21,16 @@ function(plumb_emulated_library name device) # OPTION... of the compiler
 endfunction()
 function(plumb_emulated_tests name device) # OPTION... of the compiler
     plumb_emulated_library(${name}_library ${device} ${ARGN})
-    add_executable(${name} EXCLUDE_FROM_ALL ${emulated_tests} $<TARGET_OBJECTS:plumb_emulated_main>)
+    add_executable(${name} EXCLUDE_FROM_ALL ${emulated_tests} $<TARGET_OBJECTS:plumb_tests_main>)
     target_include_directories(${name} PRIVATE tests)
-    target_compile_options(${name} PRIVATE -O1 -g1 -gdwarf-4 -Wno-unknown-pragmas ${ARGN})
+    target_compile_options(${name} PRIVATE ${emulated_kernels} -gdwarf-4 ${ARGN})
+    plumb_folders_at_once(${name} ${at_once})
     target_link_options(${name} PRIVATE ${ARGN})
     target_link_libraries(${name} PRIVATE ${name}_library Catch2::Catch2)
 endfunction()
 plumb_emulated_tests(plumb_emulated_tests plumb_emulated)
 # `plumb` with the emulated device, for tests that start it.
-add_executable(plumb_on_emulated EXCLUDE_FROM_ALL src/cli/main.cpp)
+add_executable(plumb_on_emulated EXCLUDE_FROM_ALL $<TARGET_OBJECTS:plumb_main>)
 target_link_libraries(plumb_on_emulated PRIVATE plumb_emulated_tests_library)
 add_dependencies(plumb_emulated_tests plumb_on_emulated)
 set_source_files_properties(tests/device/program_path.cpp PROPERTIES
@@ -52,6 +52,6 @@ target_include_directories(plumb_counted_kernels BEFORE PRIVATE src/emulated/inc
 target_compile_options(plumb_counted_kernels PRIVATE -fsanitize=thread)
 file(GLOB traffic_tests CONFIGURE_DEPENDS tests/traffic/*.cpp)
 add_executable(plumb_emulated_traffic EXCLUDE_FROM_ALL ${traffic_tests}
-    $<TARGET_OBJECTS:plumb_counted_kernels> $<TARGET_OBJECTS:plumb_emulated_main>)
+    $<TARGET_OBJECTS:plumb_counted_kernels> $<TARGET_OBJECTS:plumb_tests_main>)
 target_include_directories(plumb_emulated_traffic PRIVATE tests)
 target_link_libraries(plumb_emulated_traffic PRIVATE plumb_emulated_tests_library Catch2::Catch2)

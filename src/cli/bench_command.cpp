@@ -13,7 +13,7 @@
 namespace plumb {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kBenchExamples =
     R"(Shapes: a (width 256, 12 blocks), b (128, 24), c (384, 6, batch 16), all T 256, or
 LAYERSxWIDTHxTxBATCH. Settings are key=value of model, train and mixer. Close other programs first.
 Examples:
@@ -27,7 +27,7 @@ Examples:
   plumb bench --device cuda --shape 24x1024x1024x2 --precision bf16
 )";
 
-struct Options {
+struct BenchArguments {
     std::vector<std::string> mixers{"all"}, shapes{"a"}, overrides;
     std::vector<long> depths, contexts, generate;
     std::string against = "standard", precision = "fp32", out, device = "cpu";
@@ -36,7 +36,7 @@ struct Options {
 };
 
 // `--mixers NAME... key=value` reads the settings too: they go where they belong.
-void sort_words(Options& o) {
+void sort_words(BenchArguments& o) {
     for (std::vector<std::string>* list : {&o.mixers, &o.shapes}) {
         const auto is_setting = [](const std::string& word) {
             return word.find('=') < word.find(':') && word.find('.') < word.find('=');
@@ -52,7 +52,7 @@ struct Job {
     std::string precision;
 };
 
-std::vector<Job> jobs_of(const Options& o) {
+std::vector<Job> jobs_of(const BenchArguments& o) {
     if (o.precision != "fp32" && o.precision != "bf16" && o.precision != "both")
         throw UsageError(fmt::format("--precision {}: fp32, bf16 or both", o.precision));
     std::vector<std::string> precisions{o.precision};
@@ -88,7 +88,7 @@ std::vector<Job> jobs_of(const Options& o) {
     return jobs;
 }
 
-void run(const Job& job, const Options& o, const std::vector<BenchMixer>& mixers,
+void run(const Job& job, const BenchArguments& o, const std::vector<BenchMixer>& mixers,
          const BenchOptions& options, BenchReport& report) {
     if (job.kind == Job::Kind::ops) {
         if (report.bandwidths.empty()) report.bandwidths = measure_bandwidths(options.context);
@@ -141,7 +141,7 @@ void print(const BenchReport& report) {
     fmt::print("{}", bench_legend(report));
 }
 
-void bench(Options o, const std::vector<std::string>& command_line) {
+void bench(BenchArguments o, const std::vector<std::string>& command_line) {
     sort_words(o);
     const std::vector<BenchMixer> mixers = parse_bench_mixers(o.mixers, o.against);
     check_bench_overrides(mixers, o.overrides);
@@ -170,7 +170,7 @@ void bench(Options o, const std::vector<std::string>& command_line) {
 }  // namespace
 
 void add_bench_command(CLI::App& app) {
-    auto o = std::make_shared<Options>();
+    auto o = std::make_shared<BenchArguments>();
     CLI::App* cmd = app.add_subcommand("bench", "what each depth mixer costs on this machine");
     cmd->add_option("settings", o->overrides, "key=value of model, train and mixer");
     cmd->add_option("--mixers", o->mixers, "all, or NAME[:key=value,...] ... (default: all)")
@@ -204,7 +204,7 @@ void add_bench_command(CLI::App& app) {
     cmd->add_flag("--json", o->json, "print JSON");
     cmd->add_option("-o,--out", o->out, "folder for bench.json, bench.md and CSV")
         ->type_name("DIR");
-    cmd->footer(kExamples);
+    cmd->footer(kBenchExamples);
     cmd->callback([o, cmd] {
         std::vector<std::string> command_line{"plumb", "bench"};
         for (const CLI::Option* option : cmd->parse_order()) {

@@ -13,7 +13,7 @@
 namespace plumb {
 namespace {
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kCheckExamples = R"(Examples:
   plumb check                          every mixer, every setting
   plumb check attnres mhc              two of them
   plumb check all --json > check.json  the same numbers for a program
@@ -128,7 +128,7 @@ void add_check_command(CLI::App& app) {
     const auto arguments = std::make_shared<CheckArguments>();
     CLI::App* command = app.add_subcommand(
         "check", "Verify this build: gradients, identities, causality, the PyTorch oracle");
-    command->footer(kExamples);
+    command->footer(kCheckExamples);
     command->add_option("MIXER", arguments->mixers, "Mixers to check, or all (default)");
     command
         ->add_option("--fixtures", arguments->fixtures,

@@ -16,7 +16,7 @@
 namespace plumb {
 namespace {
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kDataExamples = R"(Examples:
   plumb data prepare austen --out data/austen
   plumb data prepare notes/*.txt --out data/notes --test-fraction 0.05
   plumb data prepare train.txt --val val.txt --out data/mine
@@ -137,10 +137,10 @@ void add_data_command(CLI::App& app) {
     const auto arguments = std::make_shared<DataArguments>();
     CLI::App* data = app.add_subcommand("data", "turn text into tokens that a run trains on");
     data->require_subcommand(1);
-    data->footer(kExamples);
+    data->footer(kDataExamples);
     CLI::App* command = data->add_subcommand(
         "prepare", "make a folder of tokens, for data.path=DIR, from a corpus or text files");
-    command->footer(kExamples);
+    command->footer(kDataExamples);
     command
         ->add_option("text", arguments->text,
                      "corpora (austen, kjv) or files; each is split by itself, then the parts are "

@@ -19,13 +19,13 @@
 namespace plumb {
 namespace {
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kDoctorExamples = R"(Examples:
   plumb doctor
   plumb doctor --threads 1
   plumb doctor --json
 )";
 
-struct Options {
+struct DoctorOptions {
     int threads = 0;
     bool json = false;
 };
@@ -98,7 +98,7 @@ void print(const nlohmann::ordered_json& j) {
     std::printf("gemm_gflops: %.0f\n", j["gflops"]["2048x1024x256"].get<double>());
 }
 
-void doctor(const Options& o) {
+void doctor(const DoctorOptions& o) {
     const int threads = choose_threads(o.threads).n;
     if (!o.json) std::printf("measuring, about two seconds ...\n\n"), std::fflush(stdout);
     const auto j = examine(threads);
@@ -118,13 +118,13 @@ void doctor(const Options& o) {
 }  // namespace
 
 void add_doctor_command(CLI::App& app) {
-    auto o = std::make_shared<Options>();
+    auto o = std::make_shared<DoctorOptions>();
     CLI::App* cmd = app.add_subcommand("doctor", "what was found here, and how fast GEMM is");
     cmd->add_option("--threads", o->threads,
                     "threads (default: OMP_NUM_THREADS, SLURM_CPUS_PER_TASK or all cores)")
         ->check(CLI::Range(1, 1024));
     cmd->add_flag("--json", o->json, "as JSON");
-    cmd->footer(kExamples);
+    cmd->footer(kDoctorExamples);
     cmd->callback([o] { doctor(*o); });
 }
 

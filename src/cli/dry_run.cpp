@@ -13,9 +13,6 @@
 namespace plumb {
 namespace {
 
-// Share of the GEMM rate that a step is taken to reach for the time estimate.
-constexpr double kAssumedShare = 0.5;
-
 // "model.layers = 4  (default)" and, below, what that means.
 void print_settings(const LoadedConfig& loaded) {
     const int width = Terminal::of(stdout).width;

@@ -15,7 +15,7 @@
 namespace plumb {
 namespace {
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kEvalExamples = R"(Examples:
   plumb eval runs/first runs/second@500 runs/third@best
   plumb eval runs/block-s1 runs/block-s2 runs/block-s3 --drop all
   plumb eval runs/block --mask embed --controls 20
@@ -35,7 +35,7 @@ means with 95 % t intervals; a delta is the loss with a
 change less the loss without.
 )";
 
-struct Options {
+struct EvalOptions {
     std::vector<std::string> runs;
     std::string data, split = "val", device = "cpu";
     InterventionOptions change;
@@ -44,7 +44,7 @@ struct Options {
     bool json = false;
 };
 
-RunScore score(const Options& o, const std::string& text, const Context& ctx,
+RunScore score(const EvalOptions& o, const std::string& text, const Context& ctx,
                const std::function<void(double)>& progress) {
     const TrainedRun run = open_trained_run(text, "eval");
     const auto data =
@@ -116,7 +116,7 @@ std::string changes_table(const SeedGroup& g, int n_controls) {
     return table.text();
 }
 
-void eval(const Options& o) {
+void eval(const EvalOptions& o) {
     const Context ctx = chosen_context(o.device, o.threads);
     set_up_threads(ctx);
     const std::vector<TypedRun> typed = typed_runs(o.runs);
@@ -154,7 +154,7 @@ void eval(const Options& o) {
 }  // namespace
 
 void add_eval_command(CLI::App& app) {
-    auto o = std::make_shared<Options>();
+    auto o = std::make_shared<EvalOptions>();
     CLI::App* cmd = app.add_subcommand(
         "eval", "Loss of trained runs on a whole split, also with interventions");
     cmd->add_option("RUN", o->runs,
@@ -190,7 +190,7 @@ void add_eval_command(CLI::App& app) {
                     "Threads (default: OMP_NUM_THREADS, SLURM_CPUS_PER_TASK or all cores)")
         ->check(CLI::Range(1, 1024));
     cmd->add_flag("--json", o->json, "Print everything as JSON");
-    cmd->footer(kFooter);
+    cmd->footer(kEvalExamples);
     cmd->callback([o] { eval(*o); });
 }
 

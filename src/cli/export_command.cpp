@@ -15,7 +15,7 @@ namespace plumb {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kExportExamples = R"(Examples:
   plumb export runs/standard --to hf -o exported/standard
   plumb export runs/standard@best --to hf -o exported/best
   plumb export runs/block@500 --to npz -o exported/block
@@ -24,7 +24,7 @@ hf: config.json, model.safetensors and the tokenizer, for transformers' LlamaFor
 residual, mlp=swiglu; with qk_norm Qwen3ForCausalLM). npz: every array by name, for any mixer.
 )";
 
-struct Options {
+struct ExportOptions {
     std::string run, to, out;
 };
 
@@ -44,7 +44,7 @@ std::string command_of(const fs::path& run) {
     return text;
 }
 
-ExportedModel describe(const TrainedRun& run, const std::string& typed) {
+ExportedModel exported_model(const TrainedRun& run, const std::string& typed) {
     ExportedModel out;
     out.config = run.config;
     out.weights = &run.checkpoint.model;
@@ -69,7 +69,7 @@ ExportedModel describe(const TrainedRun& run, const std::string& typed) {
     return out;
 }
 
-void run_export(const Options& o) {
+void run_export(const ExportOptions& o) {
     const fs::path out = o.out;
     std::error_code ignored;
     if (fs::exists(out, ignored) &&
@@ -82,7 +82,7 @@ void run_export(const Options& o) {
     const auto model = make_model({run.config.model, run.config.mixer, run.vocab(), 1, 1}, "fp32");
     model->allocate(1);
     restore_weights(run, model->params());
-    const ExportedModel what = describe(run, o.run);
+    const ExportedModel what = exported_model(run, o.run);
     if (o.to == "hf")
         export_hf(what, out);
     else
@@ -97,7 +97,7 @@ void run_export(const Options& o) {
 }  // namespace
 
 void add_export_command(CLI::App& app) {
-    auto o = std::make_shared<Options>();
+    auto o = std::make_shared<ExportOptions>();
     CLI::App* cmd = app.add_subcommand("export", "Write a checkpoint that other programs read");
     cmd->add_option("RUN", o->run, "Folder of a run: RUN, RUN@STEP or RUN@best")->required();
     cmd->add_option("--to", o->to, "Form")
@@ -107,7 +107,7 @@ void add_export_command(CLI::App& app) {
     cmd->add_option("-o,--out", o->out, "Folder to write, new or empty")
         ->required()
         ->type_name("DIR");
-    cmd->footer(kFooter);
+    cmd->footer(kExportExamples);
     cmd->callback([o] { run_export(*o); });
 }
 

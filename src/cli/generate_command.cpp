@@ -22,7 +22,7 @@
 namespace plumb {
 namespace {
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kGenerateExamples = R"(Examples:
   plumb generate runs/first --prompt "It is a truth universally"
   plumb generate runs/first --prompt "Emma " --tokens 400 --temperature 0.7 --top-k 40
   plumb generate runs/first@500 --prompt "Emma " --samples 16
@@ -38,7 +38,7 @@ Times are printed to stderr.
 
 using Tokens = std::vector<std::int32_t>;
 
-struct Options {
+struct GenerateOptions {
     std::string run, prompt = "\n", prompt_file, data, device = "cpu";
     long samples = 1;
     int threads = 0;
@@ -46,7 +46,7 @@ struct Options {
     GenerationOptions how;
 };
 
-void check(const Options& o) {
+void check(const GenerateOptions& o) {
     if (o.how.tokens < 1) throw UsageError("--tokens: must be at least 1");
     if (!(o.how.sampling.temperature >= 0)) throw UsageError("--temperature: must not be negative");
     if (o.how.sampling.top_k < 0)
@@ -63,7 +63,7 @@ void note_unread_input() {
         print_notes({"standard input is not read; with --prompt-file - it is the prompt"});
 }
 
-std::string prompt_of(const Options& o) {
+std::string prompt_of(const GenerateOptions& o) {
     if (o.prompt_file.empty()) return o.prompt;
     if (o.prompt_file != "-") return read_file(o.prompt_file);
     return {std::istreambuf_iterator<char>(std::cin), {}};
@@ -113,7 +113,7 @@ private:
     std::string waiting_;
 };
 
-void print_times(const Options& o, Index prompt, const GenerationTimes& times) {
+void print_times(const GenerateOptions& o, Index prompt, const GenerationTimes& times) {
     const double steps = static_cast<double>(o.how.tokens), n = static_cast<double>(o.samples);
     std::fprintf(stderr,
                  "prompt_tokens: %lld\nprompt_seconds: %.4f\nms_per_step: %.4f\n"
@@ -122,7 +122,7 @@ void print_times(const Options& o, Index prompt, const GenerationTimes& times) {
                  1e3 * times.token_seconds / steps, n * steps / times.token_seconds);
 }
 
-void generate(const Options& o) {
+void generate(const GenerateOptions& o) {
     check(o);
     const Context ctx = chosen_context(o.device, o.threads);
     const TrainedRun run = open_trained_run(o.run, "generate");
@@ -165,7 +165,7 @@ void generate(const Options& o) {
 }  // namespace
 
 void add_generate_command(CLI::App& app) {
-    auto o = std::make_shared<Options>();
+    auto o = std::make_shared<GenerateOptions>();
     CLI::App* cmd = app.add_subcommand("generate", "continue a text with a trained run");
     cmd->add_option("RUN", o->run, "folder of a run: RUN, RUN@STEP or RUN@best")->required();
     auto* prompt = cmd->add_option("--prompt", o->prompt,
@@ -193,7 +193,7 @@ void add_generate_command(CLI::App& app) {
     cmd->add_option("--threads", o->threads,
                     "threads (default: OMP_NUM_THREADS, SLURM_CPUS_PER_TASK or all cores)")
         ->check(CLI::Range(1, 1024));
-    cmd->footer(kFooter);
+    cmd->footer(kGenerateExamples);
     cmd->callback([o, prompt, prompt_file] {
         o->unprompted = prompt->empty() && prompt_file->empty();
         generate(*o);

@@ -21,7 +21,7 @@ namespace {
 
 constexpr const char* kSweepFile = "sweep-file";
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kHelpExamples = R"(Examples:
   plumb help train.lr
   plumb help attnres
   plumb help data prepare
@@ -168,7 +168,7 @@ void add_help_command(CLI::App& app) {
         app.add_subcommand("help", "one page about a setting, a subcommand, a mixer, a task ...");
     command->add_option("TOPIC", args->topic, "what `plumb help` alone lists");
     command->add_flag("--man", args->man, "the manual page of plumb, for man(1)");
-    command->footer(kExamples);
+    command->footer(kHelpExamples);
     command->callback([args, &app] {
         const Terminal terminal = Terminal::of(stdout);
         if (args->man)

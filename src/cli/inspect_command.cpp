@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kInspectExamples = R"(Examples:
   plumb inspect runs/standard
   plumb inspect runs/standard runs/attnres --measure write_share
   plumb inspect runs/* --csv > depth.csv
@@ -133,7 +133,7 @@ void add_inspect_command(CLI::App& app) {
                       "within one mixer");
     CLI::Option* as_json = command->add_flag("--json", args->json, "Print everything as JSON");
     command->add_flag("--csv", args->csv, "Print everything as CSV")->excludes(as_json);
-    command->footer(kExamples);
+    command->footer(kInspectExamples);
     command->callback([args] {
         std::vector<InspectedRun> runs;
         print_notes(for_each_run(typed_runs(args->runs), [&](const std::string& run) {

@@ -59,12 +59,12 @@ double number_at(const Column& column, const Row& row) {
 
 // Columns side by side in one table, and how wide their bars are. All columns are shown; a narrow
 // terminal gets more tables.
-struct Layout {
+struct ColumnLayout {
     std::size_t per_table;
     int bar_width;
 };
 
-Layout fit(int width, std::span<const Column> columns, int labels) {
+ColumnLayout fit(int width, std::span<const Column> columns, int labels) {
     constexpr int kBar = 7, kMaxBar = 16;  // shortest and longest bar
     int number = 10;                       // short_number's columns
     for (const Column& c : columns) number = std::max(number, display_width(c.title));
@@ -116,7 +116,7 @@ std::string measures_side_by_side(const InspectedRun& run,
         if (m->comparable == comparable) columns.push_back({m->key, &run, m});
     if (columns.empty()) return "";
     const std::vector<Row> rows = rows_of({run});
-    const Layout layout = fit(terminal.width, columns, label_width(rows));
+    const ColumnLayout layout = fit(terminal.width, columns, label_width(rows));
     std::string out = comparable ? "Comparable between mixers\n\n"
                                  : "This mixer only: these change with how a mixer keeps its "
                                    "books\n\n";
@@ -156,7 +156,7 @@ std::string runs_side_by_side(const std::vector<InspectedRun>& runs, const Measu
     double largest = 0;
     for (const Column& c : columns)
         for (const Row& r : rows) largest = std::fmax(largest, std::abs(number_at(c, r)));
-    const Layout layout = fit(terminal.width, columns, label_width(rows));
+    const ColumnLayout layout = fit(terminal.width, columns, label_width(rows));
     std::string out = m.key + (m.comparable ? "" : " (this mixer only: do not compare)") + "\n";
     const std::span all(columns);
     for (std::size_t i = 0; i < all.size(); i += layout.per_table)

@@ -18,7 +18,7 @@
 namespace plumb {
 namespace {
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kListExamples = R"(Examples:
   plumb list mixers
   plumb list settings lr
   plumb list tasks --json
@@ -275,7 +275,7 @@ void add_list_command(CLI::App& app) {
     command->add_option("KIND", args->kind, kinds + "; without one, what each kind is");
     command->add_option("WORD", args->word, "only entries that mention this");
     command->add_flag("--json", args->json, "print JSON");
-    command->footer(kExamples);
+    command->footer(kListExamples);
     command->callback([args] {
         fmt::print("{}", args->json ? list_json(args->kind, args->word)
                                     : list_text(args->kind, Terminal::of(stdout), args->word));

@@ -12,7 +12,7 @@
 namespace plumb {
 namespace {
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kMatrixExamples = R"(Examples:
   plumb matrix runs/attnres
   plumb matrix runs/attnres@500 --row layer.3.mlp
   plumb matrix runs/mhc --json > mhc.json
@@ -97,7 +97,7 @@ void add_matrix_command(CLI::App& app) {
         ->check(CLI::Range(0.0, 1.0))
         ->capture_default_str();
     command->add_flag("--json", args->json, "Print everything as JSON");
-    command->footer(kExamples);
+    command->footer(kMatrixExamples);
     command->callback([args] { show(*args); });
 }
 

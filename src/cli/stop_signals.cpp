@@ -13,7 +13,7 @@ namespace plumb {
 
 // Waits on a thread of its own. Compute threads never run a handler: with one, an interrupt amid
 // oneDNN 2.6's generated code corrupted memory about every second time (measured, AVX-512).
-void watch_signals(StopFlag& stop) {
+void watch_signals() {
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
@@ -23,10 +23,10 @@ void watch_signals(StopFlag& stop) {
         sigaddset(&signals, SIGHUP);
     std::signal(SIGPIPE, SIG_IGN);  // an error of the write that meets it
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-    std::thread([signals, &stop] {
+    std::thread([signals] {
         int received = 0;
         sigwait(&signals, &received);
-        stop = true;
+        stop_requested = true;
         const auto first = Clock::now();
         do sigwait(&signals, &received);
         while (Clock::now() - first < std::chrono::seconds(1));

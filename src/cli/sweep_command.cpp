@@ -22,7 +22,7 @@ namespace plumb {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kSweepExamples = R"(Examples:
   plumb sweep plan experiments/noise.toml
   plumb sweep run experiments/noise.toml -j 2
   plumb sweep run -c base.toml mixer=standard,attnres_block train.seed=1..5 -j 2 --out runs/ab
@@ -274,7 +274,7 @@ Examples:
 void add_sweep_command(CLI::App& app) {
     CLI::App* sweep = app.add_subcommand(
         "sweep", "Many runs that answer one question: plan, run, watch, hand to other engines");
-    sweep->footer(kFooter);
+    sweep->footer(kSweepExamples);
     sweep->require_subcommand(1);
     add_plan(*sweep);
     add_sweep_run(*sweep);

@@ -11,27 +11,25 @@
 namespace plumb {
 namespace {
 
-struct Options {
+struct SweepIndexOptions {
     std::string file, index;
     SweepOptions sweep;
     int threads = 0;
 };
 
-StopFlag stop_requested{false};
-
 // One thread unless somebody says otherwise: an engine starts as many of these as it has cores.
-int threads_of(const Options& o) {
+int threads_of(const SweepIndexOptions& o) {
     const ThreadCount chosen = choose_threads(o.threads);
     return chosen.from == "all cores" ? 1 : chosen.n;
 }
 
-void run_index(const Options& o) {
+void run_index(const SweepIndexOptions& o) {
     const auto [first, last] = parse_indices(o.index);
     std::error_code ignored;
     const std::filesystem::path path = o.file;
     const SweepFile file = read_sweep_file(
         std::filesystem::is_directory(path, ignored) ? path / "sweep.toml" : path, o.sweep);
-    watch_signals(stop_requested);
+    watch_signals();
     const SweepPlan plan = write_plan(file);
     const RunIndexOptions options{threads_of(o), "/proc/self/exe", [](const std::string& text) {
                                       fmt::print("{}\n", printable_line(text));
@@ -44,7 +42,7 @@ void run_index(const Options& o) {
 }  // namespace
 
 void add_sweep_run_index(CLI::App& sweep) {
-    auto o = std::make_shared<Options>();
+    auto o = std::make_shared<SweepIndexOptions>();
     CLI::App* command =
         sweep.add_subcommand("run-index", "Trains one run of a sweep, for another engine");
     command->add_option("sweep", o->file, "sweep file, or the folder of a sweep")

@@ -1,5 +1,6 @@
 #include "cli/sweep_plan_text.h"
 
+#include "cli/dry_run.h"
 #include "cli/terminal.h"
 #include "core/text.h"
 #include "core/threads.h"
@@ -22,10 +23,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Share of the GEMM rate that a step is taken to reach where no run has shown it.
-constexpr double kAssumedShare = 0.5;
-
-struct Row {
+struct CostRow {
     const PlannedRun* first;
     long runs = 0, ended = 0;
     double seconds = 0;  // of one run, 0: not known
@@ -33,15 +31,15 @@ struct Row {
 };
 
 // Runs that differ in the seed alone.
-std::vector<Row> rows_of(const SweepPlan& plan) {
-    std::vector<Row> rows;
+std::vector<CostRow> rows_of(const SweepPlan& plan) {
+    std::vector<CostRow> rows;
     std::map<std::string, std::size_t> at;
     for (const PlannedRun& run : plan.runs) {
         std::string key = run.stage + "\n" + run.variant;
         for (const auto& [k, v] : run.point) key += "\n" + k + "=" + v;
         const auto [found, fresh] = at.emplace(key, rows.size());
         if (fresh) rows.push_back({&run});
-        Row& row = rows[found->second];
+        CostRow& row = rows[found->second];
         ++row.runs;
         if (!ended_run(run.dir, plan.file.metric)) continue;
         ++row.ended;
@@ -50,16 +48,18 @@ std::vector<Row> rows_of(const SweepPlan& plan) {
             ++row.timed;
         }
     }
-    for (Row& row : rows)
+    for (CostRow& row : rows)
         if (row.timed > 0) row.seconds /= static_cast<double>(row.timed);
     return rows;
 }
 
 // Where no run of a row has ended: from runs that have, by FLOPs; else from the rate of products.
-void estimate(std::vector<Row>& rows) {
+void estimate(std::vector<CostRow>& rows) {
     double flops = 0, seconds = 0;
-    const auto flops_of = [](const Row& r) { return r.first->tokens * r.first->flops_per_token; };
-    for (const Row& row : rows)
+    const auto flops_of = [](const CostRow& r) {
+        return r.first->tokens * r.first->flops_per_token;
+    };
+    for (const CostRow& row : rows)
         if (row.timed > 0) {
             flops += flops_of(row);
             seconds += row.seconds;
@@ -67,7 +67,7 @@ void estimate(std::vector<Row>& rows) {
     Context context;
     context.threads = 1;
     std::map<std::string, double> rates;
-    for (Row& row : rows) {
+    for (CostRow& row : rows) {
         if (row.seconds > 0) continue;
         double rate = seconds > 0 ? flops / seconds : 0;
         if (rate == 0) {
@@ -85,7 +85,7 @@ void estimate(std::vector<Row>& rows) {
     }
 }
 
-std::string value_cell(const Row& row, const std::string& key) {
+std::string value_cell(const CostRow& row, const std::string& key) {
     const auto at = row.first->point.find(key);
     if (at == row.first->point.end()) return "-";
     std::string text = printable_line(at->second);
@@ -93,9 +93,9 @@ std::string value_cell(const Row& row, const std::string& key) {
     return text;
 }
 
-void print_rows(const SweepPlan& plan, const std::vector<Row>& rows) {
+void print_rows(const SweepPlan& plan, const std::vector<CostRow>& rows) {
     std::set<std::string> keys;
-    for (const Row& row : rows)
+    for (const CostRow& row : rows)
         for (const auto& [key, ignored] : row.first->point) keys.insert(key);
     const bool stages = plan.file.tune.has_value();
     std::vector<std::string> titles;
@@ -105,7 +105,7 @@ void print_rows(const SweepPlan& plan, const std::vector<Row>& rows) {
     for (const char* t : {">params", ">FLOPs/tok", ">steps", ">memory", ">runs", ">ended", ">each"})
         titles.emplace_back(t);
     Table table(titles);
-    for (const Row& row : rows) {
+    for (const CostRow& row : rows) {
         const PlannedRun& run = *row.first;
         std::vector<std::string> cells;
         if (stages) cells.push_back(run.stage);
@@ -174,10 +174,10 @@ void print_power(const SweepPlan& plan) {
                                       f.margin, seeds_needed(f.margin / sd, question)));
 }
 
-void print_total(const SweepPlan& plan, const std::vector<Row>& rows) {
+void print_total(const SweepPlan& plan, const std::vector<CostRow>& rows) {
     double seconds = 0, disk = 0, flops = 0;
     long runs = 0, ended = 0;
-    for (const Row& row : rows) {
+    for (const CostRow& row : rows) {
         const auto left = static_cast<double>(row.runs - row.ended);
         seconds += left * row.seconds;
         flops += static_cast<double>(row.runs) * row.first->tokens * row.first->flops_per_token;
@@ -212,7 +212,7 @@ Json with_end(const PlannedRun& run, const std::string& metric) {
 void print_plan(const SweepPlan& plan, const TypedSweep& typed) {
     if (!plan.file.hypothesis.empty())
         print_wrapped("question", printable_line(plan.file.hypothesis));
-    std::vector<Row> rows = rows_of(plan);
+    std::vector<CostRow> rows = rows_of(plan);
     estimate(rows);
     print_rows(plan, rows);
     for (const std::string& note : plan.notes) print_wrapped("note", printable_line(note));
@@ -227,9 +227,9 @@ void print_plan(const SweepPlan& plan, const TypedSweep& typed) {
     for (const std::string& text : plan.warnings) print_wrapped("warning", printable_line(text));
     print_power(plan);
     print_total(plan, rows);
-    const bool over =
-        plan.pending.empty() &&
-        std::all_of(rows.begin(), rows.end(), [](const Row& row) { return row.ended == row.runs; });
+    const bool over = plan.pending.empty() &&
+                      std::all_of(rows.begin(), rows.end(),
+                                  [](const CostRow& row) { return row.ended == row.runs; });
     fmt::print("{:<9}{}\n", "next",  // on one line, so that it can be pasted
                over ? "plumb compare " + shell_quoted(plan.file.out.string())
                     : typed.command("run") + fmt::format(" -j {}", choose_threads(0).n));

@@ -25,8 +25,6 @@ Examples:
   plumb sweep run -c base.toml mixer=standard,hyper train.seed=1..5 --out runs/hyper
 )";
 
-StopFlag stop_requested{false};
-
 // shown: the board of the end stands above.
 void print_end(const SweepResult& r, bool shown, const SweepFile& file, const std::string& go_on) {
     std::string text;
@@ -88,7 +86,7 @@ int run_and_show(const SweepFile& file, const TypedSweep& typed, const TypedSwee
     options.gpus = parse_gpus(o.gpus);
     if (!o.waits.empty()) options.retry.waits.clear();
     for (const double s : o.waits) options.retry.waits.emplace_back(static_cast<long>(1000 * s));
-    watch_signals(stop_requested);
+    watch_signals();
     SweepPlan plan = write_plan(file);
     if (const long moved = set_aside(plan, o.rerun); moved > 0) {
         fmt::print("{} run{} set aside in {}\n", moved, moved == 1 ? "" : "s",

@@ -19,14 +19,14 @@ namespace plumb {
 namespace fs = std::filesystem;
 namespace {
 
-struct Options {
+struct SweepStatusOptions {
     std::string file, out;
     bool watch = false, failed = false, json = false;
 };
 
 // The folder of a sweep, or of the sweep that a file stands for; on stderr, that the file says
 // something else now than when the sweep was planned.
-fs::path folder_of(const Options& o) {
+fs::path folder_of(const SweepStatusOptions& o) {
     std::error_code ignored;
     if (fs::is_directory(o.file, ignored)) return o.file;
     SweepOptions options;
@@ -144,7 +144,7 @@ bool is_settled(const SweepStatus& status) {
                        [](const StatusRun& run) { return is_over(run.word); });
 }
 
-void watch(const Options& o, const fs::path& folder) {
+void watch(const SweepStatusOptions& o, const fs::path& folder) {
     const Terminal terminal = Terminal::of(stdout);
     RedrawnBlock block(stdout);
     while (true) {
@@ -161,7 +161,7 @@ void watch(const Options& o, const fs::path& folder) {
     }
 }
 
-void show_status(const Options& o) {
+void show_status(const SweepStatusOptions& o) {
     const fs::path folder = folder_of(o);
     if (o.watch) return watch(o, folder);
     const SweepStatus status = read_status(folder);
@@ -176,7 +176,7 @@ void show_status(const Options& o) {
 }  // namespace
 
 void add_sweep_status(CLI::App& sweep) {
-    auto o = std::make_shared<Options>();
+    auto o = std::make_shared<SweepStatusOptions>();
     CLI::App* command = sweep.add_subcommand("status", "How far the runs of a sweep are");
     command->add_option("sweep", o->file, "sweep file, or the folder of a sweep")
         ->required()

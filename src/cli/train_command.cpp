@@ -21,7 +21,7 @@
 namespace plumb {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kTrainExamples =
     R"(Settings are key=value; `plumb train --dry-run` lists them with their values.
 Examples:
   plumb train data.task=markov train.steps=500 --out runs/markov
@@ -31,7 +31,7 @@ Examples:
   plumb train -c other.toml --init-from runs/b@best --out runs/c
 )";
 
-struct Options {
+struct TrainOptions {
     std::string config, out, device = "cpu", precision, resume, init_from, lock = "flock", label;
     std::vector<std::string> overrides;
     int threads = 0;
@@ -39,8 +39,6 @@ struct Options {
     bool retry_diverged = false;
     bool dry_run = false, plan = false, quiet = false;
 };
-
-StopFlag stop_requested{false};
 
 std::string progress_text(const RunProgress& p) {
     std::string text = fmt::format("step {}/{} | loss {:.4f} | ", p.step, p.steps, p.loss);
@@ -71,7 +69,7 @@ void show(F&& print) {
     stop_requested = true;
 }
 
-RunObserver make_observer(const Options& o, ProgressLine& line) {
+RunObserver make_observer(const TrainOptions& o, ProgressLine& line) {
     if (o.quiet) return {};
     RunObserver observer;
     observer.settings = [threads = choose_threads(o.threads)](const auto& rows) {
@@ -103,7 +101,7 @@ RunObserver make_observer(const Options& o, ProgressLine& line) {
     throw ExitWith{kInterrupted};
 }
 
-ResumeOptions resume_of(const Options& o) {
+ResumeOptions resume_of(const TrainOptions& o) {
     const std::string given = !o.resume.empty() ? o.resume : o.resume_from ? "must" : "never";
     const ResumeOptions resume{parse_resume(given), o.resume_from, o.retry_diverged};
     if (resume.resume == Resume::never && (o.resume_from || o.retry_diverged))
@@ -122,7 +120,7 @@ void print_summary(const nlohmann::ordered_json& summary, const std::string& out
                 printable_line(out).c_str());
 }
 
-std::vector<std::string> overrides_of(const Options& o) {
+std::vector<std::string> overrides_of(const TrainOptions& o) {
     std::vector<std::string> overrides = o.overrides;
     if (!o.precision.empty()) overrides.push_back("train.precision=" + o.precision);
     if (!o.init_from.empty()) overrides.push_back("train.init_from=" + o.init_from);
@@ -131,7 +129,7 @@ std::vector<std::string> overrides_of(const Options& o) {
     return overrides;
 }
 
-void train(const Options& o, const std::vector<std::string>& command_line) {
+void train(const TrainOptions& o, const std::vector<std::string>& command_line) {
     const Context context = chosen_context(o.device, o.threads);
     const ResumeOptions resume = resume_of(o);
     const LoadedConfig loaded = load_run_settings(o.out, resume.resume, o.config, overrides_of(o));
@@ -140,7 +138,7 @@ void train(const Options& o, const std::vector<std::string>& command_line) {
         throw UsageError("where should the run go? Add --out DIR, for example --out runs/first");
     const RunOptions options{loaded.config,           o.out,   resume,
                              parse_lock_kind(o.lock), context, command_line};
-    watch_signals(stop_requested);
+    watch_signals();
     ProgressLine line(stdout, Terminal::of(stdout));
     const RunResult result = run_training(options, make_observer(o, line), stop_requested);
     show([&] {
@@ -164,7 +162,7 @@ void train(const Options& o, const std::vector<std::string>& command_line) {
 }  // namespace
 
 void add_train_command(CLI::App& app) {
-    auto o = std::make_shared<Options>();
+    auto o = std::make_shared<TrainOptions>();
     CLI::App* cmd = app.add_subcommand("train", "train a model and record what depth does");
     cmd->add_option("-c,--config", o->config, "TOML file with settings")->type_name("FILE");
     cmd->add_option("settings", o->overrides, "key=value, e.g. mixer=mhc model.layers=12");
@@ -196,7 +194,7 @@ void add_train_command(CLI::App& app) {
                   "print settings, parameters, memory and time, then stop");
     cmd->add_flag("--plan", o->plan, "like --dry-run, with every tensor by name");
     cmd->add_flag("--quiet", o->quiet, "print the summary only");
-    cmd->footer(kExamples);
+    cmd->footer(kTrainExamples);
     cmd->callback([o, cmd] {
         std::vector<std::string> command_line{"plumb", "train"};
         for (const CLI::Option* option : cmd->parse_order())

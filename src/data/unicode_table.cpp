@@ -7,7 +7,7 @@
 namespace plumb {
 namespace {
 
-struct Range {
+struct CodeRange {
     char32_t first, last;
     CharClass kind;
 };
@@ -15,7 +15,7 @@ struct Range {
 constexpr CharClass L = CharClass::letter, N = CharClass::number, S = CharClass::space;
 
 // clang-format off
-constexpr Range kRanges[] = {
+constexpr CodeRange kRanges[] = {
     {0x9, 0xd, S}, {0x20, 0x20, S}, {0x30, 0x39, N}, {0x41, 0x5a, L}, {0x61, 0x7a, L},
     {0x85, 0x85, S}, {0xa0, 0xa0, S}, {0xaa, 0xaa, L}, {0xb2, 0xb3, N}, {0xb5, 0xb5, L},
     {0xb9, 0xb9, N}, {0xba, 0xba, L}, {0xbc, 0xbe, N}, {0xc0, 0xd6, L}, {0xd8, 0xf6, L},
@@ -216,8 +216,9 @@ CharClass char_class(char32_t c) {
         if (c >= '0' && c <= '9') return N;
         return c == ' ' || (c >= '\t' && c <= '\r') ? S : CharClass::other;
     }
-    const Range* after = std::upper_bound(std::begin(kRanges), std::end(kRanges), c,
-                                          [](char32_t x, const Range& r) { return x < r.first; });
+    const CodeRange* after =
+        std::upper_bound(std::begin(kRanges), std::end(kRanges), c,
+                         [](char32_t x, const CodeRange& r) { return x < r.first; });
     return after != kRanges && c <= after[-1].last ? after[-1].kind : CharClass::other;
 }
 

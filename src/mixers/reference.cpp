@@ -12,10 +12,10 @@ namespace {
 using Numbers = std::vector<double>;
 
 // The channels of group g of `groups`.
-struct Range {
+struct Channels {
     std::size_t begin, end;
 };
-Range channels_of(int g, int groups, std::size_t channels) {
+Channels channels_of(int g, int groups, std::size_t channels) {
     if (g < 0) return {0, channels};
     const std::size_t width = channels / static_cast<std::size_t>(groups);
     return {static_cast<std::size_t>(g) * width, static_cast<std::size_t>(g + 1) * width};
@@ -25,7 +25,7 @@ Range channels_of(int g, int groups, std::size_t channels) {
 void mix(int groups, std::size_t outs, std::size_t ins, std::size_t channels, const double* weights,
          const double* in, double* out) {
     for (int g = 0; g < groups; ++g) {
-        const Range range = channels_of(g, groups, channels);
+        const Channels range = channels_of(g, groups, channels);
         for (std::size_t o = 0; o < outs; ++o)
             for (std::size_t i = 0; i < ins; ++i, ++weights)
                 for (std::size_t k = range.begin; k < range.end; ++k)
@@ -38,7 +38,7 @@ void mix_backward(int groups, std::size_t outs, std::size_t ins, std::size_t cha
                   const double* weights, const double* in, const double* dout, double* din,
                   double* dweights) {
     for (int g = 0; g < groups; ++g) {
-        const Range range = channels_of(g, groups, channels);
+        const Channels range = channels_of(g, groups, channels);
         for (std::size_t o = 0; o < outs; ++o)
             for (std::size_t i = 0; i < ins; ++i, ++weights, ++dweights) {
                 *dweights = 0;
@@ -159,7 +159,7 @@ void Reference::operand_backward(const Operand& x, const Numbers& d, const Numbe
 Numbers Reference::dots(const Dots& dots, const Numbers& rows, const Gathered& p) const {
     Numbers out;
     for (const Dot& dot : dots) {
-        const Range range = channels_of(dot.group, rule_->groups(), width());
+        const Channels range = channels_of(dot.group, rule_->groups(), width());
         double sum = 0;
         for (int j = 0; j < dot.n; ++j) {
             const Numbers a = operand(dot.left(j), rows, p), b = operand(dot.right(j), rows, p);
@@ -173,7 +173,7 @@ Numbers Reference::dots(const Dots& dots, const Numbers& rows, const Gathered& p
 void Reference::dots_backward(const Dots& dots, const Numbers& d, const Numbers& rows,
                               const Gathered& p, Gathered& dp, Numbers& drows) const {
     for (std::size_t i = 0; i < dots.size(); ++i) {
-        const Range range = channels_of(dots[i].group, rule_->groups(), width());
+        const Channels range = channels_of(dots[i].group, rule_->groups(), width());
         for (int j = 0; j < dots[i].n; ++j) {
             const Operand left = dots[i].left(j), right = dots[i].right(j);
             Numbers a = operand(left, rows, p), b = operand(right, rows, p);

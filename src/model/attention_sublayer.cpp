@@ -183,7 +183,7 @@ private:
 
 // Four products; scores and values are two of 2 H D flops per pair of tokens, three times (forward,
 // two gradients), (T + 1) / 2 pairs a token.
-SublayerCosts costs(const ModelConfig& m) {
+SublayerCosts attention_costs(const ModelConfig& m) {
     const AttentionShape s = attention_shape(m, 1);
     const double out = static_cast<double>(s.out_width()), t = static_cast<double>(m.context);
     return {{{"qkv", s.qkv_width(), m.width}, {"out", m.width, s.out_width()}},
@@ -218,7 +218,7 @@ SublayerInfo attention_sublayer() {
              {"attn.value_residual=true"},
              {"model.pattern=attn"},
              {"model.pattern=attn,attn,mlp", "attn.value_residual=true"}},
-            costs,
+            attention_costs,
             sublayer_makers<Attention, AttentionDecoder>()};
 }
 

@@ -31,13 +31,13 @@ bool read_number(const std::string& text, Number& out) {
 }
 
 // One item of a list: a number, a range or a name -> first and last depth.
-struct Range {
+struct DepthRange {
     int first, last;
 };
 
 // `low` and `high`: depths that exist; high = L+1 where the output is one.
-Range parse_item(const std::string& item, const Layout& layout, const std::string& option, int low,
-                 int high) {
+DepthRange parse_item(const std::string& item, const Layout& layout, const std::string& option,
+                      int low, int high) {
     const auto refuse = [&] {
         throw UsageError(fmt::format(
             "{}: '{}' is not one of {} to {}{}; type a number, a range such as {}-{}, or a name "
@@ -45,7 +45,7 @@ Range parse_item(const std::string& item, const Layout& layout, const std::strin
             option, item, low, high, low == 0 ? " (0 is the embedding)" : "", std::max(low, 1),
             high, layout.name(std::min(2, layout.sublayers()))));
     };
-    Range range{-1, -1};
+    DepthRange range{-1, -1};
     if (item == "all") range = {1, std::min(high, layout.sublayers())};
     if (const auto dash = item.find('-'); dash != item.npos) {
         if (!read_number(item.substr(0, dash), range.first) ||
@@ -68,7 +68,7 @@ std::vector<int> parse_list(const std::string& text, const Layout& layout,
                             const std::string& option, int low, int high) {
     std::vector<int> out;
     for (const std::string& item : split(text, ',')) {
-        const Range range = parse_item(item, layout, option, low, high);
+        const DepthRange range = parse_item(item, layout, option, low, high);
         for (int l = range.first; l <= range.last; ++l)
             if (std::find(out.begin(), out.end(), l) == out.end()) out.push_back(l);
     }
@@ -152,10 +152,10 @@ void add_mask(Interventions& what, const std::string& text) {
     for (const std::string& item : split(text, ',')) {
         const auto colon = item.find(':');
         const bool plain = colon == item.npos;
-        const Range sources =
+        const DepthRange sources =
             parse_item(plain ? item : item.substr(colon + 1), what.layout, "--mask", 0, last);
-        const Range reads =
-            plain ? Range{1, last + 1}
+        const DepthRange reads =
+            plain ? DepthRange{1, last + 1}
                   : parse_item(item.substr(0, colon), what.layout, "--mask", 1, last + 1);
         if (!plain && sources.last >= reads.first)
             throw UsageError(fmt::format("--mask {}: read {} is before source {} is written", item,

@@ -92,7 +92,7 @@ private:
     Tensor<T> up_, act_;  // (rows, 2F or F), (rows, F)
 };
 
-SublayerCosts costs(const ModelConfig& m) {
+SublayerCosts mlp_costs(const ModelConfig& m) {
     return {{{"up", up_width(m), m.width}, {"down", m.width, m.mlp_hidden}}, 0, 0};
 }
 
@@ -107,7 +107,7 @@ SublayerInfo mlp_sublayer() {
             {"mlp", "mlp_hidden"},
             {},
             {{}, {"model.mlp=gelu"}, {"model.pattern=mlp"}, {"model.pattern=mlp,attn,mlp"}},
-            costs,
+            mlp_costs,
             sublayer_makers<Mlp, MlpDecoder>()};
 }
 

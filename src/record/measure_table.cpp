@@ -58,8 +58,8 @@ double growth(std::span<const double> by_depth) {
 
 // ---- rows -------------------------------------------------------------------------------------
 
-Measure measure(MeasurePlace place, std::string key, std::string name, std::string unit,
-                std::string meaning, std::string reduction) {
+Measure make_measure(MeasurePlace place, std::string key, std::string name, std::string unit,
+                     std::string meaning, std::string reduction) {
     return {std::move(key),
             std::move(name),
             std::move(unit),
@@ -71,30 +71,30 @@ Measure measure(MeasurePlace place, std::string key, std::string name, std::stri
 
 Measure of_depth(std::optional<double> DepthRecord::*field, std::string key, std::string name,
                  std::string unit, std::string meaning, std::string reduction) {
-    Measure m = measure(depth, std::move(key), std::move(name), std::move(unit), std::move(meaning),
-                        std::move(reduction));
+    Measure m = make_measure(depth, std::move(key), std::move(name), std::move(unit),
+                             std::move(meaning), std::move(reduction));
     m.field = field;
     return m;
 }
 
 Measure of_matrix(std::vector<double> MatrixSummary::*tensor, std::string key, std::string name,
                   std::string meaning, std::string reduction) {
-    Measure m = measure(matrix, std::move(key), std::move(name), "1", std::move(meaning),
-                        std::move(reduction));
+    Measure m = make_measure(matrix, std::move(key), std::move(name), "1", std::move(meaning),
+                             std::move(reduction));
     m.tensor = tensor;
     return m;
 }
 
 // Of M's mean, by `plumb matrix`.
 Measure of_mean(std::string key, std::string name, std::string meaning) {
-    return measure(summary, std::move(key), std::move(name), "1", meaning + " By `plumb matrix`.",
-                   "of the mean over tokens");
+    return make_measure(summary, std::move(key), std::move(name), "1",
+                        meaning + " By `plumb matrix`.", "of the mean over tokens");
 }
 
 Measure of_summary(std::string of, double (*summarise)(std::span<const double>), std::string key,
                    std::string name, std::string unit, std::string meaning) {
-    Measure m = measure(summary, std::move(key), std::move(name), std::move(unit),
-                        meaning + " By `plumb inspect`.", "one number a probe");
+    Measure m = make_measure(summary, std::move(key), std::move(name), std::move(unit),
+                             meaning + " By `plumb inspect`.", "one number a probe");
     m.of = std::move(of), m.summarise = summarise;
     return m;
 }
@@ -270,7 +270,7 @@ Measure less_is_better(Measure m) {
 void add_of_run(std::vector<Measure>& out) {
     const auto loss = [&](MeasurePlace place, const char* key, const char* name,
                           const char* meaning, const char* reduction, const char* unit = "nats") {
-        out.push_back(less_is_better(measure(place, key, name, unit, meaning, reduction)));
+        out.push_back(less_is_better(make_measure(place, key, name, unit, meaning, reduction)));
     };
     constexpr const char* kSequences = "mean over the scored tokens of train.eval_sequences";
     constexpr const char* kSplit = "mean over all scored tokens of the split";
@@ -290,13 +290,13 @@ void add_of_run(std::vector<Measure>& out) {
          kSequences);
     loss(outcome, "best_val_loss", "best validation loss of the curve",
          "The lowest val/loss: for choosing a checkpoint.", kSequences);
-    out.push_back(more_is_better(measure(timing, "tok_per_s", "speed", "tokens/s",
-                                         "Tokens trained on in a second, without validations.",
-                                         "over the training steps of a run")));
+    out.push_back(more_is_better(make_measure(timing, "tok_per_s", "speed", "tokens/s",
+                                              "Tokens trained on in a second, without validations.",
+                                              "over the training steps of a run")));
     out.push_back(this_mixer_only(
-        measure(metrics, "grad_norm", "gradient norm", "nats",
-                "Norm of the gradient of all parameters, a mixer's own too, before clipping.",
-                "of the mean loss of the step")));
+        make_measure(metrics, "grad_norm", "gradient norm", "nats",
+                     "Norm of the gradient of all parameters, a mixer's own too, before clipping.",
+                     "of the mean loss of the step")));
 }
 
 }  // namespace

@@ -13,8 +13,6 @@ using nlohmann::json;
 
 namespace {
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
 bool is_index(const json& line, const char* key) {
     const auto at = line.find(key);
     return at != line.end() && at->is_number_integer() && *at >= 0 && *at < (Index{1} << 53);
@@ -76,7 +74,8 @@ Index last_whole(const std::map<Index, Depths>& probes) {
 
 double StoredProbe::number(std::size_t i, const std::string& key) const {
     const auto at = depths.at(i).find(key);
-    return at != depths[i].end() && at->is_number() ? at->get<double>() : kNaN;
+    return at != depths[i].end() && at->is_number() ? at->get<double>()
+                                                    : std::numeric_limits<double>::quiet_NaN();
 }
 
 std::vector<double> StoredProbe::numbers(const std::string& key) const {

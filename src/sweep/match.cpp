@@ -19,7 +19,7 @@ double total_flops(const SweepCell& cell, SweepCosts& costs) {
            static_cast<double>(cell.config.config.train.steps);
 }
 
-long value_of(const Config& config, const std::string& key) {
+long number_of(const Config& config, const std::string& key) {
     Config copy = config;
     copy.model = config.model.resolved();  // what 0 stands for
     for (const FieldRef& field : field_refs(copy))
@@ -54,7 +54,7 @@ long unit_of(const SweepCell& cell, const std::string& key, long value, SweepCos
 // Parameters grow with the key: bisection between values of which one is below and one above.
 SweepCell match_params(const SweepCell& cell, const std::string& key, double wanted,
                        SweepCosts& costs) {
-    const long start = value_of(cell.config.config, key);
+    const long start = number_of(cell.config.config, key);
     const long unit = unit_of(cell, key, start, costs);
     const auto params = [&](long units) {
         return params_at(cell, key, start + units * unit, costs);

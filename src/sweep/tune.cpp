@@ -54,31 +54,31 @@ std::vector<Candidate> candidates(const SweepFile& file, const std::vector<const
     return out;
 }
 
-struct Group {
+struct Tuned {
     std::string variant;  // "" if per lacks it
     SweepPoint point;     // the keys of per
     std::vector<const SweepCell*> cells;
 };
 
-std::vector<Group> groups_of(const SweepTune& tune, const std::vector<SweepCell>& cells) {
-    std::vector<Group> groups;
+std::vector<Tuned> groups_of(const SweepTune& tune, const std::vector<SweepCell>& cells) {
+    std::vector<Tuned> groups;
     for (const SweepCell& cell : cells) {
-        Group own;
+        Tuned own;
         for (const std::string& key : tune.per) {
             if (key == "variant") own.variant = cell.variant;
             if (const auto at = cell.point.find(key); at != cell.point.end())
                 own.point[key] = at->second;
         }
-        const auto at = std::find_if(groups.begin(), groups.end(), [&](const Group& g) {
+        const auto at = std::find_if(groups.begin(), groups.end(), [&](const Tuned& g) {
             return g.variant == own.variant && g.point == own.point;
         });
-        Group& group = at == groups.end() ? groups.emplace_back(own) : *at;
+        Tuned& group = at == groups.end() ? groups.emplace_back(own) : *at;
         group.cells.push_back(&cell);
     }
     return groups;
 }
 
-std::string name_of(const Group& group) {
+std::string name_of(const Tuned& group) {
     std::string out = group.variant.empty() ? "all variants" : group.variant;
     for (const auto& [key, text] : group.point) out += fmt::format(" {}={}", short_key(key), text);
     return out;
@@ -112,7 +112,7 @@ void note_edge(const std::vector<Candidate>& all, const Candidate& best, TuneWin
 }
 
 // The scores of the first stage by candidate; counts of runs and ended ones go to `pending`.
-std::vector<std::vector<double>> score(const SweepFile& file, const Group& group,
+std::vector<std::vector<double>> score(const SweepFile& file, const Tuned& group,
                                        const std::vector<Candidate>& all, SweepCosts& costs,
                                        const std::vector<PlanLine>& lines, Staged& out,
                                        PendingRuns& pending) {
@@ -167,7 +167,7 @@ Staged stage_runs(const SweepFile& file, const std::vector<SweepCell>& cells, Sw
         out.runs = std::move(main_runs);
         return out;
     }
-    for (const Group& group : groups_of(*file.tune, cells)) {
+    for (const Tuned& group : groups_of(*file.tune, cells)) {
         const std::vector<Candidate> all = candidates(file, group.cells, costs, met);
         PendingRuns pending{group.variant, group.point,
                             static_cast<long>(group.cells.size() * file.seeds.size()), 0, 0};

@@ -94,19 +94,19 @@ void replace(const fs::path& folder, const std::string& name, const fs::path& dr
     if (replaces) remove_checkpoint(old);
 }
 
-struct Part {
+struct StoredPart {
     const char* name;
     std::span<const TensorRef> tensors;
 };
 
 void write_checkpoint(const fs::path& folder, const std::string& name, Index step,
-                      std::span<const Part> parts, const nlohmann::json& state) {
+                      std::span<const StoredPart> parts, const nlohmann::json& state) {
     make_folder(folder);
     remove_leftovers(folder);
     const fs::path draft = hidden_path(folder, "", name);
     make_folder(draft);
     std::string done;
-    for (const Part& part : parts)
+    for (const StoredPart& part : parts)
         done += fmt::format(
             "{}  {}\n",
             write_safetensors(draft / part.name, part.tensors, {{"step", std::to_string(step)}}),
@@ -124,7 +124,7 @@ void save_checkpoint(const fs::path& run_dir, Index step, std::span<const Tensor
                      std::span<const TensorRef> optimizer, const nlohmann::json& state,
                      Index keep) {
     require(step >= 0 && keep >= 1, "save_checkpoint: step >= 0 and keep >= 1");
-    const Part parts[] = {{"model.safetensors", model}, {"optimizer.safetensors", optimizer}};
+    const StoredPart parts[] = {{"model.safetensors", model}, {"optimizer.safetensors", optimizer}};
     write_checkpoint(folder_of(run_dir), step_name(step), step, parts, state);
     Index kept = 0;
     for (const auto& [old_step, path] : whole_checkpoints(run_dir))
@@ -133,7 +133,7 @@ void save_checkpoint(const fs::path& run_dir, Index step, std::span<const Tensor
 
 void save_best_checkpoint(const fs::path& run_dir, Index step, std::span<const TensorRef> model,
                           const nlohmann::json& state) {
-    const Part parts[] = {{"model.safetensors", model}};
+    const StoredPart parts[] = {{"model.safetensors", model}};
     write_checkpoint(folder_of(run_dir), kBest, step, parts, state);
 }
 

@@ -1,6 +1,6 @@
 // `plumb eval` from the command line. What interventions do is tested in model/interventions_test.
 #include "catch.h"
-#include "support/run_program.h"
+#include "support/check_message.h"
 
 #include <cmath>
 #include <cstring>
@@ -15,13 +15,6 @@ nlohmann::json eval(std::vector<std::string> args) {
     args.insert(args.begin(), "eval");
     args.insert(args.end(), {"--json", "--threads", "1"});
     return json_of(args);
-}
-
-void check_answer(const std::vector<std::string>& args, int code, const std::string& mentions) {
-    const Outcome o = run_plumb(args);
-    INFO(o.out);
-    CHECK(o.code == code);
-    CHECK_THAT(o.out, contains_text(mentions));
 }
 
 nlohmann::json summary(const fs::path& run) {

@@ -1,7 +1,7 @@
 #include "catch.h"
 #include "config/config.h"
 #include "model/transformer.h"
-#include "support/run_program.h"
+#include "support/check_message.h"
 #include "train/checkpoint.h"
 
 namespace fs = std::filesystem;
@@ -9,13 +9,6 @@ using namespace plumb;
 using namespace plumb::test;
 
 namespace {
-
-void check_answer(const std::vector<std::string>& args, int code, const std::string& mentions) {
-    const Outcome o = run_plumb(args);
-    INFO(o.out);
-    CHECK(o.code == code);
-    CHECK_THAT(o.out, contains_text(mentions));
-}
 
 // What it printed, without the times.
 std::string text_of(const Outcome& o) {

@@ -12,13 +12,6 @@ using namespace plumb::test;
 
 namespace {
 
-std::vector<std::string> lines_of(const std::string& text) {
-    std::vector<std::string> lines;
-    std::istringstream in(text);
-    for (std::string line; std::getline(in, line);) lines.push_back(line);
-    return lines;
-}
-
 // Only a line of a single long word may be wider than the page.
 void check_width(const std::string& text, int width) {
     for (const std::string& line : lines_of(text)) {

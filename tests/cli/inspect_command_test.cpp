@@ -3,6 +3,7 @@
 #include "catch.h"
 #include "core/check.h"
 #include "core/files.h"
+#include "support/run_program.h"
 #include "support/temp_folder.h"
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <sstream>
 
 using namespace plumb;
+using test::lines_of;
 
 namespace {
 
@@ -25,9 +27,9 @@ const std::string kLines =
     R"("contribution":0.5,"cosine":1,"dout_rms":2,"pgrad_rms":0.001})"
     "\n";
 
-struct Run {
+struct ProbedRun {
     TempFolder folder;
-    explicit Run(const std::string& lines = kLines, const std::string& status = "done\n") {
+    explicit ProbedRun(const std::string& lines = kLines, const std::string& status = "done\n") {
         write_file(folder / "config.toml", "");
         write_file(folder / "depth.jsonl", lines);
         write_file(folder / "STATUS", status);
@@ -39,13 +41,6 @@ struct Run {
     }
     StoredProbe probe(Index step = -1) const { return read_stored_probe(folder.path(), step); }
 };
-
-std::vector<std::string> lines_of(const std::string& text) {
-    std::vector<std::string> out;
-    std::istringstream in(text);
-    for (std::string line; std::getline(in, line);) out.push_back(line);
-    return out;
-}
 
 Terminal wide(int width) {
     Terminal terminal;
@@ -60,7 +55,7 @@ bool has(const std::string& text, const std::string& part) {
 }  // namespace
 
 TEST_CASE("the last whole probe is read in order of depth, or the one asked for") {
-    const Run run;
+    const ProbedRun run;
     const StoredProbe probe = run.probe();
     CHECK(probe.step == 100);
     REQUIRE(probe.depths.size() == 3);
@@ -73,14 +68,14 @@ TEST_CASE("the last whole probe is read in order of depth, or the one asked for"
     // A kill amid the next probe, and a line that a resume wrote again.
     const std::string more =
         kLines + "{\"step\":200,\"depth\":0}\n{\"step\":100,\"depth\":1,\"dout_rms\":7}\n";
-    CHECK(Run(more).probe().step == 100);
-    CHECK(Run(more).probe().numbers("dout_rms")[1] == 7);
+    CHECK(ProbedRun(more).probe().step == 100);
+    CHECK(ProbedRun(more).probe().numbers("dout_rms")[1] == 7);
 }
 
 TEST_CASE("missing, empty and damaged files are refused by name") {
     TempFolder folder;
     CHECK_THROWS_WITH(read_stored_probe(folder.path(), -1), contains_text("record.probe_every"));
-    CHECK_THROWS_WITH(Run("").probe(), contains_text("is empty"));
+    CHECK_THROWS_WITH(ProbedRun("").probe(), contains_text("is empty"));
     for (const char* line :
          {R"({"a":1})", R"({"step":1,"depth":"x"})", R"({"step":-1,"depth":0})",
           R"({"step":1.5,"depth":0})", R"({"step":1e300,"depth":0})",
@@ -90,21 +85,21 @@ TEST_CASE("missing, empty and damaged files are refused by name") {
           R"({"step":1,"depth":0,"pgrad_q":[1,2,3,4,5,"6"]})",
           R"({"step":1,"depth":0,"pgrad_hist":{"a":1}})", "[1,2]", "7"}) {
         INFO(line);
-        CHECK_THROWS_AS(Run(kLines + line + "\n").read(), IoError);
-        CHECK_THROWS_WITH(Run(kLines + line + "\n").read(), contains_text("depth.jsonl:5: "));
+        CHECK_THROWS_AS(ProbedRun(kLines + line + "\n").read(), IoError);
+        CHECK_THROWS_WITH(ProbedRun(kLines + line + "\n").read(), contains_text("depth.jsonl:5: "));
     }
     // A file cannot act on the terminal.
-    const Run odd("{\"step\":1,\"depth\":0,\"site\":\"\\u001b[2Jx\",\"out_rms\":1}\n");
+    const ProbedRun odd("{\"step\":1,\"depth\":0,\"site\":\"\\u001b[2Jx\",\"out_rms\":1}\n");
     for (const std::string& text : {inspect_text({odd.read()}, {}, wide(80)),
                                     inspect_json({odd.read()}), inspect_csv({odd.read()})})
         CHECK(text.find('\x1b') == std::string::npos);
     // What was not finite is null.
     CHECK(std::isnan(
-        Run("{\"step\":1,\"depth\":0,\"out_rms\":null}\n").probe().number(0, "out_rms")));
+        ProbedRun("{\"step\":1,\"depth\":0,\"out_rms\":null}\n").probe().number(0, "out_rms")));
 }
 
 TEST_CASE("the table holds the numbers, leaves out what does not exist, and has bars") {
-    const std::string text = inspect_text({Run().read()}, {}, wide(100));
+    const std::string text = inspect_text({ProbedRun().read()}, {}, wide(100));
     CHECK(has(text, "runs/a: step 100\n"));
     CHECK_FALSE(has(text, "not finished"));
     const auto lines = lines_of(text.substr(text.find("This mixer only")));
@@ -122,7 +117,7 @@ TEST_CASE("the table holds the numbers, leaves out what does not exist, and has 
 }
 
 TEST_CASE("a negative number has another bar than a positive one of its size") {
-    const Run run(
+    const ProbedRun run(
         "{\"step\":1,\"depth\":1,\"site\":\"layer.0.attn\",\"ablation\":0.5}\n"
         "{\"step\":1,\"depth\":2,\"site\":\"layer.0.mlp\",\"ablation\":-0.25}\n");
     Terminal unicode = wide(80);
@@ -142,7 +137,7 @@ TEST_CASE("tables fit the terminal and together show every measure") {
         for (const std::size_t n_runs : {1u, 5u}) {
             std::vector<InspectedRun> runs;
             for (std::size_t r = 0; r < n_runs; ++r)
-                runs.push_back(Run().read(-1, fmt::format("runs/run-{}", r)));
+                runs.push_back(ProbedRun().read(-1, fmt::format("runs/run-{}", r)));
             const std::string text = inspect_text(runs, {{}, true}, wide(width));
             for (const std::string& line : lines_of(text)) {
                 INFO(line);
@@ -154,7 +149,8 @@ TEST_CASE("tables fit the terminal and together show every measure") {
 }
 
 TEST_CASE("runs stand side by side, unfinished ones named, without what cannot be compared") {
-    const InspectedRun a = Run().read(), b = Run(kLines, "running\n").read(0, "elsewhere/b/");
+    const InspectedRun a = ProbedRun().read(),
+                       b = ProbedRun(kLines, "running\n").read(0, "elsewhere/b/");
     const std::string text = inspect_text({a, b}, {}, wide(80));
     CHECK(has(text,
               "elsewhere/b/: step 0; not finished: interrupted, before its first step; go on "
@@ -178,7 +174,7 @@ TEST_CASE("runs stand side by side, unfinished ones named, without what cannot b
 }
 
 TEST_CASE("JSON and CSV hold the probes") {
-    const InspectedRun run = Run().read();
+    const InspectedRun run = ProbedRun().read();
     const auto json = nlohmann::json::parse(inspect_json({run}));
     CHECK(json["step"] == 100);
     CHECK(json["status"] == "done");
@@ -187,7 +183,7 @@ TEST_CASE("JSON and CSV hold the probes") {
     CHECK(json["summary"]["dout_cv"].is_null());
     const auto two = nlohmann::json::parse(inspect_json({run, run}));
     CHECK(two["runs"][1] == json);
-    InspectedRun odd = Run(kLines, "tired\n").read(-1, "runs/a,\"b\"");
+    InspectedRun odd = ProbedRun(kLines, "tired\n").read(-1, "runs/a,\"b\"");
     CHECK(odd.condition.status == "unknown");
     const auto lines = lines_of(inspect_csv({run, odd}));
     REQUIRE(lines.size() == 7);

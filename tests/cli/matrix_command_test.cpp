@@ -29,11 +29,11 @@ std::vector<float> standard() {
 }
 
 // A run with a matrix file per step; the tokens are the standard matrix and the identity.
-struct Run {
+struct MatrixRun {
     TempFolder folder;
     std::vector<float> mean = standard(), std_dev = standard(), sample = standard();
 
-    Run() {
+    MatrixRun() {
         for (Index i = 0; i < kSize * kSize; ++i) sample.push_back(i % (kSize + 1) == 0 ? 1 : 0);
         write_file(folder / "config.toml", "[model]\nlayers = 2\n");
         make_folder(folder / "matrix");
@@ -62,7 +62,7 @@ Layout of(const MatrixFile& file) { return {static_cast<int>(file.mean.rows()) -
 }  // namespace
 
 TEST_CASE("the newest matrix is found, or the one asked for") {
-    Run run;
+    MatrixRun run;
     CHECK_THROWS_WITH(run.newest(), contains_text("hint"));
     run.save(5);
     run.save(100000000);
@@ -74,7 +74,7 @@ TEST_CASE("the newest matrix is found, or the one asked for") {
 }
 
 TEST_CASE("figures of the mean and of single tokens") {
-    Run run;
+    MatrixRun run;
     const MatrixFile file = read_matrix_file(run.save(40));
     CHECK(file.mixer == "standard");
     CHECK(file.step == 40);
@@ -114,7 +114,7 @@ TEST_CASE("the rank of a mean can exceed that of every token") {
 }
 
 TEST_CASE("the heat map has every row, attention and MLP apart, and fits the terminal") {
-    Run run;
+    MatrixRun run;
     const MatrixFile file = read_matrix_file(run.save(40));
     const std::string text = matrix_text(file, of(file), {}, Terminal{});
     const std::string expected =
@@ -146,7 +146,7 @@ TEST_CASE("the heat map has every row, attention and MLP apart, and fits the ter
 }
 
 TEST_CASE("the rows of a map and their names are those of the run's blocks") {
-    Run run;
+    MatrixRun run;
     const MatrixFile file = read_matrix_file(run.save(40));
     const Layout layout({"mlp", "attn", "attn", "mlp"}, 1);
     const std::string text = matrix_text(file, layout, {}, Terminal{}),
@@ -238,7 +238,7 @@ TEST_CASE("a mixer that reads in several ways has a matrix of each") {
 }
 
 TEST_CASE("files that do not hold matrices are refused") {
-    Run run;
+    MatrixRun run;
     const fs::path path = run.save(1);
     const float x[6] = {};
     const auto refused = [&](const std::vector<TensorRef>& tensors) {
@@ -276,7 +276,7 @@ TEST_CASE("what is not a run is refused with what to type next") {
 }
 
 TEST_CASE("the command runs from the command line") {
-    Run run;
+    MatrixRun run;
     run.save(3);
     const std::string here = run.folder.path().string();
     const auto parse = [](const std::string& words) {

@@ -16,7 +16,7 @@ struct Case {
     std::vector<std::string> mentions;  // what, where, what to type
 };
 
-std::vector<std::string> subcommands() {
+std::vector<std::string> commands_on_front_page() {
     std::istringstream help(run_plumb({"--help"}).out);
     std::vector<std::string> names;
     std::string line;
@@ -51,7 +51,7 @@ TEST_CASE("the front door answers help, an unknown command and no command", "[cl
 }
 
 TEST_CASE("every subcommand's help shows three examples", "[cli]") {
-    const std::vector<std::string> names = subcommands();
+    const std::vector<std::string> names = commands_on_front_page();
     REQUIRE(names.size() >= 8);
     for (const std::string& name : names) {
         const Outcome o = run_plumb({name, "--help"});

@@ -28,19 +28,13 @@ std::string cubes(int n) {
     return text;
 }
 
-std::string word(std::size_t value) {
-    std::string bytes;
-    for (int shift = 24; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>(value >> shift));
-    return bytes;
-}
-
 std::string bible_file(std::size_t window, const std::vector<std::string>& windows) {
     std::string file = "EC02Compressed Data File";
     file.resize(0x54, '\0');
-    file += word(window) + word(windows.size());
+    file += big_endian(window) + big_endian(windows.size());
     std::size_t at = file.size() + 4 * (windows.size() + 1);
-    for (const std::string& w : windows) file += word(at), at += w.size();
-    file += word(at);
+    for (const std::string& w : windows) file += big_endian(at), at += w.size();
+    file += big_endian(at);
     for (const std::string& w : windows) file += w;
     return file;
 }

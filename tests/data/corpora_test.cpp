@@ -6,34 +6,32 @@
 #include "data/prepare.h"
 #include "data/r_data.h"
 #include "data/token_bin.h"
+#include "support/hex.h"
 #include "support/run_program.h"
 
 #include <zlib.h>
 
 using namespace plumb;
+using test::big_endian;
 using test::slurp;
 using test::spill;
 namespace fs = std::filesystem;
 
 namespace {
 
-std::string word(std::uint32_t value) {
-    std::string bytes;
-    for (int shift = 24; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>(value >> shift));
-    return bytes;
-}
-
 // One object of an .rdb, written from the format's description.
 std::string r_object(const std::vector<std::string>& lines) {
-    std::string object = "X\n" + word(3) + word(0x00040201) + word(0x00030500) + word(5) + "UTF-8" +
-                         word(16) + word(static_cast<std::uint32_t>(lines.size()));
+    std::string object = "X\n" + big_endian(3) + big_endian(0x00040201) + big_endian(0x00030500) +
+                         big_endian(5) + "UTF-8" + big_endian(16) +
+                         big_endian(static_cast<std::uint32_t>(lines.size()));
     for (const std::string& line : lines)
-        object += word(0x00040009) + word(static_cast<std::uint32_t>(line.size())) + line;
+        object +=
+            big_endian(0x00040009) + big_endian(static_cast<std::uint32_t>(line.size())) + line;
     uLongf size = compressBound(object.size());
     std::string packed(size, '\0');
     compress(reinterpret_cast<Bytef*>(packed.data()), &size,
              reinterpret_cast<const Bytef*>(object.data()), object.size());
-    return word(static_cast<std::uint32_t>(object.size())) + packed.substr(0, size);
+    return big_endian(static_cast<std::uint32_t>(object.size())) + packed.substr(0, size);
 }
 
 PrepareOptions options_for(const fs::path& out, const std::string& tokenizer = "byte") {

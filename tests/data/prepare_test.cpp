@@ -34,7 +34,7 @@ Prepared prepare_lines(const fs::path& out, bool force = false) {
     return prepare_token_files({{text_of("lines.txt", text)}, {}, {}}, options);
 }
 
-std::unique_ptr<Dataset> open(const fs::path& folder) {
+std::unique_ptr<Dataset> open_prepared(const fs::path& folder) {
     DataConfig config;
     config.path = folder.string();
     return open_dataset(config, 16);
@@ -137,12 +137,12 @@ TEST_CASE("a preparation killed at any point is not opened and can be typed agai
         spill(cut / kUnfinished, "");
         spill(cut / ".val.bin.tmp.host.123", "half");
         for (std::size_t i = 0; i < n_written; ++i) fs::copy(whole / order[i], cut / order[i]);
-        REQUIRE_THROWS_AS(open(cut), IoError);
-        REQUIRE_THROWS_WITH(open(cut), contains_text("interrupted"));
+        REQUIRE_THROWS_AS(open_prepared(cut), IoError);
+        REQUIRE_THROWS_WITH(open_prepared(cut), contains_text("interrupted"));
         CHECK_FALSE(prepare_lines(cut).unchanged);
         CHECK_FALSE(is_unfinished(cut));
         CHECK(test::content(cut) == test::content(whole));
-        CHECK(open(cut)->fingerprint() == open(whole)->fingerprint());
+        CHECK(open_prepared(cut)->fingerprint() == open_prepared(whole)->fingerprint());
     }
 }
 

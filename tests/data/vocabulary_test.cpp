@@ -32,7 +32,7 @@ TokenMeta prepare(const fs::path& out, const std::string& tokenizer, const std::
     return prepare_token_files({{{"t.txt", text, ""}}, {}, {}}, options).meta;
 }
 
-std::unique_ptr<Dataset> open(const fs::path& folder, EvalSplit split = EvalSplit::val) {
+std::unique_ptr<Dataset> open_split(const fs::path& folder, EvalSplit split = EvalSplit::val) {
     DataConfig config;
     config.path = folder.string();
     return open_dataset(config, 16, split);
@@ -64,7 +64,7 @@ TEST_CASE("a folder of learnt tokens holds its text and its vocabulary", "[data]
               text_of(folder / "d/val.bin", meta.tokenizer) +
               text_of(folder / "d/test.bin", meta.tokenizer) ==
           text);
-    const auto data = open(folder / "d");
+    const auto data = open_split(folder / "d");
     CHECK(data->vocab() == 270);
     CHECK(data->tokenizer() == meta.tokenizer);
     CHECK(data->decode(data->encode("the cat")) == "the cat");
@@ -72,7 +72,7 @@ TEST_CASE("a folder of learnt tokens holds its text and its vocabulary", "[data]
           Approx(static_cast<double>(text_of(folder / "d/val.bin", meta.tokenizer).size())));
     CHECK(data->bytes_per_token() > 2);
     CHECK_THAT(data->describe(), contains_text("bpe tokens, vocabulary 270"));
-    CHECK(open(folder / "d", EvalSplit::test)->bytes_per_token() > 2);
+    CHECK(open_split(folder / "d", EvalSplit::test)->bytes_per_token() > 2);
     // Typed again it is all there; with another vocabulary, or without, it is something else.
     const auto before = test::content(folder / "d");
     prepare(folder / "d", "bpe:270", text);
@@ -101,13 +101,13 @@ TEST_CASE("other text is prepared with the vocabulary of a folder", "[data]") {
     CHECK(dog.tokenizer == cat.tokenizer);
     const TokenMeta own = prepare(folder / "own", "bpe:270", rhyme("dog"));
     CHECK_FALSE(own.tokenizer == cat.tokenizer);
-    const auto run = open(folder / "cat")->tokenizer();
-    CHECK_NOTHROW(check_same_tokenizer(*open(folder / "dog"), run, "runs/a"));
-    CHECK_THROWS_AS(check_same_tokenizer(*open(folder / "own"), run, "runs/a"), UsageError);
+    const auto run = open_split(folder / "cat")->tokenizer();
+    CHECK_NOTHROW(check_same_tokenizer(*open_split(folder / "dog"), run, "runs/a"));
+    CHECK_THROWS_AS(check_same_tokenizer(*open_split(folder / "own"), run, "runs/a"), UsageError);
     CHECK_THROWS_WITH(
-        check_same_tokenizer(*open(folder / "own"), run, "runs/a"),
+        check_same_tokenizer(*open_split(folder / "own"), run, "runs/a"),
         contains_text("bpe, 270 tokens") && contains_text("--tokenizer gpt2:runs/a/data"));
-    CHECK(open(folder / "own")->fingerprint() != open(folder / "dog")->fingerprint());
+    CHECK(open_split(folder / "own")->fingerprint() != open_split(folder / "dog")->fingerprint());
     CHECK_THROWS_WITH(prepare(folder / "x", "gpt2:" + (folder / "none").string(), rhyme("dog")),
                       contains_text("merges.txt"));
     CHECK_FALSE(fs::exists(folder / "x"));
@@ -116,11 +116,11 @@ TEST_CASE("other text is prepared with the vocabulary of a folder", "[data]") {
 TEST_CASE("token files of another program are text where GPT-2's files lie beside them", "[data]") {
     const TempFolder folder;
     const TokenMeta meta = prepare(folder / "d", "bpe:270", rhyme("cat"));
-    const auto ours = open(folder / "d");
+    const auto ours = open_split(folder / "d");
     fs::remove(folder / "d/meta.json");
     fs::rename(folder / "d/vocab.json", folder / "d/encoder.json");
     fs::rename(folder / "d/merges.txt", folder / "d/vocab.bpe");
-    const auto data = open(folder / "d");
+    const auto data = open_split(folder / "d");
     CHECK(data->vocab() == 270);
     CHECK(data->tokenizer() == meta.tokenizer);
     CHECK(data->bytes_per_token() == Approx(ours->bytes_per_token()));
@@ -132,13 +132,13 @@ TEST_CASE("token files of another program are text where GPT-2's files lie besid
     config.path = (folder / "d").string(), config.vocab = 200;
     CHECK_THROWS_WITH(open_dataset(config, 16), contains_text("encoder.json"));
     spill(folder / "d/vocab.bpe", "t h e\n");
-    CHECK_THROWS_AS(open(folder / "d"), IoError);
+    CHECK_THROWS_AS(open_split(folder / "d"), IoError);
 }
 
 TEST_CASE("a run keeps the vocabulary of its data", "[data][run]") {
     const TempFolder folder;
     const TokenMeta meta = prepare(folder / "d", "bpe:270", rhyme("cat"));
-    save_run_text(folder / "run", *open(folder / "d"));
+    save_run_text(folder / "run", *open_split(folder / "d"));
     fs::remove_all(folder / "d");
     const auto text = open_run_text(folder / "run", {}, 16);
     CHECK(text->is_text());
@@ -150,10 +150,10 @@ TEST_CASE("a run keeps the vocabulary of its data", "[data][run]") {
     prepare(folder / "own", "bpe:270", rhyme("dog"));
     Config config;
     config.train.eval_sequences = config.record.probe_sequences = 1;
-    CHECK(config_warnings(config, *open(folder / "own"), 1).empty());
+    CHECK(config_warnings(config, *open_split(folder / "own"), 1).empty());
     config.train.init_from = (folder / "run").string() + "@2";
-    CHECK(config_warnings(config, *open(folder / "same"), 1).empty());
-    const auto warnings = config_warnings(config, *open(folder / "own"), 1);
+    CHECK(config_warnings(config, *open_split(folder / "same"), 1).empty());
+    const auto warnings = config_warnings(config, *open_split(folder / "own"), 1);
     REQUIRE(warnings.size() == 1);
     CHECK_THAT(warnings[0], contains_text("another tokenizer (bpe, 270 tokens)") &&
                                 contains_text("gpt2:" + (folder / "run/data").string()));
@@ -168,9 +168,10 @@ TEST_CASE("a vocabulary that is not the one of the tokens is refused", "[data]")
     prepare(folder / "b", "bpe:270", rhyme("dog"));
     const fs::path merges = folder / "a/merges.txt";
     const auto refused = [&](const std::string& what) {
-        CHECK_THROWS_AS(open(folder / "a"), IoError);
-        CHECK_THROWS_WITH(open(folder / "a"), contains_text("meta.json") && contains_text(what) &&
-                                                  contains_text("plumb data prepare"));
+        CHECK_THROWS_AS(open_split(folder / "a"), IoError);
+        CHECK_THROWS_WITH(open_split(folder / "a"), contains_text("meta.json") &&
+                                                        contains_text(what) &&
+                                                        contains_text("plumb data prepare"));
     };
     const std::string whole = slurp(merges);
     spill(merges, whole.substr(0, whole.rfind('\n', whole.size() - 2) + 1));
@@ -196,7 +197,7 @@ TEST_CASE("tokens above 65,535 are written as uint32, up to it as uint16", "[dat
         CHECK((meta.to_json().find("dtype") != std::string::npos) == (width == 4));
         CHECK(fs::file_size(out / "train.bin") ==
               width * static_cast<std::uintmax_t>(meta.train.tokens));
-        const auto data = open(out);
+        const auto data = open_split(out);
         CHECK(data->vocab() == static_cast<Index>(n));
         CHECK_NOTHROW(data->fingerprint());
         CHECK(text_of(out / "train.bin", meta.tokenizer) ==
@@ -211,14 +212,14 @@ TEST_CASE("tokens above 65,535 are written as uint32, up to it as uint16", "[dat
     std::string bytes = slurp(bin);
     bytes[2] = 9;
     spill(bin, bytes);
-    CHECK_THROWS_WITH(open(folder / "65537"),
+    CHECK_THROWS_WITH(open_split(folder / "65537"),
                       contains_text("train.bin holds token") &&
                           contains_text("outside the vocabulary of 65537 in meta.json"));
     // meta.json that says what cannot be.
     std::string meta = slurp(folder / "65537/meta.json");
     meta.replace(meta.find("uint32"), 6, "uint16");
     spill(folder / "65537/meta.json", meta);
-    CHECK_THROWS_WITH(open(folder / "65537"), contains_text("65537 tokens do not fit"));
+    CHECK_THROWS_WITH(open_split(folder / "65537"), contains_text("65537 tokens do not fit"));
 }
 
 TEST_CASE("what was prepared before has the bytes it had", "[data]") {

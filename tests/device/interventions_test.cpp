@@ -9,7 +9,7 @@ using namespace plumb::test;
 
 namespace {
 
-constexpr Context kCuda{Device::cuda, 1};
+constexpr Context kOnDevice{Device::cuda, 1};
 
 double loss(Device device, const MixerConfig& mixer, const std::string& mask) {
     const auto model = tiny_model<Bf16>(mixer, 1, tiny_config(), device);
@@ -43,11 +43,11 @@ TEST_CASE("interventions on a device reach rows in bf16", "[device][model]") {
 TEST_CASE("a device's network without interventions is what it was before them",
           "[device][model]") {
     const auto model = tiny_model<float>(mixer_config("attnres"), 1, tiny_config(), Device::cuda);
-    const double before = model->forward(kCuda);
+    const double before = model->forward(kOnDevice);
     Interventions what(model->layout());
     add_drop(what, "2");
     model->intervene(&what);
-    CHECK(model->forward(kCuda) != before);
+    CHECK(model->forward(kOnDevice) != before);
     model->intervene(nullptr);
-    CHECK(model->forward(kCuda) == before);
+    CHECK(model->forward(kOnDevice) == before);
 }

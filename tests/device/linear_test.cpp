@@ -10,7 +10,7 @@
 namespace plumb::test {
 namespace {
 
-struct Sizes {
+struct LinearSizes {
     Index n, out, in;
 };
 
@@ -19,7 +19,7 @@ template <class T>
 struct Layer {
     using Real = RealOf<T>;
 
-    Layer(Device device, const Sizes& s)
+    Layer(Device device, const LinearSizes& s)
         : x({{'N', s.n}, {'I', s.in}}, "x"),
           dy({{'N', s.n}, {'O', s.out}}, "dy"),
           w({{'O', s.out}, {'I', s.in}}, "w"),
@@ -81,7 +81,7 @@ bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
     return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
 }
 
-constexpr Sizes kSizes[] = {{5, 3, 7}, {1, 1, 1}, {64, 40, 24}, {33, 65, 17}};
+constexpr LinearSizes kLinearSizes[] = {{5, 3, 7}, {1, 1, 1}, {64, 40, 24}, {33, 65, 17}};
 
 }  // namespace
 
@@ -90,7 +90,7 @@ TEMPLATE_TEST_CASE("Linear on each device against sums of its operands", "[devic
     using T = TestType;
     using Real = RealOf<T>;
     for (const Device device : {Device::cpu, Device::cuda})
-        for (const Sizes& s : kSizes) {
+        for (const LinearSizes& s : kLinearSizes) {
             INFO(device_name(device) << " n=" << s.n << " out=" << s.out << " in=" << s.in);
             Layer<T> l(device, s);
             const auto x = [&](Index i, Index j) { return Real(l.x.row(i)[j]); };

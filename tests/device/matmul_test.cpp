@@ -78,7 +78,7 @@ double worst_error(const Case& at, Device device) {
     return worst;
 }
 
-constexpr std::array<Index, 3> kSizes[] = {{5, 3, 7}, {1, 1, 1}, {64, 40, 24}, {33, 65, 17}};
+constexpr std::array<Index, 3> kProducts[] = {{5, 3, 7}, {1, 1, 1}, {64, 40, 24}, {33, 65, 17}};
 
 TEST_CASE("alone: float operands are rounded to TF32", "[.alone]") {
     const auto a = on_device<float>(Device::cuda, {1 + 0x1p-12f});
@@ -95,7 +95,7 @@ TEMPLATE_TEST_CASE("gemm on each device against a triple loop", "[device]", floa
     for (const Device device : {Device::cpu, Device::cuda})
         for (const Op op_a : {Op::none, Op::transpose})
             for (const Op op_b : {Op::none, Op::transpose})
-                for (const auto& [m, n, k] : kSizes)
+                for (const auto& [m, n, k] : kProducts)
                     for (const auto& [alpha, beta] :
                          {std::array{1.0, 0.0}, {1.0, 1.0}, {0.3, -0.5}}) {
                         INFO(device_name(device)

@@ -36,10 +36,10 @@ auto pass_of(const MixerShape& shape, bool normed) {
 
 // Channels and tokens: runs that are whole or not, one warp a token or more, tokens that fill no
 // block. Not all of one with all of the other: that takes minutes.
-struct Size {
+struct RowSize {
     Index channels, tokens;
 };
-constexpr Size kSizes[] = {{7, 130}, {64, 65}, {264, 3}, {520, 1}, {1032, 3}};
+constexpr RowSize kRowSizes[] = {{7, 130}, {64, 65}, {264, 3}, {520, 1}, {1032, 3}};
 
 // f(pass) of each mixer and rule.
 template <class F>
@@ -73,14 +73,14 @@ TEST_CASE("a running row on a GPU is the CPU's in double", "[mixers][device]") {
     const auto check = [](auto pass) {
         check_double(pass(double(), Device::cuda), pass(double(), Device::cpu));
     };
-    for (const auto& [c, n] : kSizes) for_every_row({3, n, c, 1e-3}, n != 3, check);
-    for (const auto& [c, n] : {Size{7, 1}, Size{264, 65}})
+    for (const auto& [c, n] : kRowSizes) for_every_row({3, n, c, 1e-3}, n != 3, check);
+    for (const auto& [c, n] : {RowSize{7, 1}, RowSize{264, 65}})
         for_every_row({2, n, c, 1e-3}, true, check);
     for (const int l : {4, 5, 8, 12}) for_every_row({l, 5, 64, 1e-3}, true, check);
 }
 
 TEST_CASE("a running row on a GPU follows double in float as well as the CPU", "[mixers][device]") {
-    for (const auto& [channels, n] : kSizes)
+    for (const auto& [channels, n] : kRowSizes)
         for_every_row({3, n, channels, 1e-3}, true, [&, c = channels](auto pass) {
             check_float(pass(float(), Device::cuda), pass(float(), Device::cpu),
                         pass(double(), Device::cpu), c);
@@ -90,7 +90,7 @@ TEST_CASE("a running row on a GPU follows double in float as well as the CPU", "
 // Where a gate has all but closed, h = (h_l - a_1 v) / a_0 has the roundings of h_l many times, on
 // the CPU too.
 TEST_CASE("a running row on a GPU follows double to the rounding of bf16", "[mixers][device]") {
-    for (const auto& [c, n] : kSizes)
+    for (const auto& [c, n] : kRowSizes)
         for_every_row({3, n, c, 1e-3}, true, [&](auto pass) {
             const std::vector<Made> exact = pass(double(), Device::cpu);
             const auto cpu = errors(pass(Bf16(), Device::cpu), exact);
@@ -104,7 +104,7 @@ TEST_CASE("a running row on a GPU follows double to the rounding of bf16", "[mix
 TEST_CASE("a running row on a GPU has the same bits in every order of its threads",
           "[mixers][device]") {
     const std::uint64_t before = emulated::order();
-    for (const auto& [c, n] : {Size{64, 65}, Size{1032, 3}})
+    for (const auto& [c, n] : {RowSize{64, 65}, RowSize{1032, 3}})
         for_every_row({2, n, c, 1e-3}, true, [](auto pass) {
             emulated::set_order(0);
             const std::vector<Made> in_order = pass(float(), Device::cuda);

@@ -14,7 +14,7 @@ using namespace plumb::test;
 
 namespace {
 
-struct Case {
+struct SourcesCase {
     int sublayers, block_size;
     Index tokens, channels;
     DepthSchedule::Sizes groups = {0, 0};
@@ -23,7 +23,7 @@ struct Case {
 // Of all channels, blocks and tokens: one warp a token and several, runs that are whole and that
 // are not, a token alone, more than a trip of the reads' grid; groups of reads and of sources that
 // end with a rest and that cut blocks; more readers than a warp has lanes.
-const Case kCases[] = {
+const SourcesCase kCases[] = {
     {4, 1, 1, 7},           {26, 1, 3, 7},           {13, 2, 65, 7},         {8, 5, 3, 7},
     {26, 3, 3, 64},         {11, 1, 65, 64},         {9, 5, 1, 64},          {17, 2, 3, 64, {3, 3}},
     {12, 1, 3, 264},        {13, 3, 2, 264, {5, 2}}, {4, 1, 3, 270},         {11, 2, 1, 270},
@@ -33,7 +33,7 @@ const Case kCases[] = {
 };
 
 template <class T>
-std::vector<Made> pass(const Case& c, Device device, bool normed) {
+std::vector<Made> pass(const SourcesCase& c, Device device, bool normed) {
     MixerShape shape{c.sublayers, c.tokens, c.channels, 1e-3};
     shape.device = device;
     const MixerConfig config =
@@ -49,7 +49,7 @@ std::vector<Made> pass(const Case& c, Device device, bool normed) {
 
 template <class F>
 void for_cases(F&& f) {
-    for (const Case& c : kCases) {
+    for (const SourcesCase& c : kCases) {
         INFO(c.sublayers << " sublayers in blocks of " << c.block_size << ", " << c.tokens
                          << " tokens of " << c.channels << " channels, groups of " << c.groups.reads
                          << " and " << c.groups.pulls);
@@ -60,7 +60,7 @@ void for_cases(F&& f) {
 }  // namespace
 
 TEST_CASE("attention over depth on a GPU is the CPU's in double", "[mixers][device]") {
-    for_cases([](const Case& c) {
+    for_cases([](const SourcesCase& c) {
         const bool normed = c.sublayers != 4;
         const std::vector<Made> want = pass<double>(c, Device::cpu, normed),
                                 got = pass<double>(c, Device::cuda, normed);
@@ -70,8 +70,8 @@ TEST_CASE("attention over depth on a GPU is the CPU's in double", "[mixers][devi
             for (const double x : made.values) largest = std::max(largest, std::abs(x));
         for (std::size_t k = 0; k < want.size(); ++k) {
             INFO(want[k].name);
-            CHECK(relative_error(std::span(got[k].values), std::span(want[k].values),
-                                 1e-3 * largest) <= 1e-11);
+            CHECK(plumb::relative_error(std::span(got[k].values), std::span(want[k].values),
+                                        1e-3 * largest) <= 1e-11);
         }
     });
 }
@@ -82,7 +82,7 @@ TEST_CASE("attention over depth on a GPU is the CPU's in double", "[mixers][devi
 TEST_CASE("attention over depth on a GPU follows double as well as the CPU", "[mixers][device]") {
     double further = 0;
     int n = 0;
-    for_cases([&](const Case& c) {
+    for_cases([&](const SourcesCase& c) {
         if (c.sublayers > 30) return;  // for the time
         const std::vector<Made> exact = pass<double>(c, Device::cpu, true);
         const auto cpu = errors(pass<float>(c, Device::cpu, true), exact),
@@ -102,7 +102,8 @@ TEST_CASE("attention over depth on a GPU follows double as well as the CPU", "[m
 TEST_CASE("attention over depth on a GPU has the same bits in every order of its threads",
           "[mixers][device]") {
     const std::uint64_t before = emulated::order();
-    for (const Case& c : {Case{13, 3, 6, 264}, Case{12, 1, 18, 40}, Case{6, 2, 5, 270}}) {
+    for (const SourcesCase& c :
+         {SourcesCase{13, 3, 6, 264}, SourcesCase{12, 1, 18, 40}, SourcesCase{6, 2, 5, 270}}) {
         std::vector<std::vector<Made>> runs;
         for (const std::uint64_t seed : {0u, 7u, 12u}) {
             emulated::set_order(seed);

@@ -14,7 +14,7 @@ namespace {
 
 using Settings = std::vector<std::string>;
 
-struct Case {
+struct StreamsCase {
     MixerShape shape;
     std::string mixer;
     Settings settings;
@@ -41,7 +41,7 @@ MixerShape shape(int sublayers, Index tokens, Index channels) {
     return {sublayers, tokens, channels, 1e-3};
 }
 
-std::vector<Case> cases() {
+std::vector<StreamsCase> cases() {
     const Settings learned{"streams=4", "reduction=learned"}, two{"streams=2", "sinkhorn_iters=3"};
     return {
         {shape(2, 1, 7), "hyper", {}},
@@ -69,14 +69,14 @@ std::vector<Case> cases() {
 
 template <class F>
 void for_every_case(F&& f) {
-    for (const Case& c : cases()) {
+    for (const StreamsCase& c : cases()) {
         INFO(c.text());
         f(c);
     }
 }
 
 template <class T>
-bool fused(const Case& c) {
+bool fused(const StreamsCase& c) {
     const MixerPtr<T> mixer = c.make<T>(Device::cuda);
     return dynamic_cast<const StreamsOnGpu<T>*>(mixer.get()) != nullptr;
 }
@@ -84,7 +84,7 @@ bool fused(const Case& c) {
 }  // namespace
 
 TEST_CASE("two and four streams have passes of their own on a GPU", "[streams][device]") {
-    for_every_case([](const Case& c) {
+    for_every_case([](const StreamsCase& c) {
         const long streams = mixer_config(c.mixer, c.settings).integer("streams");
         const bool carried = streams == 2 || streams == 4;
         CHECK(fused<float>(c) == carried);
@@ -97,13 +97,13 @@ TEST_CASE("two and four streams have passes of their own on a GPU", "[streams][d
 }
 
 TEST_CASE("streams on a GPU are the CPU's in double", "[streams][device]") {
-    for_every_case([](const Case& c) {
+    for_every_case([](const StreamsCase& c) {
         check_double(c.pass<double>(Device::cuda), c.pass<double>(Device::cpu));
     });
 }
 
 TEST_CASE("streams on a GPU follow double in float as well as the CPU", "[streams][device]") {
-    for_every_case([](const Case& c) {
+    for_every_case([](const StreamsCase& c) {
         check_float(c.pass<float>(Device::cuda), c.pass<float>(Device::cpu),
                     c.pass<double>(Device::cpu), c.shape.channels);
     });
@@ -111,7 +111,7 @@ TEST_CASE("streams on a GPU follow double in float as well as the CPU", "[stream
 
 // Away from its start, hyper makes roundings grow over 12 sublayers: there it is the CPU's measure.
 TEST_CASE("streams on a GPU follow double to the rounding of bf16", "[streams][device]") {
-    for_every_case([](const Case& c) {
+    for_every_case([](const StreamsCase& c) {
         const std::vector<Made> exact = c.pass<double>(Device::cpu);
         const auto cpu = errors(c.pass<Bf16>(Device::cpu), exact);
         for (const auto& [kind, error] : errors(c.pass<Bf16>(Device::cuda), exact)) {
@@ -123,8 +123,9 @@ TEST_CASE("streams on a GPU follow double to the rounding of bf16", "[streams][d
 
 TEST_CASE("streams on a GPU have the same bits in every order of threads", "[streams][device]") {
     const std::uint64_t before = emulated::order();
-    for (const Case& c : {Case{shape(3, 37, 64), "hyper", {}}, Case{shape(3, 5, 264), "mhc", {}},
-                          Case{shape(2, 3, 520), "mhc_lite", {"streams=2"}}}) {
+    for (const StreamsCase& c :
+         {StreamsCase{shape(3, 37, 64), "hyper", {}}, StreamsCase{shape(3, 5, 264), "mhc", {}},
+          StreamsCase{shape(2, 3, 520), "mhc_lite", {"streams=2"}}}) {
         INFO(c.text());
         std::vector<std::vector<Made>> runs;
         for (const std::uint64_t seed : {0u, 7u, 12u}) {

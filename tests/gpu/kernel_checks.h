@@ -14,6 +14,8 @@
 
 namespace plumb::test {
 
+inline std::size_t size(long n) { return static_cast<std::size_t>(n); }
+
 template <class T>
 struct TypeName;
 template <>

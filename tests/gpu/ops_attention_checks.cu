@@ -33,7 +33,6 @@ void check_case(Report& report, const AttentionCase& c, bool tensor_cores) {
     const long N = c.batch * c.context, width = (c.heads + 2 * c.kv_heads) * c.dim,
                out_width = c.heads * c.dim;
     const double eps = 1e-5;
-    const auto size = [](long n) { return static_cast<std::size_t>(n); };
     const Numbers qkv = drawn<T>("qkv", size(N * width)),
                   dout = drawn<T>("dout", size(N * out_width));
     Numbers gain_q, gain_k;

@@ -9,7 +9,6 @@ using namespace plumb::gpu;
 // `count` positions at once, then one by one up to `context`.
 template <class T>
 void check_case(Report& report, const AttentionCase& c, long count) {
-    const auto size = [](long n) { return static_cast<std::size_t>(n); };
     const long width = (c.heads + 2 * c.kv_heads) * c.dim;
     const Numbers qkv = drawn<T>("qkv", size(c.batch * c.context * width));
     Numbers gain_q, gain_k;

@@ -9,7 +9,7 @@ namespace {
 using namespace plumb::gpu;
 
 template <class Real>
-void check_shape(Report& report, long R, long C, double s) {
+void check_muon_shape(Report& report, long R, long C, double s) {
     const auto n = static_cast<std::size_t>(R * C), side = static_cast<std::size_t>(R * R);
     const Numbers grad = drawn<Real>("grad", n), momentum = drawn<Real>("momentum", n),
                   w = drawn<Real>("w", n), gram = drawn<Real>("gram", side);
@@ -49,11 +49,11 @@ void check_shape(Report& report, long R, long C, double s) {
 
 void check_muon(Report& report) {
     for (const auto& [R, C] : kOpShapes) {
-        check_shape<double>(report, R, C, 0.7);
-        check_shape<float>(report, R, C, 0.7);
+        check_muon_shape<double>(report, R, C, 0.7);
+        check_muon_shape<float>(report, R, C, 0.7);
     }
-    check_shape<double>(report, 300, 8, 0);
-    check_shape<float>(report, 300, 8, 0);
+    check_muon_shape<double>(report, 300, 8, 0);
+    check_muon_shape<float>(report, 300, 8, 0);
 }
 
 }  // namespace plumb::test

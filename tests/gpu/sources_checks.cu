@@ -11,8 +11,6 @@ using namespace plumb::gpu;
 
 constexpr int kRing = 6;
 
-std::size_t size(int n) { return static_cast<std::size_t>(n); }
-
 template <class F>
 void with_count(int n, F&& f) {
     using std::integral_constant;

@@ -10,8 +10,6 @@ using namespace plumb::gpu;
 
 constexpr int kK = 4, kScalars = kK * (kK + 2), kSlabs = 2;
 
-std::size_t size(int n) { return static_cast<std::size_t>(n); }
-
 // Of site l for one token: c, A. The output adds the streams up.
 std::vector<double> scalars(const Walk& ref, int l) {
     std::vector<double> all(size(kScalars), 0.0);

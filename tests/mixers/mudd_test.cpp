@@ -7,12 +7,12 @@ using namespace plumb::test;
 
 namespace {
 
-const MixerShape kShape{6, 3, 7, 1e-6};
+const MixerShape kMuddShape{6, 3, 7, 1e-6};
 
 // Row l of M of a token, in one way.
 std::vector<double> row(const ToyStack<double>& stack, Index token, int l, int way) {
     const std::vector<double> m = stack.matrix(token, way);
-    const auto n = static_cast<std::ptrdiff_t>(kShape.sublayers() + 1);
+    const auto n = static_cast<std::ptrdiff_t>(kMuddShape.sublayers() + 1);
     return {m.begin() + (l - 1) * n, m.begin() + l * n};
 }
 
@@ -20,7 +20,7 @@ std::vector<double> row(const ToyStack<double>& stack, Index token, int l, int w
 
 TEST_CASE("mudd: attention reads in three ways, MLP and output in one", "[mixers]") {
     for (const char* setting : {"hidden=6", "dynamic=false"}) {
-        const auto stack = toy_stack<double>(mixer_config("mudd", {setting}), kShape);
+        const auto stack = toy_stack<double>(mixer_config("mudd", {setting}), kMuddShape);
         stack->forward({});
         for (int l = 1; l <= 7; ++l) {
             const bool attention = l == 3 || l == 5;  // the first reads v_0 in all ways
@@ -34,7 +34,7 @@ TEST_CASE("mudd: attention reads in three ways, MLP and output in one", "[mixers
 }
 
 TEST_CASE("mudd: static averages give M in closed form", "[mixers]") {
-    const auto stack = toy_stack<double>(mixer_config("mudd", {"dynamic=false"}), kShape);
+    const auto stack = toy_stack<double>(mixer_config("mudd", {"dynamic=false"}), kMuddShape);
     stack->forward({});
     const auto bias = [&](int block, Index way, Index source) {
         const ParamId id = stack->params().find(fmt::format("layer.{}.mixer.bias", block - 1));

@@ -13,10 +13,10 @@ using namespace plumb;
 namespace {
 
 template <class Real>
-struct Rows {
+struct Heads {
     std::vector<Real> data;
     View<Real> view;
-    Rows(Index n, Index c, const char* name = nullptr, double size = 1)
+    Heads(Index n, Index c, const char* name = nullptr, double size = 1)
         : data(static_cast<std::size_t>(n * c)),
           view{data.data(), {{'N', n}, {'C', c}}, Device::cpu} {
         if (!name) return;
@@ -31,7 +31,7 @@ template <class Real>
 struct BothWays {
     AttentionShape s;
     bool norm;
-    Rows<Real> qkv, gain_q, gain_k, cos, sin;
+    Heads<Real> qkv, gain_q, gain_k, cos, sin;
 
     BothWays(const AttentionShape& shape, bool qk_norm)
         : s(shape),
@@ -43,7 +43,7 @@ struct BothWays {
           sin(s.context, s.head_dim / 2) {
         rope_table<Real>(100.0, cos.view, sin.view);
     }
-    View<const Real> gain(Rows<Real>& g) { return norm ? g.view : View<Real>{}; }
+    View<const Real> gain(Heads<Real>& g) { return norm ? g.view : View<Real>{}; }
 
     // Every score and weight is computed again here, in plain loops.
     std::vector<Real> reference() {
@@ -97,9 +97,9 @@ struct BothWays {
     std::vector<Real> decoded(Index width, int threads = 1) {
         const Index room = cache_positions(s.context), h = s.batch * s.kv_heads;
         const Real nan = std::numeric_limits<Real>::quiet_NaN();
-        Rows<Real> keys(h * s.head_dim, room), values(h * s.context, s.head_dim), scores(h, room);
+        Heads<Real> keys(h * s.head_dim, room), values(h * s.context, s.head_dim), scores(h, room);
         for (auto* x : {&keys, &values, &scores}) std::fill(x->data.begin(), x->data.end(), nan);
-        Rows<Real> in(s.batch * width, s.qkv_width()), out(s.batch * width, s.out_width());
+        Heads<Real> in(s.batch * width, s.qkv_width()), out(s.batch * width, s.out_width());
         std::vector<Real> all(static_cast<std::size_t>(s.tokens() * s.out_width()));
         for (Index first = 0; first < s.context; first += width) {
             const Index count = std::min(width, s.context - first);
@@ -160,7 +160,7 @@ TEST_CASE("linear layers of few rows are right, with bits of each row its own", 
         using Real = decltype(zero);
         for (const Index in : {1, 16, 37, 96})
             for (const Index out : {1, 6, 35}) {
-                Rows<Real> x(9, in, "x"), w(out, in, "w"), all(9, out), some(9, out);
+                Heads<Real> x(9, in, "x"), w(out, in, "w"), all(9, out), some(9, out);
                 linear_decode<Real>({}, x.view, w.view, all.view);
                 double error = 0;
                 for (Index n = 0; n < 9; ++n)

@@ -34,7 +34,7 @@ double settled(double s) {
     return s;
 }
 
-constexpr std::array<std::array<Index, 2>, 5> kShapes{
+constexpr std::array<std::array<Index, 2>, 5> kMatrices{
     {{16, 16}, {48, 16}, {16, 40}, {1, 9}, {70, 33}}};
 
 struct Settings {
@@ -83,7 +83,7 @@ TEST_CASE("muon: steps as PyTorch makes them in float64", "[ops][oracle]") {
 }
 
 TEST_CASE("newton_schulz moves singular values by its polynomial into its band", "[ops]") {
-    for (const auto& [rows, columns] : kShapes) {
+    for (const auto& [rows, columns] : kMatrices) {
         INFO(rows << " x " << columns);
         Array<double> x({{'R', rows}, {'C', columns}}, "x"),
             scratch({{'S', muon_scratch(rows, columns)}}, "scratch");
@@ -106,7 +106,7 @@ TEST_CASE("newton_schulz moves singular values by its polynomial into its band",
 
 TEST_CASE("muon moves numbers by 0.2 lr in the mean square, whatever the gradient's size",
           "[ops]") {
-    for (const auto& [rows, columns] : kShapes)
+    for (const auto& [rows, columns] : kMatrices)
         for (const double size : {1e-3, 1.0, 1e3}) {
             INFO(rows << " x " << columns << ", gradients of " << size);
             Step<float> step(rows, columns);
@@ -133,7 +133,7 @@ TEST_CASE("muon without gradient and momentum decays, and does nothing else", "[
 }
 
 TEST_CASE("muon in float is muon in double, rounded", "[ops]") {
-    for (const auto& [rows, columns] : kShapes) {
+    for (const auto& [rows, columns] : kMatrices) {
         INFO(rows << " x " << columns);
         Step<float> single(rows, columns);
         Step<double> wide(rows, columns);

@@ -2,7 +2,6 @@
 // gates start as the standard network with other sizes in their books. A measure that calls itself
 // comparable must not notice; one that is marked must, or the mark is wrong.
 #include "catch.h"
-#include "check/compare.h"
 #include "check/tiny_model.h"
 #include "matrix/analysis.h"
 #include "ops/reduce.h"
@@ -10,6 +9,7 @@
 #include "record/parameters.h"
 #include "record/probes.h"
 #include "support/every_mixer.h"
+#include "support/near.h"
 
 #include <limits>
 #include <map>
@@ -96,12 +96,6 @@ std::vector<MixerConfig> standard_in_disguise() {
     return out;
 }
 
-// Largest difference of a measure, relative to its largest number; infinite where one has more.
-double difference(const std::vector<double>& a, const std::vector<double>& b) {
-    if (a.size() != b.size()) return std::numeric_limits<double>::infinity();
-    return relative_error(std::span<const double>(a), std::span<const double>(b));
-}
-
 // A histogram is made of counts: a gradient at the edge of a bin may fall on its other side.
 bool counts(const Measure& m) { return m.key == "pgrad_hist"; }
 
@@ -117,11 +111,12 @@ void check_measures(double limit) {
             if (m.comparable) {
                 REQUIRE(standard.contains(m.key));
                 REQUIRE(other.contains(m.key));
-                CHECK(difference(other.at(m.key), standard.at(m.key)) <=
+                CHECK(largest_difference(other.at(m.key), standard.at(m.key)) <=
                       (counts(m) && sizeof(Real) == 4 ? 0.1 : limit));
             } else {
                 const bool both = standard.contains(m.key) && other.contains(m.key);
-                const double d = both ? difference(other.at(m.key), standard.at(m.key)) : 1.0;
+                const double d =
+                    both ? largest_difference(other.at(m.key), standard.at(m.key)) : 1.0;
                 const auto [at, fresh] = most.emplace(m.key, d);
                 if (!fresh) at->second = std::max(at->second, d);
             }

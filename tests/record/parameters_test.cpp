@@ -3,6 +3,7 @@
 #include "catch.h"
 #include "mixers/layout.h"
 #include "support/every_mixer.h"
+#include "support/near.h"
 #include "support/tiny_trainer.h"
 
 #include <cmath>
@@ -16,8 +17,6 @@ namespace {
 View<const double> flat(const std::vector<double>& x) {
     return {x.data(), {{'P', std::ssize(x)}}, Device::cpu};
 }
-
-Approx close(double x) { return Approx(x).epsilon(1e-12); }
 
 }  // namespace
 

@@ -1,11 +1,13 @@
 #include "record/probes.h"
 
 #include "catch.h"
+#include "support/near.h"
 
 #include <cmath>
 #include <numbers>
 
 using namespace plumb;
+using test::close;
 
 namespace {
 
@@ -44,8 +46,6 @@ protected:
         };
     }
 };
-
-Approx close(double x) { return Approx(x).epsilon(1e-12); }
 
 }  // namespace
 

@@ -173,9 +173,11 @@ TEST_CASE("peak memory is what the dry run announced", "[run]") {
         const auto at = plan.find("memory_bytes: ");
         REQUIRE(at != std::string::npos);
         const double planned = std::stod(plan.substr(at + 14));
-        // The most of three runs: a busy machine takes pages back from a process that waits.
+        // Again where it seems to need less, up to three times: a busy machine takes pages back from
+        // a process that waits.
+        const double room = 0.05 * planned + 2e6;
         double peak = 0;
-        for (int i = 0; i < 3; ++i) {
+        for (int i = 0; i < 3 && peak - base < planned - room; ++i) {
             std::vector<std::string> run = args;
             run.insert(run.end(), {"--out", temp / fmt::format("{}{}", &settings - &cases[0], i)});
             const Outcome o = run_plumb(run);
@@ -185,6 +187,6 @@ TEST_CASE("peak memory is what the dry run announced", "[run]") {
         INFO(fmt::format("{}", fmt::join(settings, " "))
              << ": planned " << planned / 1e6 << " MB, peak " << peak / 1e6
              << " MB, of a tiny model " << base / 1e6 << " MB");
-        CHECK(std::abs(peak - base - planned) <= 0.05 * planned + 2e6);
+        CHECK(std::abs(peak - base - planned) <= room);
     }
 }

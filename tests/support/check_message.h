@@ -15,4 +15,10 @@ inline void check_message(const Outcome& o, int code, const std::vector<std::str
     CHECK(o.out.find("internal error") == std::string::npos);
 }
 
+// Runs `plumb ARGS`: its exit code, and what it is to say.
+inline void check_answer(const std::vector<std::string>& args, int code,
+                         const std::string& mentions) {
+    check_message(run_plumb(args), code, {mentions});
+}
+
 }  // namespace plumb::test

@@ -36,8 +36,8 @@ inline void check_double(const std::vector<Made>& got, const std::vector<Made>& 
         for (const double x : made.values) largest = std::max(largest, std::abs(x));
     for (std::size_t k = 0; k < want.size(); ++k) {
         INFO(want[k].name);
-        CHECK(relative_error(std::span(got[k].values), std::span(want[k].values), 1e-3 * largest) <=
-              1e-11);
+        CHECK(plumb::relative_error(std::span(got[k].values), std::span(want[k].values),
+                                    1e-3 * largest) <= 1e-11);
     }
 }
 
