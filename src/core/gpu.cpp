@@ -3,6 +3,9 @@
 #include "core/check.h"
 
 #include <cmath>
+#include <cstdlib>
+#include <memory>
+#include <string>
 
 #ifdef PLUMB_HAVE_CUDA
 #include "core/gpu_stream.h"
@@ -107,6 +110,57 @@ std::vector<double> Marks::seconds() const {
     return all;
 }
 
+namespace {
+
+bool graphs_are_off() {
+    const char* text = std::getenv("PLUMB_GRAPH");
+    return waits_for_every_launch() || (text && std::string(text) == "0");
+}
+
+// What ask() asks, not done. The caller owns it.
+cudaGraph_t written_down(const std::function<void()>& ask) {
+    cudaGraph_t graph = nullptr;
+    check(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal), "a CUDA graph");
+    try {
+        ask();
+    } catch (...) {
+        (void)cudaStreamEndCapture(stream(), &graph);
+        if (graph) (void)cudaGraphDestroy(graph);
+        throw;
+    }
+    check(cudaStreamEndCapture(stream(), &graph), "a CUDA graph (PLUMB_GRAPH=0 does without)");
+    return graph;
+}
+
+}  // namespace
+
+Graph::~Graph() {
+    if (made_) (void)cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(made_));
+}
+
+void Graph::run(const std::function<void()>& ask) {
+    if (!asked_ || graphs_are_off()) {
+        ask();
+        asked_ = true;
+        return;
+    }
+    const std::unique_ptr<CUgraph_st, cudaError_t (*)(cudaGraph_t)> graph(written_down(ask),
+                                                                          cudaGraphDestroy);
+    auto made = static_cast<cudaGraphExec_t>(made_);
+    cudaGraphExecUpdateResultInfo result{};
+    if (made && cudaGraphExecUpdate(made, graph.get(), &result) != cudaSuccess) {
+        (void)cudaGetLastError();  // another shape of graph: not the device's failure
+        made_ = nullptr;
+        check(cudaGraphExecDestroy(made), "a CUDA graph");
+        made = nullptr;
+    }
+    if (!made) {
+        check(cudaGraphInstantiate(&made, graph.get(), 0), "a CUDA graph");
+        made_ = made;
+    }
+    check(cudaGraphLaunch(made, stream()), "a CUDA graph");
+}
+
 #else
 
 namespace {
@@ -131,6 +185,8 @@ void fill(void*, int, std::size_t) { not_built(); }
 Marks::~Marks() = default;
 void Marks::mark() { not_built(); }
 std::vector<double> Marks::seconds() const { not_built(); }
+Graph::~Graph() = default;
+void Graph::run(const std::function<void()>&) { not_built(); }
 
 #endif
 

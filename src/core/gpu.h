@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,27 @@ public:
 
 private:
     std::vector<void*> events_;
+};
+
+// What is asked of the device again and again, as a CUDA graph: one call starts all of it, and the
+// device goes from kernel to kernel without the host. The first run() asks as it stands. Later ones
+// write down what is asked, anew each time, so that kernels may have other arguments than before,
+// and put it in the place of what was written down last.
+// PLUMB_GRAPH=0 in the environment, as PLUMB_SYNC=1, has everything asked as it stands.
+class Graph {
+public:
+    Graph() = default;
+    ~Graph();
+    Graph(const Graph&) = delete;
+    Graph& operator=(const Graph&) = delete;
+    // `ask` starts kernels, products and fill() alone: it neither waits for the device nor copies
+    // from or to the host nor allocates, but in the first call. CudaError says what cannot be
+    // written down; what ask() throws passes through.
+    void run(const std::function<void()>& ask);
+
+private:
+    void* made_ = nullptr;  // cudaGraphExec_t
+    bool asked_ = false;
 };
 
 }  // namespace plumb::gpu

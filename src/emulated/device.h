@@ -40,6 +40,7 @@ std::uint64_t order();
 // work fails.
 std::string take_error();
 std::uint64_t thread_switches();  // so far
+std::uint64_t graph_replays();    // so far
 
 struct Launch {
     const char* name;

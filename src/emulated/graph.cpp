@@ -14,7 +14,7 @@ namespace {
 std::uint64_t replays = 0;
 
 // Nodes in any order that the edges allow.
-void replay(CUgraphExec_st& graph) {
+void replay(Replayed& graph) {
     static std::vector<Timeline> timelines(16);
     const std::size_t n = graph.nodes.size();
     std::vector<std::size_t> missing(n), ready;
@@ -44,6 +44,8 @@ void replay(CUgraphExec_st& graph) {
 }
 
 }  // namespace
+
+std::uint64_t graph_replays() { return replays; }
 
 bool Capture::joined(cudaStream_t origin) const {
     std::vector<bool> before(nodes.size());
@@ -87,18 +89,26 @@ cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t* out) {
     return cudaSuccess;
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* out, cudaGraph_t graph, unsigned long long) {
-    *out = new CUgraphExec_st{graph->nodes, std::vector<char>(graph->nodes.size())};
+    *out = new CUgraphExec_st{std::make_shared<Replayed>(graph->nodes)};
+    return cudaSuccess;
+}
+cudaError_t cudaGraphExecUpdate(cudaGraphExec_t made, cudaGraph_t graph,
+                                cudaGraphExecUpdateResultInfo*) {
+    const auto& old = made->replayed->nodes;
+    const auto alike = [](const Node& a, const Node& b) { return a.after == b.after; };
+    if (!std::equal(old.begin(), old.end(), graph->nodes.begin(), graph->nodes.end(), alike))
+        return cudaErrorGraphExecUpdateFailure;
+    made->replayed = std::make_shared<Replayed>(graph->nodes);
     return cudaSuccess;
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t s) {
-    return enqueue(s, [graph] { replay(*graph); });
+    return enqueue(s, [launched = graph->replayed] { replay(*launched); });
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
     delete graph;
     return cudaSuccess;
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
-    run_all();
     delete graph;
     return cudaSuccess;
 }

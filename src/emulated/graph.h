@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <vector>
 
 namespace emulated {
@@ -37,13 +38,18 @@ struct Capture {
     bool joined(cudaStream_t origin) const;
 };
 
+struct Replayed {
+    std::vector<Node> nodes;
+    std::vector<char> tags = std::vector<char>(nodes.size());  // what comes after each (races.h)
+    char begun = 0;
+};
+
 }  // namespace emulated
 
 struct CUgraph_st {
     std::vector<emulated::Node> nodes;
 };
+// What is launched keeps its nodes, whatever the graph is updated to before it runs.
 struct CUgraphExec_st {
-    std::vector<emulated::Node> nodes;
-    std::vector<char> tags;  // what comes after each node (races.h)
-    char begun = 0;
+    std::shared_ptr<emulated::Replayed> replayed;
 };

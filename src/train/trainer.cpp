@@ -14,6 +14,10 @@
 namespace plumb {
 namespace {
 
+void ask(const Context& ctx, gpu::Graph& graph, const std::function<void()>& what) {
+    ctx.device == Device::cuda ? graph.run(what) : what();
+}
+
 // One range a parameter: which decay, which are trained, and how fast.
 std::vector<UpdateRange> update_ranges(const ParamStore<float>& params, const MixerConfig& mixer) {
     std::vector<UpdateRange> ranges;
@@ -88,13 +92,17 @@ StepResult Trainer::step(const Context& ctx, long step, const StopFlag* stop) {
     for (; batch.index < batch.count; ++batch.index) {
         if (batch.index > 0) stop_if(stop);
         const DropoutKey key = load(batch, step);
-        model_->run_forward(ctx, nullptr, key, part);
-        count_loss(ctx, batch, model_->loss(), model_->overflow(), scalars_.view());
-        model_->backward(ctx, part);
+        ask(ctx, passes_, [&] {
+            model_->run_forward(ctx, nullptr, key, part);
+            count_loss(ctx, batch, model_->loss(), model_->overflow(), scalars_.view());
+            model_->backward(ctx, part);
+        });
     }
-    zero_frozen_gradients(ctx);
     const double lr = learning_rate(train_, step);
-    update(ctx, step, lr);
+    ask(ctx, update_, [&] {
+        zero_frozen_gradients(ctx);
+        update(ctx, step, lr);
+    });
     StepScalars now;
     fetch<StepScalars>(scalars_.view(), &now);
     if (now.bad_batch > 0) {

@@ -1,6 +1,7 @@
 // Trainer: model + data + optimizer, one step at a time. Knows nothing of files or terminals.
 #pragma once
 
+#include "core/gpu.h"
 #include "model/model.h"
 #include "ops/step_scalars.h"
 #include "train/evaluate.h"
@@ -74,6 +75,7 @@ private:
     std::vector<UpdateRange> ranges_;             // of the flat arrays, one a parameter
     std::unique_ptr<Optimizer> optimizer_;
     DeviceArray<StepScalars> scalars_;  // of the last step
+    gpu::Graph passes_, update_;        // of a micro-batch and of a step
 };
 
 }  // namespace plumb

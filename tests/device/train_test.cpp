@@ -1,4 +1,5 @@
 // Training on a device beside training on the CPU.
+#include "support/environment.h"
 #include "support/every_mixer.h"
 #include "support/tiny_trainer.h"
 
@@ -30,8 +31,8 @@ TrainConfig small_train(const std::string& precision = "fp32") {
 
 // Losses of `steps` steps, then the validation loss.
 std::vector<double> losses(Device device, const MixerConfig& mixer, const TrainConfig& train,
-                           long steps) {
-    TinyTrainer t = tiny_trainer(mixer, train, small_model(), nullptr, 1, device);
+                           long steps, const ModelConfig& model = small_model()) {
+    TinyTrainer t = tiny_trainer(mixer, train, model, nullptr, 1, device);
     std::vector<double> out;
     for (long s = 0; s < steps; ++s) out.push_back(t.step(s).loss);
     out.push_back(t.trainer->evaluate(t.ctx));
@@ -67,6 +68,20 @@ TEST_CASE("twenty steps of every mixer give the CPU's losses", "[.][device][twen
 
 TEST_CASE("bf16 steps of every mixer stay near the CPU's", "[device][train]") {
     compare("bf16", 3, 2e-3);
+}
+
+TEST_CASE("a step as a graph has the bits of one asked kernel by kernel", "[device][train]") {
+    for (const std::string mixer : {"standard", "attnres_block", "mhc", "mudd"})
+        for (const std::string precision : {"fp32", "bf16"}) {
+            TrainConfig train = small_train(precision);
+            train.accumulate = 2;
+            ModelConfig model = small_model();
+            model.dropout = 0.1;
+            INFO(mixer << " " << precision);
+            const auto graph = losses(Device::cuda, mixer_config(mixer), train, 4, model);
+            const Environment off("PLUMB_GRAPH", "0");
+            CHECK(losses(Device::cuda, mixer_config(mixer), train, 4, model) == graph);
+        }
 }
 
 TEST_CASE("training repeats itself bit by bit on a device, with Muon too", "[device][train]") {
