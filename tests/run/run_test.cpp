@@ -173,8 +173,8 @@ TEST_CASE("peak memory is what the dry run announced", "[run]") {
         const auto at = plan.find("memory_bytes: ");
         REQUIRE(at != std::string::npos);
         const double planned = std::stod(plan.substr(at + 14));
-        // Again where it seems to need less, up to three times: a busy machine takes pages back from
-        // a process that waits.
+        // Again where it seems to need less, up to three times: a busy machine takes pages back
+        // from a process that waits.
         const double room = 0.05 * planned + 2e6;
         double peak = 0;
         for (int i = 0; i < 3 && peak - base < planned - room; ++i) {
