@@ -32,9 +32,9 @@ double StepParts::rest() const {
 namespace {
 
 Trainer make_trainer(const Config& config, const Dataset& data, const Context& ctx) {
-    return {
-        TransformerShape{config.model, config.mixer, data.vocab(), config.train.batch, ctx.threads},
-        config.train, data};
+    return {TransformerShape{config.model, config.mixer, data.vocab(), config.train.batch,
+                             ctx.threads, 0, ctx.device},
+            config.train, data};
 }
 
 class Racer {
@@ -145,7 +145,7 @@ struct Race {
             progress(0.1 + 0.8 * r / options.rounds,
                      fmt::format("{} {}: {}, round {} of {}", shape.shape.name, shape.precision,
                                  row.mixer.label, r + 1, options.rounds));
-            rates.push_back(gemm_rate(measure_gemms(options.context, model, shape.vocab,
+            rates.push_back(gemm_rate(measure_gemms(options.context, model, shape.shape.vocab,
                                                     gemm_tokens, shape.precision, kGemmRepeats)));
         });
         row.step = spread(own);
@@ -163,7 +163,8 @@ MixerBench Race::run(const BenchMixer& mixer, const Config& config) const {
     reset_peak_memory();
     const auto before = memory_use();
     Racer racer(config, data, options.context);
-    if (const auto after = memory_use()) row.peak_bytes = after->peak - before->now;
+    if (const auto after = memory_use(); after && options.context.device == Device::cpu)
+        row.peak_bytes = after->peak - before->now;
     rounds(racer, row);
     constexpr int kProfiled = 3;
     row.parts = racer.profiled_step(std::max(kProfiled, options.rounds / 2));
@@ -200,24 +201,24 @@ ShapeBench bench_shape(const BenchShape& shape, const std::vector<BenchMixer>& m
     for (const BenchMixer& m : mixers) configs.push_back(bench_config(shape, m, settings));
     const Config& base = configs.front();
     const ModelConfig model = base.model.resolved();
-    const SyntheticTokens data(kBenchVocab, model.context);
+    const SyntheticTokens data(shape.vocab, model.context);
     for (const Config& config : configs) make_trainer(config, data, options.context);  // may throw
 
     const Index micro_batch = base.train.batch * model.context;
-    ShapeBench out{
-        {shape.name, model.layers, model.width, model.heads, model.context, base.train.batch},
-        options.precision,
-        kBenchVocab,
-        micro_batch * base.train.accumulate,
-        train_flops_per_token(model, kBenchVocab, 0),
-        options.rounds,
-        options.steps,
-        {},
-        {}};
+    ShapeBench out{{shape.name, model.layers, model.width, model.heads, model.context,
+                    base.train.batch, shape.vocab},
+                   options.precision,
+                   options.context.device,
+                   micro_batch * base.train.accumulate,
+                   train_flops_per_token(model, shape.vocab, 0),
+                   options.rounds,
+                   options.steps,
+                   {},
+                   {}};
     set_up_threads(options.context);
     constexpr int kRepeats = 15;
     out.gemm =
-        measure_gemms(options.context, model, out.vocab, micro_batch, out.precision, kRepeats);
+        measure_gemms(options.context, model, shape.vocab, micro_batch, out.precision, kRepeats);
     Racer baseline(base, data, options.context);
     const double share = 1.0 / static_cast<double>(mixers.size());
     for (std::size_t i = 0; i < mixers.size(); ++i)

@@ -44,14 +44,13 @@ ordered_json to_json(const GemmTime& g) {
 }
 
 ordered_json to_json(const BenchShape& s) {
-    return {{"name", s.name},   {"layers", s.layers},   {"width", s.width},
-            {"heads", s.heads}, {"context", s.context}, {"batch", s.batch}};
+    return {{"name", s.name},       {"layers", s.layers}, {"width", s.width}, {"heads", s.heads},
+            {"context", s.context}, {"batch", s.batch},   {"vocab", s.vocab}};
 }
 
 ordered_json to_json(const ShapeBench& s) {
     ordered_json j;
     j["shape"] = to_json(s.shape);
-    j["shape"]["vocab"] = s.vocab;
     j["precision"] = s.precision;
     j["tokens_per_step"] = s.tokens;
     j["flops_per_token"] = s.flops_per_token;

@@ -22,8 +22,11 @@ std::string overhead(const Spread& o) {
 }
 
 std::string describe(const ShapeBench& s) {
-    return fmt::format("{}: {} blocks, width {}, T {}, batch {}, {}", s.shape.name, s.shape.layers,
-                       s.shape.width, s.shape.context, s.shape.batch, s.precision);
+    const std::string vocab =
+        s.shape.vocab == kBenchVocab ? "" : fmt::format("vocabulary {}, ", s.shape.vocab);
+    return fmt::format("{}: {} blocks, width {}, T {}, batch {}, {}{}", s.shape.name,
+                       s.shape.layers, s.shape.width, s.shape.context, s.shape.batch, vocab,
+                       s.precision);
 }
 
 double mixer_seconds(const MixerBench& row) {
@@ -133,7 +136,7 @@ std::vector<TextTable> bench_tables(const BenchReport& report) {
     std::vector<TextTable> out;
     for (const ShapeBench& s : report.compare) {
         out.push_back(comparison(s));
-        out.push_back(split(s));
+        if (s.device == Device::cpu) out.push_back(split(s));
     }
     add_growth(out, report.depth, "depth");
     add_growth(out, report.context, "context (tokens a step kept equal)");
@@ -143,8 +146,10 @@ std::vector<TextTable> bench_tables(const BenchReport& report) {
     return out;
 }
 
-const char* bench_legend(const BenchReport& report) {
-    return report.passes.empty() ? kBenchLegend : kPassLegend;
+std::string bench_legend(const BenchReport& report) {
+    const bool only_passes = report.compare.empty() && !report.passes.empty();
+    return std::string(only_passes ? "" : kBenchLegend) +
+           (report.passes.empty() ? "" : kPassLegend);
 }
 
 nlohmann::ordered_json bench_machine(const std::vector<std::string>& command_line, int threads) {

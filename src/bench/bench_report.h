@@ -51,8 +51,8 @@ sublayer, with the pre-norm's; floor: the fewest they could, a row of float in b
 us: of all tokens at a sublayer, by the device's events. plain: nothing is fused, the memory
 carries any rule.
 )";
-// The one that fits the report.
-const char* bench_legend(const BenchReport& report);
+// What the report needs of both.
+std::string bench_legend(const BenchReport& report);
 
 std::string bench_markdown(const BenchReport& report);
 nlohmann::ordered_json bench_json(const BenchReport& report);

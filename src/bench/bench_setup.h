@@ -11,9 +11,11 @@
 
 namespace plumb {
 
+inline constexpr long kBenchVocab = 256;
+
 struct BenchShape {
     std::string name;  // as typed: a, b, c or 12x256x256x8
-    long layers, width, heads, context, batch;
+    long layers, width, heads, context, batch, vocab = kBenchVocab;
 };
 
 // "a" (width 256, 12 blocks), "b" (128, 24), "c" (384, 6, batch 16), all T 256, or
@@ -61,6 +63,4 @@ private:
     Index vocab_, context_;
     std::vector<std::int32_t> pool_;
 };
-inline constexpr Index kBenchVocab = 256;
-
 }  // namespace plumb

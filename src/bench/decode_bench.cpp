@@ -7,8 +7,8 @@
 namespace plumb {
 namespace {
 
-TransformerShape decode_shape(const Config& config, const Context& ctx) {
-    return {config.model, config.mixer, kBenchVocab, config.train.batch, ctx.threads};
+TransformerShape decode_shape(const Config& config, Index vocab, const Context& ctx) {
+    return {config.model, config.mixer, vocab, config.train.batch, ctx.threads};
 }
 
 }  // namespace
@@ -32,7 +32,8 @@ DecodeBench bench_decode(const BenchShape& shape, const std::vector<BenchMixer>&
                                  fmt::format("generate {} x {}: {}, round {} of {}", shape.name,
                                              shape.batch, mixers[i].label, r + 1, options.rounds));
             const auto time = [&](const Config& config) {
-                return time_decode(decode_shape(config, options.context), context, steps);
+                return time_decode(decode_shape(config, shape.vocab, options.context), context,
+                                   steps);
             };
             const double base = spread(time(configs.front()).step_seconds).median;
             const DecodeTiming timing = time(configs[i]);

@@ -84,6 +84,7 @@ public:
           precision_(precision),
           bandwidths_(bandwidths) {}
 
+    Index vocab() const { return shape_.vocab; }
     void products();
     void attention_ops();
     void activation_ops();
@@ -128,10 +129,10 @@ double best_rate(const std::vector<GemmTime>& times) {
 template <class T>
 void Ops<T>::products() {
     constexpr int kRepeats = 15;
-    const auto times = measure_gemms(ctx_, model_, kBenchVocab, n_, precision_, kRepeats);
+    const auto times = measure_gemms(ctx_, model_, shape_.vocab, n_, precision_, kRepeats);
     best_ = best_float_ = best_rate(times);
     if (precision_ != "fp32")
-        best_float_ = best_rate(measure_gemms(ctx_, model_, kBenchVocab, n_, "fp32", kRepeats));
+        best_float_ = best_rate(measure_gemms(ctx_, model_, shape_.vocab, n_, "fp32", kRepeats));
     for (const GemmTime& g : times) {
         const double x = rows_of(g.in) * sizeof(T), y = rows_of(g.out) * sizeof(T);
         const double w = static_cast<double>(g.out * g.in);
@@ -181,7 +182,7 @@ void Ops<T>::activation_ops() {
 // Loss and embedding.
 template <class T>
 void Ops<T>::head_ops() {
-    const Index v = kBenchVocab, c = model_.width;
+    const Index v = shape_.vocab, c = model_.width;
     Buffer<Real> logits({{'N', n_}, {'V', v}}), losses({{'N', n_}}), table({{'V', v}, {'C', c}});
     Buffer<T> x({{'N', n_}, {'C', c}}), dlogits({{'N', n_}, {'V', v}});
     std::vector<std::int32_t> ids(static_cast<std::size_t>(n_));
@@ -292,7 +293,7 @@ std::vector<MicroBench> run(Ops<T> ops, const std::vector<BenchMixer>& mixers,
     ops.norm_ops();
     const Config& c = configs.front();
     ops.optimizer_ops(
-        make_model({c.model, c.mixer, kBenchVocab, c.train.batch}, "fp32")->params().n_params());
+        make_model({c.model, c.mixer, ops.vocab(), c.train.batch}, "fp32")->params().n_params());
     for (std::size_t i = 0; i < mixers.size(); ++i) {
         say(kMixers + (1 - kMixers) * static_cast<double>(i) / static_cast<double>(mixers.size()),
             "mixer " + mixers[i].label);

@@ -12,7 +12,7 @@
 namespace plumb {
 namespace {
 
-bool has_time() { return std::string(gpu::version()) != "emulated"; }
+bool has_time() { return !gpu::is_emulated(); }
 
 ModelCosts costs_of(const ModelConfig& m) {
     ModelCosts costs;

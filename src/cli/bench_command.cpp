@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 namespace plumb {
 namespace {
@@ -24,14 +25,16 @@ Examples:
   plumb bench --depth 6,12,24,48 --mixers attnres attnres_block --shape 12x128x256x4 --out depth
   plumb bench --generate 1,16 --mixers attnres_block --rounds 15
   plumb bench --context 64,128,256,512,1024 --mixers all --shape b
-  plumb bench --device cuda --shape 24x1024x1024x2 --precision bf16
+  plumb bench --device cuda --shape 24x1024x1024x2 --vocab 32768 --precision bf16
 )";
 
 struct BenchArguments {
     std::vector<std::string> mixers{"all"}, shapes{"a"}, overrides;
     std::vector<long> depths, contexts, generate;
     std::string against = "standard", precision = "fp32", out, device = "cpu";
-    int threads = 0, rounds = 9, steps = 2;
+    int threads = 0, rounds = 9;
+    std::optional<int> steps{};  // 2, but on the emulated device none
+    long vocab = kBenchVocab;
     bool ops = false, json = false;
 };
 
@@ -60,15 +63,17 @@ std::vector<Job> jobs_of(const BenchArguments& o) {
     std::vector<Job> jobs;
     const bool compare = !o.ops && o.depths.empty() && o.contexts.empty() && o.generate.empty(),
                on_gpu = o.device != "cpu";
-    if (on_gpu && !compare)
+    if (on_gpu && (o.ops || !o.generate.empty()))
         throw UsageError(
-            "--device cuda: there bench looks at the passes of mixers; --ops, --depth, --context "
-            "and --generate are of --device cpu");
+            "--device cuda: there bench looks at passes of mixers and at whole steps; --ops and "
+            "--generate are of --device cpu");
+    const bool steps = o.steps || !on_gpu || !gpu::is_emulated();
     for (const std::string& text : o.shapes)
         for (const std::string& precision : precisions) {
-            const BenchShape shape = parse_bench_shape(text);
-            if (compare)
-                jobs.push_back({on_gpu ? Job::Kind::passes : Job::Kind::compare, shape, precision});
+            BenchShape shape = parse_bench_shape(text);
+            shape.vocab = o.vocab;
+            if (compare && on_gpu) jobs.push_back({Job::Kind::passes, shape, precision});
+            if (compare && steps) jobs.push_back({Job::Kind::compare, shape, precision});
             for (const long layers : o.depths) {
                 jobs.push_back({Job::Kind::depth, shape, precision});
                 jobs.back().shape.layers = layers;
@@ -83,7 +88,7 @@ std::vector<Job> jobs_of(const BenchArguments& o) {
     for (const std::string& text : o.shapes)
         for (const long batch : o.generate) {
             jobs.push_back({Job::Kind::generate, parse_bench_shape(text), "fp32"});
-            jobs.back().shape.batch = batch;
+            jobs.back().shape.batch = batch, jobs.back().shape.vocab = o.vocab;
         }
     return jobs;
 }
@@ -124,10 +129,10 @@ void write_folder(const BenchReport& report, const std::filesystem::path& out) {
 }
 
 void print_device() {
-    const bool emulated = std::string(gpu::version()) == "emulated";
-    fmt::print("{}\n\n", emulated ? "emulated device: CUDA on the CPU, whose times mean nothing; "
-                                    "bytes alone"
-                                  : gpu::devices());
+    fmt::print("{}\n\n", gpu::is_emulated()
+                             ? "emulated device: CUDA on the CPU, whose times mean nothing; "
+                               "bytes alone"
+                             : gpu::devices());
 }
 
 void print(const BenchReport& report) {
@@ -148,7 +153,7 @@ void bench(BenchArguments o, const std::vector<std::string>& command_line) {
     const std::vector<Job> jobs = jobs_of(o);
     BenchReport report;
     WorkProgress progress(stderr, Terminal::of(stderr));
-    BenchOptions options{chosen_context(o.device, o.threads), "", o.rounds, o.steps};
+    BenchOptions options{chosen_context(o.device, o.threads), "", o.rounds, o.steps.value_or(2)};
     report.machine = bench_machine(command_line, options.context.threads);
     for (std::size_t i = 0; i < jobs.size(); ++i) {
         options.precision = jobs[i].precision;
@@ -188,8 +193,12 @@ void add_bench_command(CLI::App& app) {
                     "rounds of baseline and mixer, walks on a GPU (default: 9)")
         ->check(CLI::Range(1, 10000))
         ->take_last();
-    cmd->add_option("--steps", o->steps, "timed steps of each in a round (default: 2)")
+    cmd->add_option("--steps", o->steps,
+                    "timed steps of each in a round (default: 2; emulated device: no steps)")
         ->check(CLI::Range(1, 10000))
+        ->take_last();
+    cmd->add_option("--vocab", o->vocab, "size of the vocabulary (default: 256)")
+        ->check(CLI::Range(2, 1 << 24))
         ->take_last();
     cmd->add_flag("--ops", o->ops, "every op alone and its floor, instead of whole steps");
     cmd->add_option("--depth", o->depths, "cost against depth, e.g. 6,12,24,48 blocks")

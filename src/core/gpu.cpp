@@ -14,6 +14,8 @@
 
 namespace plumb::gpu {
 
+bool is_emulated() { return std::string(version()) == "emulated"; }
+
 #ifdef PLUMB_HAVE_CUDA
 
 const char* version() { return PLUMB_CUDA_VERSION; }

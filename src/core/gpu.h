@@ -23,6 +23,7 @@ inline std::ptrdiff_t partial_rows(std::ptrdiff_t tokens) {
 
 // Of the CUDA toolkit that kernels were built with, or "emulated" (src/emulated); empty: none were.
 const char* version();
+bool is_emulated();
 // Devices the CUDA runtime reports, one line each.
 std::string devices();
 // Throws UsageError in one line where there is no device to compute on: no CUDA in this build, no

@@ -14,8 +14,12 @@
 namespace plumb {
 namespace {
 
-void ask(const Context& ctx, gpu::Graph& graph, const std::function<void()>& what) {
-    ctx.device == Device::cuda ? graph.run(what) : what();
+template <class F>
+void ask(const Context& ctx, gpu::Graph& graph, F&& what) {
+    if (ctx.device == Device::cuda)
+        graph.run(std::ref(what));  // a step allocates nothing
+    else
+        what();
 }
 
 // One range a parameter: which decay, which are trained, and how fast.

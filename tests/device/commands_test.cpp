@@ -113,7 +113,25 @@ TEST_CASE("bench counts what passes move on a device, and times nothing where th
     CHECK_THAT(text.out, contains_text("whose times mean nothing"));
     const Outcome ops = run_plumb({"bench", "--device", "cuda", "--ops"});
     CHECK(ops.code == 2);
-    CHECK_THAT(ops.out, contains_text("--ops, --depth, --context and --generate"));
+    CHECK_THAT(ops.out, contains_text("--ops and --generate"));
+}
+
+TEST_CASE("bench runs whole steps on a device where they are asked for", "[device][cli]") {
+    const auto json =
+        json_of({"bench", "--device", "cuda", "--mixers", "denseformer", "--shape", "1x16x8x2",
+                 "--vocab", "40", "--rounds", "1", "--steps", "1", "--json"});
+    CHECK(json["passes"].size() == 1);
+    REQUIRE(json["compare"].size() == 1);
+    const auto& steps = json["compare"][0];
+    CHECK(steps["shape"]["vocab"] == 40);
+    REQUIRE(steps["mixers"].size() == 2);
+    for (const auto& row : steps["mixers"]) {
+        CHECK(row["step_s"]["median"] > 0);
+        CHECK(row["gemm_share"] > 0);
+        CHECK(row["peak_bytes"].is_null());  // of the process, which says nothing about a GPU
+    }
+    // v -> h by the mean of a block's input and its outputs: more rows than the standard residual's
+    CHECK(steps["mixers"][1]["moved_step_d"] > steps["mixers"][0]["moved_step_d"]);
 }
 
 TEST_CASE("commands refuse a device that is none in a line", "[device][cli]") {

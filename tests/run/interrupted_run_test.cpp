@@ -120,6 +120,7 @@ TEST_CASE("a run that is stopped or killed ends in the bytes of one that is not"
 }
 
 TEST_CASE("a closed terminal and a batch system's notice end a run as Ctrl-C does", "[run]") {
+    std::signal(SIGHUP, SIG_DFL);  // whatever these tests run under
     const TempFolder temp;
     for (const int signal : {SIGHUP, SIGUSR1}) {
         const fs::path run = temp / std::to_string(signal);
