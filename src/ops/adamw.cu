@@ -9,24 +9,34 @@
 namespace plumb {
 namespace {
 
-bool same(const gpu::AdamwRange& a, const gpu::AdamwRange& b) {
+bool same(const UpdateRange& a, const gpu::AdamwRange& b) {
     return a.end == b.end && a.lr_scale == b.lr_scale && a.decay == b.decay &&
            a.trained == b.trained;
 }
 
-// The ranges in the device's memory. They are the same in every step of a run: copied once.
+// Ranges in the device's memory: made at an optimizer's first step, never changed and kept, for its
+// later steps may be in a graph, and several optimizers may step in turn.
+struct KeptRanges {
+    std::vector<gpu::AdamwRange> ranges;
+    DeviceArray<gpu::AdamwRange> memory;
+};
+
 const gpu::AdamwRange* on_device(std::span<const UpdateRange> ranges) {
-    static std::vector<gpu::AdamwRange> last;
-    static DeviceArray<gpu::AdamwRange> memory;
-    std::vector<gpu::AdamwRange> now;
-    for (const UpdateRange& r : ranges) now.push_back({r.end, r.lr_scale, r.decay, r.trained});
-    const Index n = std::ssize(now);
-    if (n > memory.size()) memory = DeviceArray<gpu::AdamwRange>(n, Device::cuda);
-    if (!std::equal(now.begin(), now.end(), last.begin(), last.end(), same)) {
-        last = now;
-        put(memory.view(0, {{'P', n}}), now.data());
+    static std::vector<KeptRanges> all;
+    const auto same_ranges = [&](const KeptRanges& kept) {
+        return std::equal(ranges.begin(), ranges.end(), kept.ranges.begin(), kept.ranges.end(),
+                          same);
+    };
+    auto at = std::find_if(all.begin(), all.end(), same_ranges);
+    if (at == all.end()) {
+        KeptRanges kept;
+        for (const UpdateRange& r : ranges)
+            kept.ranges.push_back({r.end, r.lr_scale, r.decay, r.trained});
+        kept.memory = DeviceArray<gpu::AdamwRange>(std::ssize(ranges), Device::cuda);
+        put(kept.memory.view(), kept.ranges.data());
+        at = all.insert(all.end(), std::move(kept));
     }
-    return memory.view().data;
+    return at->memory.view().data;
 }
 
 }  // namespace

@@ -84,6 +84,19 @@ TEST_CASE("a step as a graph has the bits of one asked kernel by kernel", "[devi
         }
 }
 
+TEST_CASE("two trainers that step in turn do as each alone", "[device][train]") {
+    const auto make = [](const char* mixer) {
+        return tiny_trainer(mixer_config(mixer), small_train(), small_model(), nullptr, 1,
+                            Device::cuda);
+    };
+    TinyTrainer a = make("standard"), b = make("denseformer");
+    std::vector<double> of_a, of_b;
+    for (long s = 0; s < 4; ++s) of_a.push_back(a.step(s).loss), of_b.push_back(b.step(s).loss);
+    of_a.push_back(a.trainer->evaluate(a.ctx)), of_b.push_back(b.trainer->evaluate(b.ctx));
+    CHECK(of_a == losses(Device::cuda, mixer_config("standard"), small_train(), 4));
+    CHECK(of_b == losses(Device::cuda, mixer_config("denseformer"), small_train(), 4));
+}
+
 TEST_CASE("training repeats itself bit by bit on a device, with Muon too", "[device][train]") {
     for (const std::string optimizer : {"adamw", "muon"}) {
         TrainConfig train = small_train();
