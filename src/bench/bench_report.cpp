@@ -162,12 +162,14 @@ nlohmann::ordered_json bench_machine(const std::vector<std::string>& command_lin
 std::string bench_machine_line(const BenchReport& report) {
     const auto& m = report.machine;
     const auto text = [](const nlohmann::ordered_json& j) { return j.get<std::string>(); };
-    return fmt::format("{} ({}), {} of {} threads, {}, {}, commit {}{}", text(m["machine"]["cpu"]),
-                       fmt::join(m["machine"]["isa"].get<std::vector<std::string>>(), " "),
-                       m["machine"]["threads"].get<int>(), m["machine"]["logical_cpus"].get<int>(),
-                       text(m["build"]["gemm"]), text(m["build"]["compiler"]),
-                       text(m["git"]["commit"]),
-                       m["git"]["dirty"].get<bool>() ? " with local changes" : "");
+    const std::string gpu =
+        m["machine"].contains("gpu") ? "GPU " + text(m["machine"]["gpu"]) + "; " : "";
+    return fmt::format(
+        "{}{} ({}), {} of {} threads, {}, {}, commit {}{}", gpu, text(m["machine"]["cpu"]),
+        fmt::join(m["machine"]["isa"].get<std::vector<std::string>>(), " "),
+        m["machine"]["threads"].get<int>(), m["machine"]["logical_cpus"].get<int>(),
+        text(m["build"]["gemm"]), text(m["build"]["compiler"]), text(m["git"]["commit"]),
+        m["git"]["dirty"].get<bool>() ? " with local changes" : "");
 }
 
 std::string bench_markdown(const BenchReport& report) {

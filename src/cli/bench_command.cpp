@@ -155,6 +155,8 @@ void bench(BenchArguments o, const std::vector<std::string>& command_line) {
     WorkProgress progress(stderr, Terminal::of(stderr));
     BenchOptions options{chosen_context(o.device, o.threads), "", o.rounds, o.steps.value_or(2)};
     report.machine = bench_machine(command_line, options.context.threads);
+    if (options.context.device == Device::cuda)
+        report.machine["machine"]["gpu"] = gpu::is_emulated() ? "emulated" : gpu::devices();
     for (std::size_t i = 0; i < jobs.size(); ++i) {
         options.precision = jobs[i].precision;
         options.progress = [&](double fraction, const std::string& what) {

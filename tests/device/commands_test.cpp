@@ -120,6 +120,7 @@ TEST_CASE("bench runs whole steps on a device where they are asked for", "[devic
     const auto json =
         json_of({"bench", "--device", "cuda", "--mixers", "denseformer", "--shape", "1x16x8x2",
                  "--vocab", "40", "--rounds", "1", "--steps", "1", "--json"});
+    CHECK(json["machine"]["gpu"].is_string());
     CHECK(json["passes"].size() == 1);
     REQUIRE(json["compare"].size() == 1);
     const auto& steps = json["compare"][0];
