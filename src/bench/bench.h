@@ -44,7 +44,7 @@ struct MixerBench {
     double tokens_per_s = 0;
     double gemm_rate = 0;   // FLOP/s of the model's own products alone, measured in every round
     double gemm_share = 0;  // flops per token of the model without its mixer * tokens/s / gemm_rate
-    StepParts parts;        // of profiled steps, which are not the timed ones; what the host does
+    StepParts parts;  // of profiled steps, which are not the timed ones; a GPU: the host's own
     double planned_bytes = 0, peak_bytes = 0;  // peak: growth of the process, 0 if not known
     Index params = 0, mixer_params = 0;
     // Numbers of the storage type the mixer moved per token and sublayer, in multiples of C: in
