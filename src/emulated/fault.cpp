@@ -1,4 +1,5 @@
-// Bad addresses: the one error after which nothing can go on.
+// Addresses that fault: of memory that opens when it is touched (memory.h), or bad ones, the one
+// error after which nothing can go on.
 #include "emulated/block.h"
 #include "emulated/memory.h"
 
@@ -40,8 +41,15 @@ void print_line_of(const char* at) {
     waitpid(child, nullptr, 0);
 }
 
+struct sigaction others {};
+
 void on_fault(int, siginfo_t* info, void* context) {
     const char* p = static_cast<const char*>(info->si_addr);
+    if (open_at(p)) return;
+    if (!thread_of_now && !on_device(p)) {  // the host's own, and whose it was before
+        sigaction(SIGSEGV, &others, nullptr);
+        return;
+    }
     const Thread* t = thread_of_now;
     const bool stack = t && p < t->stack && p >= t->stack - 4096;
     // The CPU names no address where an aligned access of 16 bytes is not aligned.
@@ -59,15 +67,17 @@ void on_fault(int, siginfo_t* info, void* context) {
 
 }  // namespace
 
-void catch_bad_addresses() {
+void catch_faults() {
     static char stack[256 << 10];
     stack_t s{};
     s.ss_sp = stack, s.ss_size = sizeof stack;
     sigaltstack(&s, nullptr);
-    struct sigaction action {};
+    struct sigaction action {
+    }, before{};
     action.sa_sigaction = on_fault, action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-    sigaction(SIGSEGV, &action, nullptr);
     sigaction(SIGBUS, &action, nullptr);
+    sigaction(SIGSEGV, &action, &before);
+    if (before.sa_sigaction != on_fault) others = before;
 }
 
 }  // namespace emulated

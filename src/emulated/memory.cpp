@@ -22,40 +22,66 @@ namespace {
 
 constexpr std::size_t kSpace = std::size_t{64} << 30, kPage = 4096, kAlign = 256;
 
+std::size_t rounded(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
+
 struct Allocation {
     char* pages;
     std::size_t page_bytes, bytes;
-    bool freed = false;
+    bool freed = false, open = false;
+    Allocation* opened_before = nullptr;
+    char* first() const { return pages + page_bytes - rounded(bytes, kAlign); }
 };
 std::map<const char*, Allocation> allocations;  // by first byte
+Allocation* last_opened = nullptr;
 char* space = nullptr;
 std::size_t used = 0;
 bool is_open = false;
 
-std::size_t rounded(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
-
-void protect(const Allocation& a, bool open) {
-    mprotect(a.pages, a.page_bytes, open && !a.freed ? PROT_READ | PROT_WRITE : PROT_NONE);
+void protect(Allocation& a, bool open) {
+    mprotect(a.pages, a.page_bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE);
+    a.open = open;
 }
 // The last allocation that begins at or before p; end() if none does.
 auto before(const void* p) {
     auto it = allocations.upper_bound(static_cast<const char*>(p));
     return it == allocations.begin() ? allocations.end() : --it;
 }
-void forbid_end([[maybe_unused]] const char* p, [[maybe_unused]] const Allocation& a) {
+void forbid_end([[maybe_unused]] const Allocation& a) {
 #if defined(__SANITIZE_ADDRESS__)
-    ASAN_POISON_MEMORY_REGION(p + a.bytes, a.pages + a.page_bytes - (p + a.bytes));
+    const char* const end = a.first() + a.bytes;
+    ASAN_POISON_MEMORY_REGION(end, a.pages + a.page_bytes - end);
+#endif
+}
+
+// Reports bytes that were written past the end.
+void check_end([[maybe_unused]] const Allocation& a) {
+#if !defined(__SANITIZE_ADDRESS__)  // which sees the write itself
+    for (char* c = a.first() + a.bytes; c < a.pages + a.page_bytes; ++c)
+        if (*c != '\xff') {
+            report(cudaErrorLaunchFailure, "somebody wrote " + describe_address(c));
+            *c = '\xff';
+        }
 #endif
 }
 
 }  // namespace
 
 void open_memory(bool open) {
-    if (open == is_open) return;
-    if (!open) check_ends();
     is_open = open;
-    for (const auto& [p, a] : allocations)
-        if (!a.freed) protect(a, open);
+    if (open) catch_faults();
+    for (; !open && last_opened; last_opened = last_opened->opened_before) {
+        check_end(*last_opened);
+        protect(*last_opened, false);
+    }
+}
+bool open_at(const void* p) {
+    const auto it = is_open ? before(p) : allocations.end();
+    if (it == allocations.end()) return false;
+    Allocation& a = it->second;
+    if (a.freed || a.open || p >= a.pages + a.page_bytes) return false;
+    protect(a, true);
+    a.opened_before = last_opened, last_opened = &a;
+    return true;
 }
 bool on_device(const void* p) {
     const char* c = static_cast<const char*>(p);
@@ -83,17 +109,6 @@ std::string describe_address(const void* p) {
     return std::to_string(c - it->first - static_cast<std::ptrdiff_t>(it->second.bytes)) +
            " bytes past the end" + of(it->second);
 }
-void check_ends() {
-#if !defined(__SANITIZE_ADDRESS__)  // which sees the write itself
-    for (const auto& [p, a] : allocations)
-        for (const char* c = p + a.bytes; !a.freed && c < a.pages + a.page_bytes; ++c)
-            if (*c != '\xff') {
-                report(cudaErrorLaunchFailure, "somebody wrote " + describe_address(c));
-                *const_cast<char*>(c) = '\xff';
-            }
-#endif
-}
-
 }  // namespace emulated
 
 // ---- calls of the runtime -----------------------------------------------------------------------
@@ -102,23 +117,21 @@ using namespace emulated;
 
 cudaError_t cudaMalloc(void** p, std::size_t bytes) {
     if (const cudaError_t e = forbidden_in_capture("cudaMalloc")) return e;
-    if (!space) {
+    if (!space)
         space = static_cast<char*>(
             mmap(nullptr, kSpace, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-        catch_bad_addresses();
-    }
+    catch_faults();
     const std::size_t page_bytes = rounded(rounded(bytes, kAlign), kPage);
     if (used + page_bytes + 2 * kPage > kSpace) return cudaErrorMemoryAllocation;
     used += kPage;  // that nobody may touch
     Allocation a{space + used, page_bytes, bytes};
     used += page_bytes;
-    mprotect(a.pages, page_bytes, PROT_READ | PROT_WRITE);
+    protect(a, true);
     races::fill(a.pages, page_bytes);
-    char* const first = a.pages + page_bytes - rounded(bytes, kAlign);
-    forbid_end(first, a);
-    if (!is_open) protect(a, false);
-    allocations[first] = a;
-    *p = first;
+    forbid_end(a);
+    protect(a, false);
+    allocations[a.first()] = a;
+    *p = a.first();
     return cudaSuccess;
 }
 cudaError_t cudaFree(void* p) {
