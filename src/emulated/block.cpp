@@ -66,7 +66,9 @@ Block::Block() {
 
 void Block::grow(unsigned threads) {
     if (threads_.size() >= threads) return;
-    threads_ = std::vector<Thread>(threads);  // what they stood on is lost, once or twice a program
+    for (Thread& t : threads_)  // what they stood on is lost, once or twice a program
+        if (t.of_races) races::end_fiber(t.of_races);
+    threads_ = std::vector<Thread>(threads);
     const std::size_t step = kStack + kPage;
     char* stacks = map_pages(step * threads);
     for (unsigned i = 0; i < threads; ++i) {

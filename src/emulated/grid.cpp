@@ -21,8 +21,8 @@ std::uint64_t seed = [] {
 }();
 
 // To the race detector, blocks of a grid are not ordered, nor are grids of different streams: they
-// run on different fibers. It has 8128 of them at most: enough for blocks of 256 threads here.
-constexpr std::size_t kSets = races::on ? 4 : 1, kBlocks = races::on ? 4 : 1;
+// run on different fibers. It has 8128 of them at most: enough for blocks of 1024 threads here.
+constexpr std::size_t kSets = races::on ? 3 : 1, kBlocks = races::on ? 2 : 1;
 Block& block_of(std::size_t set, std::size_t turn) {
     static Block blocks[kSets][kBlocks];
     return blocks[set % kSets][turn % kBlocks];
