@@ -2,7 +2,6 @@
 // where kernels change, runs that are whole or not, one warp a token or more, tokens that fill no
 // block, and with depths that have one average, many, and a last block of one sublayer.
 #include "mixers/memories/averages.h"
-#include "emulated/device.h"
 #include "support/device_errors.h"
 #include "support/every_mixer.h"
 
@@ -80,15 +79,8 @@ TEST_CASE("averages on a GPU follow double to the rounding of bf16", "[mixers][d
 
 TEST_CASE("averages on a GPU have the same bits in every order of its threads",
           "[mixers][device]") {
-    const std::uint64_t before = emulated::order();
     for (const Index c : {64, 1032})
         for_every_average({6, 65, c, 1e-3}, true, [](auto pass) {
-            emulated::set_order(0);
-            const std::vector<Made> in_order = pass(float(), Device::cuda);
-            for (const std::uint64_t seed : {7u, 12u}) {
-                emulated::set_order(seed);
-                check_same_bits(pass(float(), Device::cuda), in_order);
-            }
+            check_every_order([&] { return pass(float(), Device::cuda); });
         });
-    emulated::set_order(before);
 }

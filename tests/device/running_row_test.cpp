@@ -1,7 +1,6 @@
 // The running row on a GPU against the CPU's: the mixers on it and rules that ask for all it
 // offers, at the sizes where kernels change.
 #include "mixers/memories/running_row.h"
-#include "emulated/device.h"
 #include "support/device_errors.h"
 #include "support/every_mixer.h"
 #include "support/row_rules.h"
@@ -103,17 +102,10 @@ TEST_CASE("a running row on a GPU follows double to the rounding of bf16", "[mix
 
 TEST_CASE("a running row on a GPU has the same bits in every order of its threads",
           "[mixers][device]") {
-    const std::uint64_t before = emulated::order();
     for (const auto& [c, n] : {RowSize{64, 65}, RowSize{1032, 3}})
         for_every_row({2, n, c, 1e-3}, true, [](auto pass) {
-            emulated::set_order(0);
-            const std::vector<Made> in_order = pass(float(), Device::cuda);
-            for (const std::uint64_t seed : {7u, 12u}) {
-                emulated::set_order(seed);
-                check_same_bits(pass(float(), Device::cuda), in_order);
-            }
+            check_every_order([&] { return pass(float(), Device::cuda); });
         });
-    emulated::set_order(before);
 }
 
 TEST_CASE("a running row leaves a rule that mixes channels' numbers to the plain memory",

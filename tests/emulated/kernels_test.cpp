@@ -4,6 +4,7 @@
 #include "catch.h"
 #include "emulated/planted.h"
 #include "gpu/report.h"
+#include "support/thread_orders.h"
 
 namespace plumb::test {
 namespace {
@@ -18,10 +19,7 @@ void run(void (*part)(Report&)) {
 }  // namespace
 
 TEST_CASE("kernels: primitives", "[kernels]") {
-    for (const std::uint64_t order : {0, 1, 7}) {
-        emulated::set_order(order);
-        run(check_primitives);
-    }
+    in_every_order([] { run(check_primitives); });
 }
 TEST_CASE("kernels: RunningRow", "[kernels]") { run(check_running_row); }
 TEST_CASE("kernels: Sources", "[kernels]") { run(check_sources); }

@@ -6,6 +6,9 @@
 #include "gpu/device_buffer.h"
 #include "gpu/report.h"
 #include "gpu/walk_reference.h"
+#ifndef __CUDACC__
+#include "support/thread_orders.h"
+#endif
 
 #include <cstring>
 #include <map>
@@ -94,8 +97,8 @@ private:
 inline constexpr int kRuns = 2;
 inline void begin_run(int) {}
 #else
-inline constexpr int kRuns = 3;
-inline void begin_run(int run) { emulated::set_order(run == 2 ? 7 : static_cast<unsigned>(run)); }
+inline const int kRuns = static_cast<int>(thread_orders().size());
+inline void begin_run(int run) { emulated::set_order(thread_orders()[static_cast<unsigned>(run)]); }
 #endif
 
 // f(shape) -> Compared, several times.

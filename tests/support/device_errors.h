@@ -4,9 +4,11 @@
 #include "catch.h"
 #include "check/compare.h"
 #include "support/device_stack.h"
+#include "support/thread_orders.h"
 
 #include <cstring>
 #include <map>
+#include <optional>
 
 namespace plumb::test {
 
@@ -79,6 +81,19 @@ inline void check_same_bits(const std::vector<Made>& got, const std::vector<Made
         CHECK(std::memcmp(got[k].values.data(), want[k].values.data(),
                           want[k].values.size() * sizeof(double)) == 0);
     }
+}
+
+// What make() makes has the same bits in every order of threads.
+template <class F>
+void check_every_order(F&& make) {
+    std::optional<std::vector<Made>> first;
+    in_every_order([&] {
+        std::vector<Made> made = make();
+        if (first)
+            check_same_bits(made, *first);
+        else
+            first = std::move(made);
+    });
 }
 
 }  // namespace plumb::test
