@@ -1,7 +1,7 @@
 #include "ops/attention.h"
 
 #include "core/gpu_stream.h"
-#include "ops/attention_mma_backward.cuh"
+#include "ops/attention_mma_launch.cuh"
 
 namespace plumb {
 namespace {

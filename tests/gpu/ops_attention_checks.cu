@@ -1,6 +1,6 @@
 #include "gpu/kernel_checks.h"
 #include "gpu/ops_checks.h"
-#include "ops/attention_mma_backward.cuh"
+#include "ops/attention_mma_launch.cuh"
 
 namespace plumb::test {
 namespace {

@@ -13,25 +13,26 @@ sys.path[:0] = [str(Path(__file__).resolve().parent)]
 
 from ptx import case, nvcc  # noqa: E402
 from ptx.arguments import doubles, struct  # noqa: E402
-from ptx.assembly import kernels_of  # noqa: E402
+from ptx.assembly import kernel_of  # noqa: E402
+from ptx.attention import Products  # noqa: E402
 from ptx.case import F32, I32, I64, U16, Norm, normal, stored  # noqa: E402
 from ptx.machine import launch  # noqa: E402
 from ptx.memory import Device, Fault  # noqa: E402
 
 
-def kernel_of(body, parameters=1):
+def by_hand(body, parameters=1):
     """One by hand; %r1 is the thread, %rd1 the first argument."""
     names = ", ".join(f".param .u64 p{k}" for k in range(parameters))
-    lines = [".visible .entry by_hand(", names, ")", ".maxntid 256, 1, 1", "{"]
+    lines = [".entry by_hand(", names, ")", ".maxntid 256, 1, 1", "{"]
     lines += [".reg .pred %p<9>;", ".reg .b32 %r<9>;", ".reg .f32 %f<9>;", ".reg .b64 %rd<9>;"]
     lines += [".shared .align 16 .b8 room[1024];", "mov.u32 %r1, %tid.x;", "ld.param.u64 %rd1, [p0];"]
-    return kernels_of("\n".join([*lines, body, "ret;", "}"]))["by_hand"]
+    return kernel_of("by_hand", 1, "\n".join([*lines, body, "ret;", "}"]))
 
 
 class ByHand(unittest.TestCase):
     def start(self, body, threads=64):
         device = Device()
-        launch(device, kernel_of(body), 1, threads, [device.put(np.zeros(threads, F32))])
+        launch(device, by_hand(body), 1, threads, [device.put(np.zeros(threads, F32))])
 
     def test_an_opcode_that_is_not_known(self):
         with self.assertRaisesRegex(Fault, "by_hand, line .*: not known: sin.approx.f32 %f1, %f2"):
@@ -91,8 +92,18 @@ class ByHand(unittest.TestCase):
         stores = "".join(f"st.global.u32 [%rd1+{4 * (k - 3)}], %r{k};" for k in range(3, 9))
         device = Device()
         out = device.put(np.zeros(6, I32))
-        launch(device, kernel_of("setp.ne.u32 %p1, %r1, 0; @%p1 ret; " + body + stores), 1, 32, [out])
+        launch(device, by_hand("setp.ne.u32 %p1, %r1, 0; @%p1 ret; " + body + stores), 1, 32, [out])
         self.assertEqual(out.get().tolist(), [-3, -1, 0, -1, 1, 0])
+
+
+def altered(name, pattern, by):
+    """A kernel, its text changed everywhere."""
+    kernels = nvcc.kernels()
+    line, text = kernels.texts[name]
+    text, count = re.subn(pattern, by, text)
+    if not count:
+        raise ValueError(f"{name} has no {pattern}")
+    return kernel_of(name, line, text, kernels.dynamic)
 
 
 class Planted(case.KernelCase):
@@ -100,19 +111,10 @@ class Planted(case.KernelCase):
 
     TOKENS, CHANNELS = 2, 264
 
-    def altered(self, kernel, pattern, by):
-        """Of its text, everywhere."""
-        text = re.search(rf"\.visible \.entry \w*\d{kernel}INS.*?\n}}\n", nvcc.text(), re.S)[0]
-        text, count = re.subn(pattern, by, text)
-        self.assertGreater(count, 0)
-        return next(iter(kernels_of(text).values()))
-
-    def read(self, pattern="", by="", channels=CHANNELS, swap=False):
+    def read(self, pattern="$", by="", channels=CHANNELS, swap=False):
         device, shape = Device(), (self.TOKENS, self.CHANNELS)
         norm = Norm(device, *shape, U16)
-        kernel = nvcc.kernels()["running_read<Bf16, 1, true>"]
-        if pattern:
-            kernel = self.altered("running_read", pattern, by)
+        kernel = altered("running_read<Bf16, 1, true>", pattern, by)
         h = normal(2, *shape).astype(F32)
         rows = [device.put(stored(normal(1, self.TOKENS, channels), U16)), device.put(h)]
         sizes = [I64(self.TOKENS), I32(self.CHANNELS), I32(2), np.bool_(False)]
@@ -143,6 +145,43 @@ class Planted(case.KernelCase):
     def test_members_in_another_order(self):
         with self.assertRaisesRegex(Fault, "no field of 8 bytes at 40 of the arguments"):
             self.read(swap=True)
+
+
+class PlantedInProducts(case.KernelCase):
+    """In attention on tensor cores."""
+
+    def forward(self, pattern="$", by=""):
+        def start(name, device, shape, arguments, shared):
+            of_name = name.startswith("attention_forward")
+            launch(device, altered(name, *((pattern, by) if of_name else ("$", ""))), *shape, arguments, shared)
+
+        at = Products(start, 16, gained=False)
+        at.forward()
+        self.near(at.out.get(), at.attention.forward(at.qkv, at.gains)[0])
+
+    def test_nothing(self):
+        self.forward()
+
+    def test_a_missing_wait(self):
+        with self.assertRaisesRegex(Fault, "cp.async may not have brought"):
+            self.forward(r"cp\.async\.wait_group 1;", "")
+
+    def test_a_wait_for_too_little(self):
+        with self.assertRaisesRegex(Fault, "cp.async may not have brought"):
+            self.forward(r"cp\.async\.wait_group 1;", "cp.async.wait_group 2;")
+
+    def test_a_missing_barrier(self):
+        with self.assertRaisesRegex(Fault, "no barrier between"):
+            self.forward(r"bar\.sync\s+0;", "")
+
+    def test_fragments_in_another_order(self):
+        """Of a: the rows below for the columns behind."""
+        with self.assertRaisesRegex(AssertionError, "not less than"):
+            self.forward(r"(mma\S+ {[^}]*}, {%r\d+,)(%r\d+),(%r\d+)", r"\1\3,\2")
+
+    def test_rows_for_columns(self):
+        with self.assertRaisesRegex(AssertionError, "not less than"):
+            self.forward(r"\.x2\.trans", ".x2")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The text of PTX as data: kernels, their parameters and their instructions."""
 
+import functools
 import re
 import subprocess
 from dataclasses import dataclass, field
@@ -92,6 +93,7 @@ def split(text):
     return [p.strip() for p in parts if p.strip()]
 
 
+@functools.cache
 def operand(text):
     if text.startswith("["):
         base, _, offset = text[1:-1].partition("+")
@@ -141,24 +143,32 @@ def declare(kernel, text):
         raise ValueError(f"{kernel.name}: not known: {text}")
 
 
-def kernels_of(ptx):
-    """All kernels of a text, by name."""
-    kernels, kernel, dynamic, at = {}, None, [], 0
-    names = re.findall(r"\.entry (\w+)\(", ptx)
-    names = dict(zip(names, plain_names(names)))
-    for line, text in enumerate(ptx.splitlines(), 1):
+class Kernels(dict):
+    """Of a text, by name; read as they are asked for."""
+
+    def __init__(self, ptx):
+        first, *texts = re.split(r"(?m)^(?=(?:\.visible )?\.entry )", ptx)
+        line, self.texts = first.count("\n") + 1, {}  # name -> its first line, its text
+        for name, text in zip(plain_names(re.findall(r"\.entry (\w+)", ptx)), texts):
+            self.texts[name] = line, text
+            line += text.count("\n")
+        self.dynamic = re.findall(r"\.extern \.shared \.align \d+ \.b8 (\w+)\[\]", ptx)
+
+    def __missing__(self, name):
+        self[name] = kernel = kernel_of(name, *self.texts[name], self.dynamic)
+        return kernel
+
+
+def kernel_of(name, first, text, dynamic=()):
+    """first: number of the text's first line. dynamic: names of dynamic shared memory."""
+    kernel, at = Kernel(name), 0
+    for line, text in enumerate(text.splitlines(), first):
         text = " ".join(re.sub(r"//.*", "", text).split())
-        entry = re.search(r"\.entry (\w+)\(", text)
         param = re.match(r"\.param (?:\.align (\d+) )?\.(\w+) (\w+)(?:\[(\d+)\])?", text)
         label = re.match(r"(\$\w+):", text)
-        if entry:
-            kernel, at = Kernel(names[entry[1]]), 0
-            kernels[kernel.name] = kernel
-        elif match := re.match(r"\.extern \.shared \.align \d+ \.b8 (\w+)\[\]", text):
-            dynamic.append(match[1])
-        elif kernel is None:
+        if ".entry" in text or text.startswith(".extern"):
             continue
-        elif param and not kernel.code:
+        if param and not kernel.code:
             size = np.dtype(TYPES[param[2]]).itemsize
             at = up_to(at, int(param[1] or size))
             kernel.parameters[param[3]] = Parameter(at, size * int(param[4] or 1))
@@ -169,10 +179,9 @@ def kernels_of(ptx):
             kernel.labels[label[1]] = len(kernel.code)
         else:
             body(kernel, line, text)
-    for kernel in kernels.values():  # what is dynamic lies behind what is static
-        kernel.shared_bytes = up_to(kernel.shared_bytes, 16)
-        kernel.shared.update(dict.fromkeys(dynamic, kernel.shared_bytes))
-    return kernels
+    kernel.shared_bytes = up_to(kernel.shared_bytes, 16)
+    kernel.shared.update(dict.fromkeys(dynamic, kernel.shared_bytes))  # behind what is static
+    return kernel
 
 
 def body(kernel, line, text):

@@ -70,7 +70,7 @@ class Norm:
 @unittest.skipUnless(nvcc.compiler(), "nvcc is not here")
 class KernelCase(unittest.TestCase):
     def start(self, name, device, shape, arguments, shared=0):
-        self.assertIn(name, nvcc.kernels())
+        self.assertIn(name, nvcc.kernels().texts)
         launch(device, nvcc.kernels()[name], *shape, arguments, shared)
 
     def near(self, found, expected, bound=None):

@@ -1,11 +1,10 @@
 // The kernels that tests/python/test_ptx.py interprets: nvcc compiles what is named here.
-#include "core/mma.cuh"
 #include "mixers/memories/running_row.cuh"
 #include "mixers/memories/sinkhorn.cuh"
 #include "mixers/memories/sources_backward.cuh"
 #include "mixers/memories/streams.cuh"
 #include "mixers/plain.cuh"
-#include "ops/attention.cuh"
+#include "ops/attention_mma_backward.cuh"
 
 namespace plumb::gpu {
 
@@ -61,6 +60,14 @@ const void* const kernels[] = {
     PLUMB_KERNEL(attention_dq<float, 32>),
     PLUMB_KERNEL(attention_dkv<Bf16, 16>),
     PLUMB_KERNEL(attention_dkv<float, 32>),
+    PLUMB_KERNEL(attention_turn),
+    PLUMB_KERNEL(attention_delta),
+    PLUMB_KERNEL(attention_forward<32, false>),
+    PLUMB_KERNEL(attention_forward<64, false>),
+    PLUMB_KERNEL(attention_mma_dq<32, false>),
+    PLUMB_KERNEL(attention_mma_dq<64, false>),
+    PLUMB_KERNEL(attention_mma_dkv<32, false>),
+    PLUMB_KERNEL(attention_mma_dkv<64, false>),
 };
 
 }  // namespace plumb::gpu

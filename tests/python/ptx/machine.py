@@ -11,6 +11,7 @@ from .operations import OPERATIONS
 
 PARAMETERS, SHARED = 1 << 12, 1 << 16  # where arguments, and where shared memory begin
 MOST_SHARED = 227 << 10
+OF_WARPS = ("mma", "ldmatrix")  # by all lanes, without a mask
 
 
 def launch(device, kernel, blocks, threads, arguments, shared=0):
@@ -60,25 +61,34 @@ class Grid:
                 if not ready.any():
                     self.stuck()
                 here = self.pc[ready].min()
-                i, control, execute = self.code[here]
                 self.active = ready & (self.pc == here)
-                self.threads.step += 1
-                try:
-                    if control:
-                        control(self, i, here)
-                    else:
-                        self.pc[self.active] += 1
-                        self.guarded(i)
-                        if self.ids.size:
-                            execute(self, i)
-                except Fault as fault:
-                    raise Fault(f"{self.kernel.name}, line {i.line}, {i.text}: {fault}") from None
+                others = self.pc[ready & ~self.active]
+                self.together(here, others.min() if others.size else None)
         return self.threads.step
+
+    def together(self, here, meet):
+        """The active threads, all of them at `here`, until they may part or others are at `meet`."""
+        group, ids = self.active, np.flatnonzero(self.active)
+        while here != meet:
+            i, control, execute = self.code[here]
+            self.active, self.ids = group, ids
+            self.threads.step += 1
+            try:
+                if control:
+                    self.pc[group] = here
+                    return control(self, i, here)
+                self.guarded(i)
+                if self.ids.size:
+                    execute(self, i)
+            except Fault as fault:
+                raise Fault(f"{self.kernel.name}, line {i.line}, {i.text}: {fault}") from None
+            here += 1
+        self.pc[group] = here
 
     def guarded(self, i):
         if i.guard:
             self.active = self.active & (self.registers[i.guard.name] == i.guard_is)
-        self.ids = np.flatnonzero(self.active)
+            self.ids = np.flatnonzero(self.active)
 
     # ---- control --------------------------------------------------------------------------------
 
@@ -123,7 +133,7 @@ class Grid:
             OPERATIONS[i.key](self, i)
 
     def warp_arrived(self, i, here):
-        mask = None if i.key.startswith("mma") else self.value(i.operands[-1], "u32")
+        mask = None if i.key.startswith(OF_WARPS) else self.value(i.operands[-1], "u32")
         if mask is not None:
             mask = np.broadcast_to(mask, self.n)[self.active]
             if (mask != 0xFFFFFFFF).any():
@@ -142,7 +152,7 @@ class Grid:
         "bra": branch, "bra.uni": branch, "ret": leave, "bar.sync": barrier,
         "bar.warp.sync": warp_barrier,
     }  # fmt: skip
-    CONTROL |= dict.fromkeys([k for k in OPERATIONS if k.startswith(("shfl", "vote", "mma"))],
+    CONTROL |= dict.fromkeys([k for k in OPERATIONS if k.startswith(("shfl", "vote", *OF_WARPS))],
                              warp_operation)  # fmt: skip
 
     # ---- registers ------------------------------------------------------------------------------

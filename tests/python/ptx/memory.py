@@ -9,7 +9,7 @@ import numpy as np
 
 GRANULE = 2  # bytes that one entry of the books below stands for
 FREE, UNWRITTEN, ASYNC, HOST, NOBODY = -1, -2, -3, -4, -5  # in place of a thread
-SEVERAL = -6
+ALONE, OF_WARP, OF_BLOCK, OF_GRID = range(4)  # who read: a thread, or several of its ...
 
 
 class Fault(Exception):
@@ -28,6 +28,10 @@ class Threads:
         self.met_warp = np.zeros(self.n, np.int64)
         self.step = 0
 
+    def apart(self, x, y):
+        """ALONE where they are one thread, OF_WARP where they are of one warp, and so on."""
+        return (x != y) + (self.warp[x] != self.warp[y]).astype(int) + (self.block[x] != self.block[y])
+
     def name(self, thread):
         return f"thread {thread % self.of_block} of block {thread // self.of_block}"
 
@@ -45,13 +49,14 @@ class Memory:
         n = pieces * self.size // GRANULE
         self.writer = np.full(n, FREE)
         self.written = np.zeros(n, np.int64)  # step
-        self.readers = np.full((3, n), NOBODY)  # last thread, its warp, its block; or SEVERAL
+        self.reader = np.full(n, NOBODY)  # the last
+        self.readers = np.zeros(n, int)  # ALONE .. OF_GRID
         self.read_at = np.zeros(n, np.int64)
 
     def forget(self):
         """A new grid: all that was done before is done."""
         self.writer[self.writer >= 0] = HOST
-        self.readers[:] = NOBODY
+        self.reader[:] = NOBODY
 
     def touched(self, address, size, piece):
         """Offsets of the bytes, and the entries of the books (threads, granules)."""
@@ -91,7 +96,7 @@ class Memory:
         if later:
             self.writer[entries] = ASYNC
         self.written[entries] = threads.step
-        self.readers[:, entries] = NOBODY
+        self.reader[entries] = NOBODY
         self.bytes[offset[:, None] + np.arange(size)] = 0xFF if later else data
 
     def arrive(self, threads, ids, address, data, piece):
@@ -104,19 +109,23 @@ class Memory:
     def check_met(self, threads, own, other, step, did):
         """other: threads, if any, that did something here at a step."""
         strange = (other >= 0) & (other != own)
-        if not strange.any():
-            return
-        them = np.where(strange, other, own)
+        if strange.any():
+            them = np.where(strange, other, own)
+            met = self.met(threads, own, them, ALONE, step)
+            self.refuse(threads, own, strange & ~met, other, did)
+
+    def met(self, threads, own, them, which, step):
+        """Whether a barrier was between what they, and which others, did at a step, and now."""
         met = (threads.block[them] == threads.block[own]) & (step < threads.met_block[own])
-        met |= (threads.warp[them] == threads.warp[own]) & (step < threads.met_warp[own])
-        self.refuse(threads, own, strange & ~met, other, did)
+        of_warp = (threads.warp[them] == threads.warp[own]) & (step < threads.met_warp[own])
+        return met & (which <= OF_BLOCK) | of_warp & (which <= OF_WARP)
 
     def check_readers(self, threads, own, entries):
-        thread, warp, block = self.readers[:, entries]
-        step = self.read_at[entries]
-        met = (block == threads.block[own]) & (step < threads.met_block[own])
-        met |= (warp == threads.warp[own]) & (step < threads.met_warp[own])
-        self.refuse(threads, own, (thread != NOBODY) & (thread != own) & ~met, thread, "was read")
+        them, which = self.reader[entries], self.readers[entries]
+        met = self.met(threads, own, them, which, self.read_at[entries])
+        strange = (them != NOBODY) & ((which != ALONE) | (them != own))
+        them = np.where(which == ALONE, them, NOBODY)
+        self.refuse(threads, own, strange & ~met, them, "was read")
 
     def refuse(self, threads, own, wrong, other, did):
         if not wrong.any():
@@ -128,20 +137,16 @@ class Memory:
         )
 
     def note_readers(self, threads, ids, entries):
-        now = np.stack([ids, threads.warp[ids], threads.block[ids]])[:, :, None]
-        now = np.broadcast_to(now, (3, *entries.shape))
-        before, step = self.readers[:, entries], self.read_at[entries]
-        own = ids[:, None]
+        own, before, which = ids[:, None], self.reader[entries], self.readers[entries]
         # Older readers that this thread has met since need not be known any more.
-        met = (before[2] == threads.block[own]) & (step < threads.met_block[own])
-        met |= (before[1] == threads.warp[own]) & (step < threads.met_warp[own])
-        forget = (before == NOBODY) | met
-        both = np.where(forget | (before == now), now, SEVERAL)
-        self.readers[:, entries] = now  # of several threads at once one remains
-        several = self.readers[:, entries] != now
-        self.readers[:, entries] = both
-        for k in range(3):
-            self.readers[k, entries[several[k] | (both[k] == SEVERAL)]] = SEVERAL
+        met = self.met(threads, own, before, which, self.read_at[entries])
+        fresh = (before == NOBODY) | met
+        which = np.where(fresh, ALONE, np.maximum(which, threads.apart(before, own)))
+        self.reader[entries] = own  # of several threads at once one remains
+        which = np.maximum(which, threads.apart(self.reader[entries], own))
+        self.readers[entries] = ALONE
+        for several in range(OF_WARP, which.max(initial=ALONE) + 1):
+            self.readers[entries[which == several]] = several
         self.read_at[entries] = threads.step
 
 

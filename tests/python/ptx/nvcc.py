@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 
-from .assembly import kernels_of
+from .assembly import Kernels
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 KERNELS = pathlib.Path(__file__).with_name("kernels.cu")
@@ -45,10 +45,5 @@ def compiled(source, include=ROOT / "src"):
 
 
 @functools.cache
-def text():
-    return compiled(KERNELS)
-
-
-@functools.cache
 def kernels():
-    return kernels_of(text())
+    return Kernels(compiled(KERNELS))

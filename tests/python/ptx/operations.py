@@ -300,23 +300,40 @@ def vote(machine, i):
     machine.put(i.operands[0], np.repeat(result, 32))
 
 
+def pairs_of(x):
+    """(warps, 32, 2) numbers of registers with two of bf16."""
+    return from_bf16(x.view(np.uint16)).reshape(-1, 32, 2)
+
+
 @operation("mma.sync.aligned.m16n8k16.row.col")
 def mma(machine, i):
     """d (16, 8) = a (16, 16) b (16, 8) + c, bf16 and float; groups of four lanes have the rows."""
     if i.types != ("f32", "bf16", "bf16", "f32"):
         raise Fault(f"not known: {i.text}")
     warps = machine.n // 32
-    group, place = np.arange(32) // 4, np.arange(32) % 4
+    group, place = np.arange(32)[:, None] // 4, 2 * (np.arange(32)[:, None] % 4) + np.arange(2)
     a, b = np.zeros((warps, 16, 16)), np.zeros((warps, 16, 8))
     for r, register in enumerate(i.operands[1]):
-        x = machine.value(register, "b32").reshape(warps, 32)
-        for h in (0, 1):
-            a[:, group + 8 * (r % 2), 2 * place + h + 8 * (r // 2)] = from_bf16(x >> 16 * h & 0xFFFF)
+        a[:, group + 8 * (r % 2), place + 8 * (r // 2)] = pairs_of(machine.value(register, "b32"))
     for r, register in enumerate(i.operands[2]):
-        x = machine.value(register, "b32").reshape(warps, 32)
-        for h in (0, 1):
-            b[:, 2 * place + h + 8 * r, group] = from_bf16(x >> 16 * h & 0xFFFF)
+        b[:, place + 8 * r, group] = pairs_of(machine.value(register, "b32"))
     product = a @ b
     for r, (to, add) in enumerate(zip(i.operands[0], i.operands[3])):
-        own = product[:, group + 8 * (r // 2), 2 * place + r % 2].reshape(-1)
+        own = product[:, group[:, 0] + 8 * (r // 2), place[:, r % 2]].reshape(-1)
         machine.put(to, (machine.value(add, "f32") + own).astype(np.float32))
+
+
+@operation(*(f"ldmatrix.sync.aligned.m8n8.x{n}{trans}.shared"
+             for n in (1, 2, 4) for trans in ("", ".trans")))  # fmt: skip
+def ldmatrix(machine, i):
+    """Matrices (8, 8) of 16 bits: lane 8 m + r names row r of matrix m, and gets pair lane % 4 of row
+    lane / 4, or of that column.
+    """
+    to, everyone = together(i.operands[0]), machine.ids
+    machine.ids = everyone[everyone % 32 < 8 * len(to)]
+    x = machine.load(i.operands[1], 16).view(np.uint16).reshape(-1, len(to), 8, 8)
+    machine.ids = everyone
+    x = x.swapaxes(2, 3) if ".trans" in i.key else x
+    for m, register in enumerate(to):
+        pairs = np.ascontiguousarray(x[:, m]).view(np.uint32)  # (warps, 8, 4)
+        machine.put(register, machine.spread(pairs.reshape(-1)))
