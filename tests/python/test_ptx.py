@@ -14,6 +14,7 @@ from ptx import case  # noqa: E402
 from ptx.arguments import doubles, rows, struct  # noqa: E402
 from ptx.case import F32, I32, I64, U16, Norm, grid, normal, row_type, stored  # noqa: E402
 from ptx.memory import Device  # noqa: E402
+from ptx.program import sinkhorn  # noqa: E402
 
 MOST_SOURCES = 130  # kMaxSources
 
@@ -317,14 +318,6 @@ class Streams(case.KernelCase):
 class Sinkhorn(case.KernelCase):
     TOKENS, ROUNDS, K = 70, 20, 4
 
-    def forward(self, z):
-        """(..., K, K): softmax of rows + eps; columns; rounds - 1 times rows, columns."""
-        p = np.exp(z - z.max(-1, keepdims=True))
-        p = p / p.sum(-1, keepdims=True) + case.EPS
-        for axis in [-2, *[-1, -2] * (self.ROUNDS - 1)]:
-            p = p / (p.sum(axis, keepdims=True) + case.EPS)
-        return p
-
     def of_tokens(self, x):
         return x.reshape(self.K, self.K, -1).transpose(2, 0, 1).astype(np.float64)
 
@@ -333,7 +326,7 @@ class Sinkhorn(case.KernelCase):
         out = device.empty(z.shape, F32)
         arguments = [I64(self.TOKENS), I32(self.ROUNDS), device.put(z), out]
         self.start("sinkhorn<float, 4>", device, (1, 64), arguments)
-        self.near(self.of_tokens(out.get()), self.forward(self.of_tokens(z)))
+        self.near(self.of_tokens(out.get()), sinkhorn(self.of_tokens(z), self.ROUNDS))
 
     def test_backward_by_differences(self):
         device, z = Device(), normal(1, 16, self.TOKENS).astype(F32) * 2
@@ -346,7 +339,7 @@ class Sinkhorn(case.KernelCase):
         for i, j in np.ndindex(self.K, self.K):
             move = np.zeros((self.K, self.K))
             move[i, j] = step
-            change = self.forward(x + move) - self.forward(x - move)
+            change = sinkhorn(x + move, self.ROUNDS) - sinkhorn(x - move, self.ROUNDS)
             expected[:, i, j] = (change * d).sum((1, 2)) / (2 * step)
         self.near(self.of_tokens(dz.get()), expected, 2e-5)
 

@@ -220,6 +220,7 @@ __global__ void __launch_bounds__(256, 1)
         Real along[2] = {dot(y, x), dot(r, x)};
         g.sums(along);
         along[0] *= h_per_y;
+        __syncwarp();  // this site's du has been read, before the one below is written over it
         const TokenWeights<Real> w = token_scalars_backward(s, n, g, live && lane_id() == 0,
                                                             h_per_y, along, program, dp, sums.du);
 #pragma unroll

@@ -1,10 +1,23 @@
 // The kernels that tests/python/test_ptx.py interprets: nvcc compiles what is named here.
-#include "mixers/memories/running_row.cuh"
-#include "mixers/memories/sinkhorn.cuh"
+#include "mixers/memories/averages.cuh"
+#include "mixers/memories/running_row_token.cuh"
 #include "mixers/memories/sources_backward.cuh"
-#include "mixers/memories/streams.cuh"
-#include "mixers/plain.cuh"
+#include "mixers/memories/sources_sums.cuh"
+#include "mixers/memories/stream_dots.cuh"
+#include "mixers/plain_parameters.cuh"
+#include "mixers/scalar_program.cuh"
+#include "ops/activation.cuh"
+#include "ops/adamw.cuh"
+#include "ops/attention_decode.cuh"
 #include "ops/attention_mma_backward.cuh"
+#include "ops/columns.cuh"
+#include "ops/cross_entropy.cuh"
+#include "ops/dropout.cuh"
+#include "ops/embedding.cuh"
+#include "ops/linear.cuh"
+#include "ops/linear_decode.cuh"
+#include "ops/muon.cuh"
+#include "ops/step_scalars.cuh"
 
 namespace plumb::gpu {
 
@@ -68,6 +81,87 @@ const void* const kernels[] = {
     PLUMB_KERNEL(attention_mma_dq<64, false>),
     PLUMB_KERNEL(attention_mma_dkv<32, false>),
     PLUMB_KERNEL(attention_mma_dkv<64, false>),
+    PLUMB_KERNEL(weighted_read<Bf16, 1, true, false>),
+    PLUMB_KERNEL(weighted_read<float, 1, false, true>),
+    PLUMB_KERNEL(weighted_read_backward<Bf16, 1, true, false>),
+    PLUMB_KERNEL(weighted_read_backward<float, 1, false, true>),
+    PLUMB_KERNEL(take_write_back<float>),
+    PLUMB_KERNEL(token_read<Bf16, 1, true>),
+    PLUMB_KERNEL(token_read<float, 1, false>),
+    PLUMB_KERNEL(token_read_backward<Bf16, 1, true, true>),
+    PLUMB_KERNEL(token_read_backward<float, 1, false, false>),
+    PLUMB_KERNEL(average_read<Bf16, 1, true>),
+    PLUMB_KERNEL(average_read<float, 1, false>),
+    PLUMB_KERNEL(average_read_backward<Bf16, 1, true>),
+    PLUMB_KERNEL(average_read_backward<float, 1, false>),
+    PLUMB_KERNEL(sum_rows<Bf16, true>),
+    PLUMB_KERNEL(site_products<float>),
+    PLUMB_KERNEL(sources_du<Bf16, true>),
+    PLUMB_KERNEL(sources_du<float, false>),
+    PLUMB_KERNEL(scalars_forward<float>),
+    PLUMB_KERNEL(scalars_backward<float>),
+    PLUMB_KERNEL(gather_numbers<float>),
+    PLUMB_KERNEL(gather_vectors<float>),
+    PLUMB_KERNEL(add_numbers<float>),
+    PLUMB_KERNEL(add_vectors<float>),
+    PLUMB_KERNEL(image_normed<Bf16>),
+    PLUMB_KERNEL(image_normed_backward<Bf16>),
+    PLUMB_KERNEL(scale_matrix<float>),
+    PLUMB_KERNEL(scale_matrix_backward<float>),
+    PLUMB_KERNEL(round_numbers<float, Bf16>),
+    PLUMB_KERNEL(copy_plain_row<Bf16>),
+    PLUMB_KERNEL(spread_gradients<Bf16>),
+    PLUMB_KERNEL(spread_gradients<float>),
+    PLUMB_KERNEL(sum_totals<float>),
+    PLUMB_KERNEL(add_stream_vectors<Bf16>),
+    PLUMB_KERNEL(add_stream_vectors<float>),
+    PLUMB_KERNEL(embed<Bf16, true>),
+    PLUMB_KERNEL(embed<float, false>),
+    PLUMB_KERNEL(embed_backward<Bf16, true>),
+    PLUMB_KERNEL(embed_backward<float, false>),
+    PLUMB_KERNEL(gain_runs<Bf16, true>),
+    PLUMB_KERNEL(gain_runs<float, false>),
+    PLUMB_KERNEL(value_runs<Bf16, true>),
+    PLUMB_KERNEL(value_runs<float, false>),
+    PLUMB_KERNEL(norm_gradient_rows<Bf16, 1, true>),
+    PLUMB_KERNEL(norm_gradient_rows<float, 1, false>),
+    PLUMB_KERNEL(find_overflow<float>),
+    PLUMB_KERNEL(activate<Swiglu, Bf16, true>),
+    PLUMB_KERNEL(activate<Gelu, float, false>),
+    PLUMB_KERNEL(activate_backward<Swiglu, Bf16, true>),
+    PLUMB_KERNEL(activate_backward<Gelu, float, false>),
+    PLUMB_KERNEL(cross_entropy_rows<Bf16, 8, true>),
+    PLUMB_KERNEL(cross_entropy_rows<float, 1, true>),
+    PLUMB_KERNEL(cross_entropy_rows<float, 8, false>),
+    PLUMB_KERNEL(count_scored),
+    PLUMB_KERNEL(mean_of<float>),
+    PLUMB_KERNEL(adamw_runs<float, true>),
+    PLUMB_KERNEL(adamw_runs<float, false>),
+    PLUMB_KERNEL(look_ahead_runs<float, true>),
+    PLUMB_KERNEL(normalise_runs<float, true>),
+    PLUMB_KERNEL(add_to_diagonal<float>),
+    PLUMB_KERNEL(update_runs<float, true>),
+    PLUMB_KERNEL(copy_runs<Bf16, true>),
+    PLUMB_KERNEL(copy_runs<Bf16, false>),
+    PLUMB_KERNEL(widen_runs<Bf16, true>),
+    PLUMB_KERNEL(add_columns<float>),
+    PLUMB_KERNEL(dot_runs<Bf16, true>),
+    PLUMB_KERNEL(dot_runs<float, false>),
+    PLUMB_KERNEL(count_not_finite<float, true>),
+    PLUMB_KERNEL(add_blocks),
+    PLUMB_KERNEL(drop<Bf16, true>),
+    PLUMB_KERNEL(drop<float, false>),
+    PLUMB_KERNEL(add_runs<Bf16, Bf16, true>),
+    PLUMB_KERNEL(add_runs<float, Bf16, false>),
+    PLUMB_KERNEL(add_runs_backward<Bf16, true>),
+    PLUMB_KERNEL(add_runs_backward<float, false>),
+    PLUMB_KERNEL(decode_heads<Bf16>),
+    PLUMB_KERNEL(decode<Bf16>),
+    PLUMB_KERNEL(linear_decode<Bf16, true>),
+    PLUMB_KERNEL(linear_decode<float, false>),
+    PLUMB_KERNEL(round_weights<true>),
+    PLUMB_KERNEL(count_step_loss),
+    PLUMB_KERNEL(clip_step),
 };
 
 }  // namespace plumb::gpu

@@ -55,6 +55,7 @@ pure("selp", operands=(None, None, "pred"))(lambda t, x, y, p: np.where(p, x, y)
 pure("sqrt.rn")(lambda t, x: np.sqrt(x))
 pure("rcp.rn")(lambda t, x: t(1) / x)
 pure("fma.rn")(lambda t, x, y, z: fused(t, x, y, z))
+pure("copysign")(lambda t, sign, x: np.copysign(x, sign))
 
 
 def wider(t):
@@ -118,6 +119,30 @@ def shr(t, x, n):
 def bfi(t, x, y, first, count):
     mask = (((t(1) << count.astype(t)) - t(1)) << first.astype(t)).astype(t)
     return (y & ~mask) | ((x << first.astype(t)) & mask)
+
+
+@pure("prmt")
+def prmt(t, x, y, selectors):
+    """Each byte of the result is one of the eight of y and x, or (8 more) eight times its sign."""
+    both = y.astype(np.uint64) << np.uint64(32) | x
+    result = np.zeros(np.broadcast_shapes(both.shape, selectors.shape), np.uint32)
+    for k in range(4):
+        which = selectors >> t(4 * k) & t(15)
+        byte = (both >> (which & t(7)).astype(np.uint64) * np.uint64(8)).astype(np.uint32) & t(255)
+        byte = np.where(which < 8, byte, t(255) * (byte >> t(7)))
+        result |= byte << t(8 * k)
+    return result
+
+
+@operation("popc")
+def popc(machine, i):
+    bits = np.unpackbits(machine.value(i.operands[1], i.types[-1]).reshape(-1, 1).view(np.uint8), axis=1)
+    machine.put(i.operands[0], bits.sum(1).astype(np.uint32))
+
+
+@operation("trap")
+def trap(machine, i):
+    raise Fault("reached")
 
 
 def wide(t):
