@@ -16,7 +16,7 @@ OF_WARPS = ("mma", "ldmatrix")  # by all lanes, without a mask
 
 def launch(device, kernel, blocks, threads, arguments, shared=0):
     """shared: dynamic, bytes. Returns the number of steps that the grid took."""
-    if threads > kernel.most_threads or threads % 32:
+    if threads > kernel.most_threads or threads % 32 and threads > 1:
         raise Fault(f"{kernel.name}: {threads} threads a block")
     if kernel.shared_bytes + shared > MOST_SHARED:
         raise Fault(f"{kernel.name}: {kernel.shared_bytes + shared} bytes of shared memory")
@@ -27,7 +27,7 @@ def launch(device, kernel, blocks, threads, arguments, shared=0):
 class Grid:
     def __init__(self, device, kernel, blocks, threads, arguments, shared):
         self.kernel, self.device = kernel, device
-        self.threads = Threads(blocks, threads)
+        self.threads = Threads(blocks, max(threads, 32))  # a thread alone has a warp of its own
         self.n = n = self.threads.n
         size = kernel.shared_bytes + shared
         self.shared = Memory("shared memory", SHARED, size, blocks, poisoned=True)
@@ -36,14 +36,14 @@ class Grid:
         self.registers = {name: np.zeros(n, t) for name, t in kernel.registers.items()}
         index = np.arange(n, dtype=np.uint32)
         self.registers |= {
-            "%tid.x": index % threads,
-            "%ctaid.x": index // threads,
+            "%tid.x": index % self.threads.of_block,
+            "%ctaid.x": index // self.threads.of_block,
             "%ntid.x": np.full(n, threads, np.uint32),
             "%nctaid.x": np.full(n, blocks, np.uint32),
             "%laneid": index % 32,
         }
         self.pc = np.zeros(n, np.int64)
-        self.running, self.waiting = np.ones(n, bool), np.zeros(n, bool)
+        self.running, self.waiting = index % self.threads.of_block < threads, np.zeros(n, bool)
         self.active = self.running.copy()  # at the instruction that runs
         self.ids = np.arange(n)
         self.groups = np.zeros(n, np.int64)  # of cp.async, closed

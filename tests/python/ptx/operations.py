@@ -301,7 +301,8 @@ def wait_group(machine, i):
 def shfl(machine, i):
     x = np.broadcast_to(machine.value(i.operands[1], "b32"), machine.n)
     by, clamp = (machine.value(o, "u32").astype(np.int64) for o in i.operands[2:4])
-    if (clamp != (0 if i.key.endswith("up") else 31)).any():
+    whole = np.broadcast_to(clamp == (0 if i.key.endswith("up") else 31), machine.n)
+    if not whole[machine.active].all():
         raise Fault("a shuffle of parts of a warp")
     lane = np.arange(machine.n) % 32
     of = {"bfly": lane ^ by, "idx": by + 0 * lane, "up": lane - by, "down": lane + by}
