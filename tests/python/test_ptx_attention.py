@@ -13,7 +13,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent)]
 from ptx import case  # noqa: E402
 from ptx.arguments import doubles, struct  # noqa: E402
 from ptx.attention import Attention, Products, by_chance  # noqa: E402
-from ptx.case import F32, U16, normal, row_type, stored  # noqa: E402
+from ptx.case import F32, I32, I64, U16, normal, row_type, stored  # noqa: E402
 from ptx.memory import Device  # noqa: E402
 
 
@@ -126,6 +126,52 @@ class TensorCores(case.KernelCase):
                     return dqkv, *dgains
 
                 self.beside([at.dqkv.get(), *dgains], backward)
+
+
+class Decode(case.KernelCase):
+    """Of two new positions behind five in the cache (ops/attention_decode.cuh)."""
+
+    CONTEXT, FIRST, COUNT, HEADS, KV_HEADS, DIM, ROOM = 9, 5, 2, 4, 2, 6, 16
+
+    def test_new_positions(self):
+        for gained in (False, True):
+            with self.subTest(gained=gained):
+                self.decode(gained)
+
+    def decode(self, gained):
+        device, new = Device(), slice(self.FIRST, self.FIRST + self.COUNT)
+        a = Attention(self.CONTEXT, self.HEADS, self.KV_HEADS, self.DIM)
+        gains = a.gains() if gained else [None, None]
+        qkv = stored(normal(1, self.CONTEXT, a.width), U16)
+        x = doubles(qkv).reshape(self.CONTEXT, -1, self.DIM)
+        q, k, v = np.split(x, (self.HEADS, self.HEADS + self.KV_HEADS), 1)
+        of = lambda x, gain: np.stack([a.turned(x[:, h], gain, 1) for h in range(x.shape[1])])  # noqa: E731
+        turned = of(q, gains[0])  # (H, T, D)
+        keys = np.full((self.KV_HEADS, self.DIM, self.ROOM), np.nan)
+        keys[:, :, : self.CONTEXT] = of(k, gains[1]).transpose(0, 2, 1)
+        values = v.transpose(1, 0, 2)
+        there = [stored(y, U16) for y in (keys, values)]
+        there[0][:, :, new], there[1][:, new] = 0x7FFF, 0x7FFF
+        on_keys, on_values = map(device.put, there)
+        on_qkv, out = device.put(qkv[new]), device.empty((self.COUNT, self.HEADS * self.DIM), U16)
+        put = lambda x: None if x is None else device.put(x)  # noqa: E731
+        argument = struct(
+            *map(I64, (1, self.CONTEXT, self.FIRST, self.COUNT, self.COUNT)),
+            *map(I32, (self.HEADS, self.KV_HEADS, self.DIM)), I64(self.ROOM), on_qkv, *map(put, gains),
+            F32(case.EPS), *(put(f(a.angles).astype(F32)) for f in (np.cos, np.sin)), on_keys, on_values)  # fmt: skip
+        self.start("decode_heads<Bf16>", device, (1, 256), [argument])
+        found_q = doubles(on_qkv.get()).reshape(self.COUNT, -1, self.DIM)[:, : self.HEADS]
+        found_k, found_v = doubles(on_keys.get()), doubles(on_values.get())
+        self.near(found_q.astype(F32), turned[:, new].transpose(1, 0, 2), 2.0**-8)
+        self.near(found_k[:, :, : self.FIRST + 2].astype(F32), keys[:, :, : self.FIRST + 2], 2.0**-8)
+        np.testing.assert_array_equal(found_v[:, new], values[:, new])
+        self.start("decode<Bf16>", device, (self.HEADS * self.COUNT, 256), [argument, out], 4 * new.stop)
+        expected = np.zeros((self.COUNT, self.HEADS, self.DIM))
+        for h, i in np.ndindex(self.HEADS, self.COUNT):  # of rounded queries and keys
+            kv, seen = h // a.group, self.FIRST + i + 1
+            p = np.exp(found_q[i, h] @ found_k[kv, :, :seen] / np.sqrt(self.DIM))
+            expected[i, h] = p / p.sum() @ values[kv, :seen]
+        self.near(out.get(), expected.reshape(self.COUNT, -1))
 
 
 if __name__ == "__main__":

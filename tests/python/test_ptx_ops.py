@@ -89,6 +89,17 @@ class Rows(OpCase):
             self.start("find_overflow<float>", self.device, (1, 256), arguments)
             self.assertEqual(first.get()[0], max(4, site) * zero - (site == 5))
 
+    # ---- few rows of a linear layer -------------------------------------------------------------
+
+    def test_linear(self):
+        for kind, width in (("Bf16, true", 264), ("float, false", 251)):
+            dtype = row_type(f"<{kind}>")
+            (x, on_x), (w, on_w) = self.made(1, dtype, 5, width), self.made(2, F32, 9, width)
+            y = self.empty(dtype, 5, 9)
+            arguments = [I64(5), I64(width), I64(9), on_x, on_w, y]
+            self.start(f"linear_decode<{kind}>", self.device, (2, 256), arguments)
+            self.near(y.get(), x @ w.T)
+
     # ---- activations ----------------------------------------------------------------------------
 
     def sigmoid(self, x):
