@@ -1,4 +1,4 @@
-"""What nvcc makes of the plain memory's kernels over rows, interpreted beside their equations in
+"""What nvcc makes of the plain memory's kernels over rows and parameters, interpreted beside their equations in
 numpy. Not run where nvcc is not found.
 """
 
@@ -164,6 +164,81 @@ class Plain(case.KernelCase):
         arguments = [site.rows, site.half, site.device.put(site.weights), dweights]
         self.start(name, site.device, (TOKENS, threads), arguments)
         self.check_gradients(site, dweights, site.before[2].astype(np.float64))
+
+
+class Parameters(case.KernelCase):
+    """mixers/plain_parameters.cuh"""
+
+    def setUp(self):
+        self.device, self.flat = Device(), normal(1, 400).astype(F32)
+
+    def run_alone(self, name, threads, *arguments):
+        """A thread a number."""
+        self.start(name, self.device, (-(-threads // 256), 256), arguments)
+
+    def test_numbers(self):
+        places = np.array([7, 300, 0, 15, 16, 399, 8, 9, 11], I64)
+        on_places, out = self.device.put(places), self.device.empty(9, F32)
+        self.run_alone("gather_numbers<float>", 9, I64(9), on_places, self.device.put(self.flat), out)
+        np.testing.assert_array_equal(out.get(), self.flat[places])
+        parts, gradients = normal(2, 9, 40).astype(F32), self.device.put(self.flat)
+        arguments = [I64(9), I64(40), on_places, self.device.put(parts), gradients]
+        self.run_alone("add_numbers<float>", 9 * 32, *arguments)
+        expected = self.flat.astype(float)
+        expected[places] += parts.astype(float).sum(1)
+        self.near(gradients.get(), expected)
+
+    def test_vectors(self):
+        """Of vectors and gains, of which any may be none, and two may be one."""
+        width, places = 70, [(0, 100), (200, -1), (-1, 100), (-1, -1)]
+        factors = lambda k: self.flat[k : k + width].astype(float) if k >= 0 else np.ones(width)  # noqa: E731
+        on_places = self.device.put(np.array([struct(I64(a), I64(b)) for a, b in places]))
+        values, out = self.device.put(self.flat), self.device.empty((4, width), F32)
+        self.run_alone("gather_vectors<float>", 4 * width, I64(4), I64(width), on_places, values, out)
+        self.near(out.get(), np.stack([factors(a) * factors(b) for a, b in places]))
+        d, gradients = normal(3, 4, width).astype(F32), self.device.put(self.flat)
+        arguments = [I64(4), I64(width), on_places, values, self.device.put(d), gradients]
+        self.run_alone("add_vectors<float>", width, *arguments)
+        expected = self.flat.astype(float)
+        for dc, (a, b) in zip(d, places):
+            for own, other in ((a, b), (b, a)):
+                if own >= 0:
+                    expected[own : own + width] += dc * factors(other)
+        self.near(gradients.get(), expected)
+
+    def test_matrix(self):
+        width, (w, d, dw, gain, dgain) = 40, (normal(k, *((40, 40) if k < 3 else (40,))) for k in range(5))
+        on_w, on_d, on_gain = (self.device.put(x.astype(F32)) for x in (w, d, gain))
+        for gained in (True, False):
+            by, out = on_gain if gained else None, self.device.empty(w.shape, F32)
+            to, to_gain = (self.device.put(x.astype(F32)) for x in (dw, dgain))
+            self.run_alone("scale_matrix<float>", width**2, I64(width), by, on_w, out)
+            rows = gain[:, None] if gained else 1
+            self.near(out.get(), rows * w)
+            arguments = [I64(width), by, on_w, on_d, to, to_gain if gained else None]
+            self.start("scale_matrix_backward<float>", self.device, (width, 64), arguments)
+            self.near(to.get(), dw + rows * d)
+            self.near(to_gain.get(), dgain + gained * (d * w).sum(1))
+
+    def test_images(self):
+        site, row = Site("<Bf16>", 70), 0
+        out, copy = site.device.empty((TOKENS, 70), F32), site.device.put(np.zeros((TOKENS, 80), F32))
+        arguments = [site.rows, I32(row), F32(case.EPS)]
+        self.start("image_normed<Bf16>", site.device, (TOKENS, 96), [*arguments, out])
+        x = doubles(site.cells[row])
+        rms = np.sqrt((x**2).mean(1, keepdims=True) + case.EPS)
+        self.near(out.get(), x / rms)
+        d = normal(9, TOKENS, 70).astype(F32)
+        arguments += [out, site.device.put(d)]
+        self.start("image_normed_backward<Bf16>", site.device, (TOKENS, 96), arguments)
+        along = (d * x / rms).mean(1, keepdims=True)
+        self.near(site.gradients[row].get(), site.before[row] + (d - x / rms * along) / rms)
+        arguments = [site.rows, I32(row), I64(5), I64(80), copy]
+        self.start("copy_plain_row<Bf16>", site.device, (2, 256), arguments)
+        np.testing.assert_array_equal(copy.get()[:, 5:75], x)
+        rounded = site.device.empty((TOKENS, 80), np.uint16)
+        self.start("round_numbers<float, Bf16>", site.device, (2, 256), [I64(TOKENS * 80), copy, rounded])
+        np.testing.assert_array_equal(doubles(rounded.get()), copy.get())
 
 
 if __name__ == "__main__":
