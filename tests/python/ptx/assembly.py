@@ -83,14 +83,7 @@ def up_to(offset, align):
 
 def split(text):
     """At commas that are not in brackets."""
-    parts, depth = [""], 0
-    for c in text:
-        depth += (c in "[{(") - (c in "]})")
-        if c == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += c
-    return [p.strip() for p in parts if p.strip()]
+    return re.findall(r"[\[{][^\]}]*[\]}]|[^\s,]+", text)
 
 
 @functools.cache
@@ -111,35 +104,41 @@ def operand(text):
     return Symbol(text)
 
 
+@functools.cache
+def opcode(text):
+    """The key and the types."""
+    first, *parts = text.split(".")
+    types = tuple(p for p in parts if p in TYPES)
+    return ".".join([first, *(p for p in parts if p not in TYPES)]), types
+
+
 def instruction(line, text):
-    match = re.match(r"@(!?)(%\w+)\s+(.*)", text)
-    guard, guard_is, rest = (None, True, text)
-    if match:
-        guard, guard_is, rest = Register(match[2]), not match[1], match[3]
-    opcode, _, operands = rest.partition(" ")
-    parts = opcode.split(".")
-    types = tuple(p for p in parts[1:] if p in TYPES)
-    key = ".".join([parts[0]] + [p for p in parts[1:] if p not in TYPES])
-    return Instruction(
-        line, text, guard, guard_is, key, types, tuple(operand(part) for part in split(operands))
-    )
+    guard, guard_is, rest = None, True, text
+    if text.startswith("@"):
+        guard, rest = text[1:].split(None, 1)
+        guard, guard_is = Register(guard.lstrip("!")), not guard.startswith("!")
+    name, _, operands = rest.partition(" ")
+    return Instruction(line, text, guard, guard_is, *opcode(name), tuple(map(operand, split(operands))))
 
 
 def declare(kernel, text):
-    """A register or variable of a kernel's body."""
-    match = re.fullmatch(r"\.reg \.(\w+)\s+(.*)", text)
-    if match:
+    """A parameter, register or variable of a kernel, or its bounds."""
+    if match := re.fullmatch(r"\.param (?:\.align (\d+) )?\.(\w+) (\w+)(?:\[(\d+)\])?,?", text):
+        size = np.dtype(TYPES[match[2]]).itemsize
+        last = max((p.offset + p.size for p in kernel.parameters.values()), default=0)
+        at = up_to(last, int(match[1] or size))
+        kernel.parameters[match[3]] = Parameter(at, size * int(match[4] or 1))
+    elif match := re.fullmatch(r"\.reg \.(\w+) (.*)", text):
         for name in split(match[2]):
             many = re.fullmatch(r"(%\w+)<(\d+)>", name)
             names = [f"{many[1]}{i}" for i in range(int(many[2]))] if many else [name]
             kernel.registers.update(dict.fromkeys(names, TYPES[match[1]]))
-        return
-    match = re.fullmatch(r"\.shared \.align (\d+) \.b8 (\w+)\[(\d+)\]", text)
-    if match:
+    elif match := re.fullmatch(r"\.shared \.align (\d+) \.b8 (\w+)\[(\d+)\]", text):
         kernel.shared[match[2]] = up_to(kernel.shared_bytes, int(match[1]))
         kernel.shared_bytes = kernel.shared[match[2]] + int(match[3])
-        return
-    if not text.startswith(".pragma"):
+    elif match := re.match(r"\.maxntid (\d+)", text):
+        kernel.most_threads = int(match[1])
+    elif not text.startswith((".entry", ".visible .entry", ".extern .shared", ".pragma", ".minnctapersm")):
         raise ValueError(f"{kernel.name}: not known: {text}")
 
 
@@ -159,39 +158,25 @@ class Kernels(dict):
         return kernel
 
 
+def statements(line):
+    text = " ".join(line.partition("//")[0].split())
+    if text.endswith(";}"):  # inline assembly stands in braces of its own
+        text = text.rstrip("} ")
+    parts = (part.strip() for part in re.sub(r"^{(?!%)", "", text).split(";"))
+    return [part for part in parts if part not in ("", "{", "}", "(", ")")]
+
+
 def kernel_of(name, first, text, dynamic=()):
     """first: number of the text's first line. dynamic: names of dynamic shared memory."""
-    kernel, at = Kernel(name), 0
+    kernel = Kernel(name)
     for line, text in enumerate(text.splitlines(), first):
-        text = " ".join(re.sub(r"//.*", "", text).split())
-        param = re.match(r"\.param (?:\.align (\d+) )?\.(\w+) (\w+)(?:\[(\d+)\])?", text)
-        label = re.match(r"(\$\w+):", text)
-        if ".entry" in text or text.startswith(".extern"):
-            continue
-        if param and not kernel.code:
-            size = np.dtype(TYPES[param[2]]).itemsize
-            at = up_to(at, int(param[1] or size))
-            kernel.parameters[param[3]] = Parameter(at, size * int(param[4] or 1))
-            at += size * int(param[4] or 1)
-        elif match := re.match(r"\.maxntid (\d+)", text):
-            kernel.most_threads = int(match[1])
-        elif label:
-            kernel.labels[label[1]] = len(kernel.code)
-        else:
-            body(kernel, line, text)
+        for part in statements(text):
+            if part.startswith("."):
+                declare(kernel, part)
+            elif part.endswith(":"):
+                kernel.labels[part[:-1]] = len(kernel.code)
+            else:
+                kernel.code.append(instruction(line, part))
     kernel.shared_bytes = up_to(kernel.shared_bytes, 16)
     kernel.shared.update(dict.fromkeys(dynamic, kernel.shared_bytes))  # behind what is static
     return kernel
-
-
-def body(kernel, line, text):
-    # Inline assembly stands in braces of its own.
-    text = re.sub(r"^\{(?!%)", "", text.rstrip("} ") if text.endswith(";}") else text).strip()
-    for part in text.split(";"):
-        part = part.strip()
-        if part in ("", "{", "}", "(", ")") or part.startswith((".maxntid", ".minnctapersm")):
-            continue
-        if part.startswith("."):
-            declare(kernel, part)
-        else:
-            kernel.code.append(instruction(line, part))
