@@ -155,10 +155,11 @@ class Decode(case.KernelCase):
         on_keys, on_values = map(device.put, there)
         on_qkv, out = device.put(qkv[new]), device.empty((self.COUNT, self.HEADS * self.DIM), U16)
         put = lambda x: None if x is None else device.put(x)  # noqa: E731
+        tables = [put(f(a.angles).astype(F32)) for f in (np.cos, np.sin)]
         argument = struct(
             *map(I64, (1, self.CONTEXT, self.FIRST, self.COUNT, self.COUNT)),
             *map(I32, (self.HEADS, self.KV_HEADS, self.DIM)), I64(self.ROOM), on_qkv, *map(put, gains),
-            F32(case.EPS), *(put(f(a.angles).astype(F32)) for f in (np.cos, np.sin)), on_keys, on_values)  # fmt: skip
+            F32(case.EPS), *tables, on_keys, on_values)  # fmt: skip
         self.start("decode_heads<Bf16>", device, (1, 256), [argument])
         found_q = doubles(on_qkv.get()).reshape(self.COUNT, -1, self.DIM)[:, : self.HEADS]
         found_k, found_v = doubles(on_keys.get()), doubles(on_values.get())

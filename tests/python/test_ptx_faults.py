@@ -152,8 +152,8 @@ class PlantedInProducts(case.KernelCase):
 
     def forward(self, pattern="$", by=""):
         def start(name, device, shape, arguments, shared):
-            of_name = name.startswith("attention_forward")
-            launch(device, altered(name, *((pattern, by) if of_name else ("$", ""))), *shape, arguments, shared)
+            what = (pattern, by) if name.startswith("attention_forward") else ("$", "")
+            launch(device, altered(name, *what), *shape, arguments, shared)
 
         at = Products(start, 16, gained=False)
         at.forward()

@@ -166,7 +166,8 @@ class Rows(OpCase):
         y[:, 24:] += F32(0.7) * x[:, :24]
         self.near(on_y.get(), y)
         (x, on_x), (y, on_y) = self.made(3, F32, 5, 13), self.made(4, U16, 5, 17)
-        self.runs("add_runs<float, Bf16, false>", 5, 13, I64(5), I64(13), on_x, I64(13), None, on_y, I64(17))
+        arguments = [I64(5), I64(13), on_x, I64(13), None, on_y, I64(17)]
+        self.runs("add_runs<float, Bf16, false>", 5, 13, *arguments)
         y[:, :13] += x
         self.near(on_y.get(), y)
 
@@ -256,13 +257,15 @@ class Sums(OpCase):
             arguments = [batch, self.scalar(loss), self.scalar(overflow), scalars]
             self.start("count_step_loss", self.device, (1, 1), arguments)
         np.testing.assert_array_equal(scalars.get(), [3, 0, 0, 0, 0, 0])
-        for square, bad, norm, scale in ((16, 0, 4, 0.5), (1, 0, 1, 1), (16, 2, 4, 0), (np.inf, 0, np.inf, 0)):
+        cases = (16, 0, 4, 0.5), (1, 0, 1, 1), (16, 2, 4, 0), (np.inf, 0, np.inf, 0)
+        for square, bad, norm, scale in cases:
             scalars = self.device.put(np.array([3.0, bad, 0, square, 0, 0]))
             self.start("clip_step", self.device, (1, 1), [F64(2), scalars])
             np.testing.assert_array_equal(scalars.get()[4:], [norm, scale])
         for index, loss, overflow, bad in ((0, 200.0, 0, 1), (1, np.nan, 0, 2), (1, 2.0, 3, 2)):
             scalars = self.device.put(np.zeros(6))
-            arguments = [struct(I64(index), I64(2), F64(100)), self.scalar(loss), self.scalar(overflow), scalars]
+            batch = struct(I64(index), I64(2), F64(100))
+            arguments = [batch, self.scalar(loss), self.scalar(overflow), scalars]
             self.start("count_step_loss", self.device, (1, 1), arguments)
             np.testing.assert_array_equal(scalars.get(), [loss / 2, bad, loss, 0, 0, 0])
 
@@ -272,7 +275,8 @@ class Optimizers(OpCase):
         n, b1, b2, eps, correction, rate, decay = 101, 0.9, 0.95, 1e-8, 1.7, 0.01, 0.1
         factors = struct(*map(F32, (b1, b2, eps, correction)), F64(rate), F64(decay))
         ends = [(20, 0.5, False, True), (43, 1, True, False), (77, 2, True, True)]
-        ranges = self.device.put(np.array([struct(I64(a), F64(b), np.bool_(c), np.bool_(d)) for a, b, c, d in ends]))
+        ranges = [struct(I64(a), F64(b), np.bool_(c), np.bool_(d)) for a, b, c, d in ends]
+        ranges = self.device.put(np.array(ranges))
         of = np.searchsorted([e[0] for e in ends], np.arange(n), side="right")
         lr, decays, trained = np.array([*(e[1:] for e in ends), (1, True, True)]).T[:, of]
         for kind, grad_scale in (("true", 0.3), ("false", 0.3), ("true", 0)):

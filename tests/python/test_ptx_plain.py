@@ -1,5 +1,5 @@
-"""What nvcc makes of the plain memory's kernels over rows and parameters, interpreted beside their equations in
-numpy. Not run where nvcc is not found.
+"""What nvcc makes of the plain memory's kernels over rows and parameters, interpreted beside their
+equations in numpy. Not run where nvcc is not found.
 """
 
 import sys
@@ -191,7 +191,8 @@ class Parameters(case.KernelCase):
     def test_vectors(self):
         """Of vectors and gains, of which any may be none, and two may be one."""
         width, places = 70, [(0, 100), (200, -1), (-1, 100), (-1, -1)]
-        factors = lambda k: self.flat[k : k + width].astype(float) if k >= 0 else np.ones(width)  # noqa: E731
+        ones = np.ones(width)
+        factors = lambda k: self.flat[k : k + width].astype(float) if k >= 0 else ones  # noqa: E731
         on_places = self.device.put(np.array([struct(I64(a), I64(b)) for a, b in places]))
         values, out = self.device.put(self.flat), self.device.empty((4, width), F32)
         self.run_alone("gather_vectors<float>", 4 * width, I64(4), I64(width), on_places, values, out)
@@ -221,7 +222,12 @@ class Parameters(case.KernelCase):
             self.near(to_gain.get(), dgain + gained * (d * w).sum(1))
 
     def test_images(self):
-        site, row = Site("<Bf16>", 70), 0
+        for row in (0, 1):
+            with self.subTest(row=row):
+                self.images(row)
+
+    def images(self, row):
+        site = Site("<Bf16>", 70)
         out, copy = site.device.empty((TOKENS, 70), F32), site.device.put(np.zeros((TOKENS, 80), F32))
         arguments = [site.rows, I32(row), F32(case.EPS)]
         self.start("image_normed<Bf16>", site.device, (TOKENS, 96), [*arguments, out])
@@ -238,7 +244,7 @@ class Parameters(case.KernelCase):
         np.testing.assert_array_equal(copy.get()[:, 5:75], x)
         rounded = site.device.empty((TOKENS, 80), np.uint16)
         self.start("round_numbers<float, Bf16>", site.device, (2, 256), [I64(TOKENS * 80), copy, rounded])
-        np.testing.assert_array_equal(doubles(rounded.get()), copy.get())
+        np.testing.assert_array_equal(rounded.get(), stored(copy.get(), np.uint16))
 
 
 if __name__ == "__main__":

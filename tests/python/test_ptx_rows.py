@@ -183,9 +183,9 @@ class AroundSources(case.KernelCase):
                 of = [stored(normal(k, tokens, channels), dtype) for k in range(sources)]
                 t = normal(9, sources, readers, tokens).astype(F32)
                 part = device.empty((slices, readers, channels), F32)
-                argument = struct(
-                    I64(tokens), I64(channels), I64(slices), I32(readers), I32(sources),
-                    rows(map(device.put, of), self.ROOM), device.put(t), I64(readers * tokens), part)  # fmt: skip
+                sizes = [*map(I64, (tokens, channels, slices)), I32(readers), I32(sources)]
+                of_sources = rows(list(map(device.put, of)), self.ROOM)
+                argument = struct(*sizes, of_sources, device.put(t), I64(readers * tokens), part)
                 self.start(f"sources_du<{kind}>", device, (slices * 2 * tiles, 32), [argument])
                 expected = np.einsum("krn,knc->rc", t, np.array([doubles(x) for x in of]))
                 self.near(part.get().sum(0), expected)

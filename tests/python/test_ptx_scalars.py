@@ -64,7 +64,8 @@ class Scalars(case.KernelCase):
         before = normal(4, *u.shape).astype(F32), normal(5, program.n_p, 2).astype(F32)
         first_u, first_p = program.n_u // 2, program.n_p // 2
         du, dp = map(device.put, before)
-        scratch = [device.empty((n, self.PADDED), F32) for n in (len(program.steps), program.n_saved() or 1)]
+        rooms = len(program.steps), program.n_saved() or 1
+        scratch = [device.empty((n, self.PADDED), F32) for n in rooms]
         gradients = struct(device.put(dout), du, dp, *scratch, I32(first_u), I32(first_p))
         self.start("scalars_backward<float>", device, (2, 32), [*arguments, gradients])
         expected_u, of_tokens = program.backward(u, p, dout)

@@ -33,7 +33,6 @@ def struct(*members):
 
 def rows(arrays, room):
     """Pointers to `room` rows, of which there are some."""
-    arrays = list(arrays)
     return [*arrays, *[None] * (room - len(arrays))]
 
 
