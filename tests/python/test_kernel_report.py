@@ -1,5 +1,5 @@
-"""scripts/kernel_report --check: a kernel that spills is named, those of the running row do not spill.
-What compiles is not run where nvcc is not found. The other files: the script by itself, minutes.
+"""scripts/kernel_report --check: a kernel that spills is named, those of the pre-norm do not spill.
+What compiles is not run where nvcc is not found. The other files: the script by itself, many minutes.
 """
 
 import importlib.machinery
@@ -80,8 +80,8 @@ class KernelReport(unittest.TestCase):
         self.assertRegex(run.stdout, r"spills.cu: too_much<float> spills [1-9]\d* bytes")
 
     @unittest.skipUnless(NVCC, "nvcc is not here")
-    def test_the_running_row(self):
-        run = check(SCRIPT.parents[1] / "src" / "mixers" / "memories" / "running_row.cu")
+    def test_the_pre_norm(self):
+        run = check(SCRIPT.parents[1] / "src" / "ops" / "pre_norm.cu")
         self.assertEqual((run.returncode, run.stderr), (0, ""), run.stdout)
 
 

@@ -16,7 +16,7 @@ from ptx.arguments import doubles, rows, struct  # noqa: E402
 from ptx.case import F32, I32, I64, U16, Norm, grid, normal, row_type, stored  # noqa: E402
 from ptx.memory import Device  # noqa: E402
 
-CASES = (("Bf16, 1, true", 6, 200, 1), ("Bf16, 1, true", 2, 264, 2), ("float, 1, false", 3, 251, 1))
+CASES = (("Bf16, 1, true", 6, 200, 1), ("Bf16, 1, true", 2, 264, 2), ("float, 1, false", 6, 251, 1))
 
 
 class Site:
