@@ -1,7 +1,7 @@
 // Hyper-connections whose scalars are parameters, the same for every token, walked with the
-// kernels of Streams.
+// kernels of Streams; backward in one kernel, or by D in two, as with dots (there are none).
 #include "gpu/kernel_checks.h"
-#include "mixers/memories/streams.cuh"
+#include "mixers/memories/stream_dots.cuh"
 
 namespace plumb::test {
 namespace {
@@ -29,8 +29,9 @@ class StreamsWalk {
 public:
     using Real = RealOf<T>;
 
-    explicit StreamsWalk(const RowShape& s)
+    StreamsWalk(const RowShape& s, bool by_d)
         : s_(s),
+          by_d_(by_d),
           W_(warps_for(s.C, s.C % 8 ? 1 : s.V)),
           ref_(walk_reference("hyper", {"dynamic=false"}, s.L, s.N, s.C, 13, sizeof(T) == 2)),
           n_(size(s.N)),
@@ -94,11 +95,22 @@ private:
         Buffer<Real> dgain(grid.blocks * size(s_.C)), dscalars(size(kScalars) * n_);
         launch(stream(), "streams_backward", kernel, grid, s_.N, s_.C, W_, l > s_.L, streams(l),
                v_.at(size(std::min(l, s_.L)) * rows_), scalars_of(l),
-               l > 1 ? scalars_of(l - 1) : nullptr, dstreams_.at(), dstreams_.at(), dv_.at(),
-               dscalars.at(), dgain.at(), norm(l));
+               l > 1 ? scalars_of(l - 1) : nullptr, dstreams_.at(),
+               by_d_ ? nullptr : dstreams_.at(), dv_.at(), dscalars.at(), dgain.at(), norm(l));
+        if (by_d_) of_d<whole>(l);
         out_.add("dgain", column_sums(dgain.get(), s_.C), ref_.dgain[size(l)]);
         out_.add("dv", dv_.get(), ref_.dv[size(l - 1)]);
         if (l <= s_.L) add_gradients(l, dscalars.get());
+    }
+    template <bool whole>
+    void of_d(int l) {
+        StreamVectors none{};
+        none.streams = kK;
+        std::fill_n(none.square, kMaxStreams, -1), std::fill_n(none.sum, kMaxStreams, -1);
+        launch(stream(), "dots_backward", dots_backward<T, kK, whole>,
+               dots_backward_grid<T, kK>(s_.N, s_.C), s_.N, s_.C, l > s_.L, none, nullptr, nullptr,
+               scalars_of(l), l > 1 ? scalars_of(l - 1) : nullptr, streams(l), dstreams_.at(),
+               dv_.at());
     }
     void add_gradients(int l, const std::vector<double>& d) {
         std::vector<double> dalpha(size(kK * (kK + 1)), 0.0), dbeta(size(kK), 0.0);
@@ -118,6 +130,7 @@ private:
     }
 
     RowShape s_;
+    bool by_d_;
     int W_;
     Walk ref_;
     std::size_t n_, rows_, sites_;
@@ -128,18 +141,23 @@ private:
     Compared out_;
 };
 
-template <class T>
+template <class T, bool by_d>
 Compared walk_hyper(const RowShape& s) {
-    return StreamsWalk<T>(s).run();
+    return StreamsWalk<T>(s, by_d).run();
+}
+template <class T>
+void check_hyper(Report& report, const RowShape& s) {
+    check_runs<T>(report, "hyper", s, walk_hyper<T, false>);
+    check_runs<T>(report, "hyper by D", s, walk_hyper<T, true>);
 }
 
 }  // namespace
 
 void check_streams(Report& report) {
     for (const RowShape& s : kShapes) {
-        check_runs<double>(report, "hyper", s, walk_hyper<double>);
-        check_runs<float>(report, "hyper", s, walk_hyper<float>);
-        check_runs<Bf16>(report, "hyper", s, walk_hyper<Bf16>);
+        check_hyper<double>(report, s);
+        check_hyper<float>(report, s);
+        check_hyper<Bf16>(report, s);
     }
 }
 

@@ -2,6 +2,7 @@
 numpy (tests/python/ptx). Not run where nvcc is not found, on the PATH or as $CUDACXX.
 """
 
+import itertools
 import sys
 import unittest
 from pathlib import Path
@@ -279,11 +280,11 @@ class Streams(case.KernelCase):
 
     def test_backward(self):
         for kind, tokens, channels, warps in self.CASES:
-            for last in (False, True):
-                with self.subTest(kind, channels=channels, last=last):
-                    self.backward(kind, tokens, channels, warps, last)
+            for last, by_d in itertools.product((False, True), repeat=2):
+                with self.subTest(kind, channels=channels, last=last, by_d=by_d):
+                    self.backward(kind, tokens, channels, warps, last, by_d)
 
-    def backward(self, kind, tokens, channels, warps, last):
+    def backward(self, kind, tokens, channels, warps, last, by_d):
         device, k, dtype, x, v, numbers = self.of(kind, tokens, channels)
         shape, gained = grid(tokens, warps, trips=2), dtype == U16
         norm = Norm(device, tokens, channels, dtype, gained, backward=True)
@@ -293,17 +294,18 @@ class Streams(case.KernelCase):
         parts = device.empty((shape[0], channels), F32) if gained else None
         on_v, on_dout = (None, None) if last else (device.put(v), device.put(dout))
         below = [on_v, device.put(numbers), None if last else device.put(before), on_dout]
-        arguments = [I64(tokens), I32(channels), I32(warps), np.bool_(last), device.put(x), *below, dx, dv,
-                     dnumbers, parts, norm.argument]  # fmt: skip
+        arguments = [I64(tokens), I32(channels), I32(warps), np.bool_(last), device.put(x), *below]
+        arguments += [None if by_d else dx, dv, dnumbers, parts, norm.argument]
         name = f"streams_backward<{kind.replace('1, ', '1, 2, ')}, {'true' if gained else 'false'}>"
         self.start(name, device, shape, arguments, ring_bytes(dtype, 2 * k + 1, 2, shape[1]))
         d, _, dgain = norm.backward()
         c, a = self.parts(numbers, k)
         x, v, dout = doubles(x), doubles(v), doubles(dout) * (not last)
         expected = np.einsum("ksn,nkc->nsc", a[:, :k], dout) + np.einsum("sn,nc->nsc", c, d)
-        self.near(dx.get(), expected)
         into = np.ones((k, tokens)) if last else self.parts(before, k)[1][:, k]  # of copies, ones
-        self.near(dv.get(), np.einsum("sn,nsc->nc", into, expected))
+        self.near(dv.get(), d if by_d else np.einsum("sn,nsc->nc", into, expected))
+        if not by_d:
+            self.near(dx.get(), expected)
         found_c, found_a = self.parts(dnumbers.get(), k)
         self.near(found_c, np.einsum("nsc,nc->sn", x, d))
         if last:

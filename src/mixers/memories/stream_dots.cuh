@@ -5,8 +5,9 @@
 //     pack_vectors      W (m, width) = the site's vectors,  <1, w>          then  P = W X^T
 //     place_dots        u = P, moments, <1, w>, each where the rule has it
 //     spread_gradients  G (m, R) = du of the projections                    then  Q = G X
-//     dots_backward     dX[r] += sum_i du_i[r] w_i + 2 d<x,x> X[r] + d<x,1>,
-//                       dv = sum_k A_before[k,K] dX[k]
+//     dots_backward     dX[s] = sum_k A[k,s] dX'[k] + c[s] D
+//                               + sum_i du_i[r] w_i + 2 d<x,x> X[s] + d<x,1>,
+//                       dv = sum_k A_before[k,K] dX[k], v_{l-1}'s
 //     sum_totals, add_stream_vectors dw_i += Q_i + sum over tokens of d<1,w_i>
 //
 // Where X is bf16, W and G are two numbers each, the second what rounding took from the first: so
@@ -16,10 +17,11 @@
 // du (numbers, N). Vectors are read where they lie, in the flat array of parameters.
 //
 // Who computes what. A block packs a vector; a thread places and spreads a number, and adds one of
-// a gradient. dots_backward: a warp has a slab of 256 channels of four tokens, a thread eight of
-// all their streams; the eight warps of a block share the slab, so that vectors come from the first
-// cache. Bytes a token, d = 2 C in bf16: P reads K d, Q K d, dots_backward (3 K + 1) d; flops 2 m K
-// C each. Against the vectors' m K 4 C, read once for 32 tokens, the rest is small.
+// a gradient. dots_backward: a warp has a slab of 256 channels of four tokens (of wider types
+// fewer, for 60 KiB of a block's shared memory hold their dX' and D), a thread eight of all their
+// streams; the six warps of a block share the slab, so that vectors come from the first cache.
+// Bytes a token, d = 2 C in bf16: P reads K d, Q K d, dots_backward (3 K + 2) d; flops 2 m K C each
+// and 2 C K (K + 3). Against the vectors' m K 4 C, read once for 24 tokens, the rest is small.
 #pragma once
 
 #include "core/runs.cuh"
@@ -109,57 +111,111 @@ __global__ void __launch_bounds__(kRunThreads)
     store_parts<T>(du[(s.projection[r % rows] + i) * N + r / rows], spread + i * ld + r, s.m * ld);
 }
 
-inline constexpr int kDotTokens = 4, kDotWarps = 8;
-inline Grid dots_backward_grid(long N, int C) {
-    const long groups = (N + kDotTokens * kDotWarps - 1) / (kDotTokens * kDotWarps);
-    return {static_cast<unsigned>(groups * ((C + 255) / 256)), 32 * kDotWarps};
+template <class T>
+inline constexpr int kDotTokens = 8 / sizeof(T);  // of a warp
+inline constexpr int kDotWarps = 6;
+template <class T, int K>
+Grid dots_backward_grid(long N, int C) {
+    const long tokens = kDotTokens<T> * kDotWarps, groups = (N + tokens - 1) / tokens;
+    return {static_cast<unsigned>(groups * ((C + 255) / 256)), 32 * kDotWarps,
+            ring_bytes<T, K + 1, kDotTokens<T>>(32 * kDotWarps)};
 }
 
-template <class T, int K, bool whole>
-__global__ void __launch_bounds__(32 * kDotWarps)
-    dots_backward(long N, int C, StreamVectors s, const RealOf<T>* __restrict__ values,
-                  const RealOf<T>* __restrict__ du, const RealOf<T>* __restrict__ before,
-                  const T* __restrict__ x, T* dx, T* dv) {
+// Adds to sum[t], of tokens `first` + t, the vectors' part of a run of stream k.
+template <class T, bool whole>
+__device__ inline void add_vectors_part(const StreamVectors& s, const RealOf<T>* values,
+                                        const RealOf<T>* du, long N, int C, long first, int k,
+                                        int c, RealOf<T> (&sum)[kDotTokens<T>][kRun]) {
     using Real = RealOf<T>;
+#pragma unroll 2
+    for (int i = 0; i < s.m; ++i) {
+        Real w[kRun];
+        load_run<whole>(values + s.at[i] + (s.end_to_end ? k * C : 0), c, C, true, w);
+        const Real* by = du + (s.projection[k] + i) * N + first;
+#pragma unroll
+        for (int t = 0; t < kDotTokens<T>; ++t) {
+            const Real factor = first + t < N ? by[t] : Real(0);
+#pragma unroll
+            for (int j = 0; j < kRun; ++j) sum[t][j] += factor * w[j];
+        }
+    }
+}
+
+// A run to shared memory, later; `any`: an address that a copy of nothing names.
+template <bool whole, class T>
+__device__ inline void take_later(const T* any, long at, int c, int C, bool live, Run<T>* to) {
+    if constexpr (whole) {
+        const char* from = reinterpret_cast<const char*>(live ? any + at + c : any);
+#pragma unroll
+        for (int b = 0; b < static_cast<int>(sizeof(Run<T>)); b += 16)
+            copy_later(reinterpret_cast<char*>(to) + b, from + b, live);
+    } else {
+        *to = take_run<whole>(any + at, c, C, live);
+    }
+}
+
+// dx comes as dX' (of `last`: as nothing), dv as D. Both of a warp's tokens come to shared memory
+// while the vectors of the first stream are gone through; a thread reads what it had copied itself.
+template <class T, int K, bool whole>
+__global__ void __launch_bounds__(32 * kDotWarps, 2)
+    dots_backward(long N, int C, bool last, StreamVectors s, const RealOf<T>* __restrict__ values,
+                  const RealOf<T>* __restrict__ du, const RealOf<T>* __restrict__ scalars,
+                  const RealOf<T>* __restrict__ before, const T* __restrict__ x, T* dx, T* dv) {
+    using Real = RealOf<T>;
+    constexpr int kTokens = kDotTokens<T>;
     const int slabs = (C + 255) / 256, c = kRun * lane_id() + 256 * (blockIdx.x % slabs);
     const long first =
-        (static_cast<long>(blockIdx.x / slabs) * kDotWarps + threadIdx.x / 32) * kDotTokens;
+        (static_cast<long>(blockIdx.x / slabs) * kDotWarps + threadIdx.x / 32) * kTokens;
     if (c >= C) return;
-    Real value[kDotTokens][kRun] = {};
+    Run<T>* mine = static_cast<Run<T>*>(dynamic_shared()) + threadIdx.x;
+    const auto slot = [&](int t, int row) { return mine + (t * (K + 1) + row) * blockDim.x; };
+#pragma unroll
+    for (int t = 0; t < kTokens; ++t) {
+        const long n = first + t;
+        for (int k = 0; k < K; ++k)
+            take_later<whole>(static_cast<const T*>(dx), (n * K + k) * C, c, C, n < N && !last,
+                              slot(t, k));
+        take_later<whole>(static_cast<const T*>(dv), n * C, c, C, n < N, slot(t, K));
+    }
+    close_group();
+    Real value[kTokens][kRun] = {};
 #pragma unroll 1
     for (int k = 0; k < K; ++k) {
-        Real sum[kDotTokens][kRun] = {};
-        for (int i = 0; i < s.m; ++i) {
-            Real w[kRun];
-            load_run<whole>(values + s.at[i] + (s.end_to_end ? k * C : 0), c, C, true, w);
-            const Real* by = du + (s.projection[k] + i) * N + first;
+        Real sum[kTokens][kRun] = {};
+        add_vectors_part<T, whole>(s, values, du, N, C, first, k, c, sum);
+        wait_for_groups<0>();
+        const Real *by = scalars + k * N + first, *du_of = du + first;
+        const T* from = x + (first * K + k) * C;
+        T* to = dx + (first * K + k) * C;
 #pragma unroll
-            for (int t = 0; t < kDotTokens; ++t) {
-                const Real factor = first + t < N ? by[t] : Real(0);
+        for (int t = 0; t < kTokens; ++t) {
+            const bool live = first + t < N;
+            Real in[kRun];
+            const auto add = [&](bool there, const Real* factor, Real times) {
+                const Real f = live && there ? times * *factor : Real(0);
 #pragma unroll
-                for (int j = 0; j < kRun; ++j) sum[t][j] += factor * w[j];
+                for (int j = 0; j < kRun; ++j) sum[t][j] += f * in[j];
+            };
+#pragma unroll
+            for (int j = 0; j < kRun; ++j) in[j] = 1;
+            add(s.sum[k] >= 0, du_of + s.sum[k] * N + t, 1);
+            load_run<whole>(from + t * K * C, c, C, live, in);
+            add(s.square[k] >= 0, du_of + s.square[k] * N + t, 2);
+            unpack(*slot(t, K), in);
+            add(true, by + t, 1);
+#pragma unroll
+            for (int row = 0; row < K; ++row) {
+                unpack(*slot(t, row), in);
+                add(!last, by + mix_place<K>(row, 0) * N + t, 1);
             }
-        }
+            const Real into = live && before ? before[mix_place<K>(k, K) * N + first + t] : Real(1);
 #pragma unroll
-        for (int t = 0; t < kDotTokens; ++t) {
-            const long n = first + t, row = (n * K + k) * C;
-            const bool live = n < N;
-            const Real along = live && s.square[k] >= 0 ? 2 * du[s.square[k] * N + n] : Real(0),
-                       level = live && s.sum[k] >= 0 ? du[s.sum[k] * N + n] : Real(0),
-                       into = live && before ? before[mix_place<K>(k, K) * N + n] : Real(1);
-            Real in[kRun], d[kRun];
-            load_run<whole>(x + row, c, C, live, in);
-            load_run<whole>(static_cast<const T*>(dx) + row, c, C, live, d);
-#pragma unroll
-            for (int j = 0; j < kRun; ++j) {
-                d[j] += sum[t][j] + along * in[j] + level;
-                value[t][j] += into * d[j];
-            }
-            store_run<whole>(d, c, C, live, dx + row);
+            for (int j = 0; j < kRun; ++j) value[t][j] += into * sum[t][j];
+            store_run<whole>(sum[t], c, C, live, to + t * K * C);
         }
     }
 #pragma unroll
-    for (int t = 0; t < kDotTokens; ++t)
+    for (int t = 0; t < kTokens; ++t)
         store_run<whole>(value[t], c, C, first + t < N, dv + (first + t) * C);
 }
 

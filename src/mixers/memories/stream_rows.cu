@@ -54,14 +54,16 @@ void StreamsOnGpu<T>::read_rows(const Context& ctx, int l, const PreNorm<T>& nor
     });
 }
 
-// dX_l but for the dots' part, the gradients of c and A; dv_{l-1} where there are no dots.
+// The gradients of c and A; dX_l and dv_{l-1}, but where there are dots, which want D in dv_'s
+// place.
 template <class T>
 void StreamsOnGpu<T>::rows_backward(const Context& ctx, int l, const PreNorm<T>& norm) const {
     const int c = static_cast<int>(channels());
     const Site& s = site(l);
     const T* v = last(l) ? nullptr : ctx(v_[static_cast<std::size_t>(l)]).data;
-    const Real* before = l > 1 ? ctx(site(l - 1).scalars).data : nullptr;
-    T *dx = ctx(dx_).data, *dv = s.dots.n > 0 ? nullptr : ctx(dv_).data;
+    const bool dots = s.dots.n > 0;
+    const Real* before = l > 1 && !dots ? ctx(site(l - 1).scalars).data : nullptr;
+    T *dout = ctx(dx_).data, *dx = dots ? nullptr : dout;
     const View<Real> dgain = norm.dgain;
     with_kernel<T>(streams_, c, [&](auto K, auto V, auto whole) {
         constexpr int kSlabs = std::is_same_v<T, double> ? 1 : 2;
@@ -74,8 +76,8 @@ void StreamsOnGpu<T>::rows_backward(const Context& ctx, int l, const PreNorm<T>&
             gpu::Grid grid = gpu::resident_grid(kernel, tokens(), warps, shared);
             if (gained) grid.blocks = static_cast<unsigned>(dgain.extent(0));
             gpu::launch(gpu::stream(), "streams_backward", kernel, grid, tokens(), c, warps,
-                        last(l), ctx(s.x).data, v, ctx(s.scalars).data, before, dx, dx, dv,
-                        ctx(dscalars_).data, dgain.data, gpu::norm_args(norm));
+                        last(l), ctx(s.x).data, v, ctx(s.scalars).data, before, dout, dx,
+                        ctx(dv_).data, ctx(dscalars_).data, dgain.data, gpu::norm_args(norm));
         };
         if (norm.raw())
             start(std::false_type{});

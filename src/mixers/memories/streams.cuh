@@ -3,18 +3,22 @@
 //
 //     streams_write     X'[k] = sum_s A[k,s] X[s] + A[k,K] v;  where asked, <X', 1> and <X', X'>
 //     streams_read      h = sum_s c[s] X[s], then its norm
-//     streams_backward  D from the norm;  dX[s] = sum_k A[k,s] dX'[k] + c[s] D,
-//                       dc[s] = <X[s], D>,  dA[k,s] = <X[s], dX'[k]>,  dA[k,K] = <v, dX'[k]>;
-//                       where dX is all there is of it, dv = sum_k A_before[k,K] dX[k], v_{l-1}'s
+//     streams_backward  D from the norm;  dc[s] = <X[s], D>,  dA[k,s] = <X[s], dX'[k]>,
+//                       dA[k,K] = <v, dX'[k]>;
+//                       of a rule without dots  dX[s] = sum_k A[k,s] dX'[k] + c[s] D,
+//                                               dv = sum_k A_before[k,K] dX[k], v_{l-1}'s
+//                       of one with dots, which add to dX what dc and dA make of them, D alone:
+//                       dots_backward (stream_dots.cuh) makes dX and dv of it
 //
-// What dots with X add to dX is stream_dots.cuh's. The first site's X' is K copies of v (`first`);
-// the last has no dX', no v, and of the scalars c alone (`last`).
+// The first site's X' is K copies of v (`first`); the last has no dX', no v, and of the scalars c
+// alone (`last`).
 //
 // Layout: X, X', dX, dX' (N, K, C) of type T; scalars, their gradients (K (K + 2), N), [c | A]:
 // those of neighbouring tokens lie side by side; moments (K, 2, N). Who computes what:
 // core/row.cuh; the numbers of one channel never meet, but in the dots. dX may be dX'. Bytes a
-// token, d = 2 C in bf16: write (2 K + 1) d; read (K + 1) d (+ 1 d x); backward (3 K + 1) d + 2 d
-// (+ 1 d dv). Flops: 2 C K (K + 1), 2 C K, 4 C K (K + 2). K = 4: 9 d, 5 d, 16 d.
+// token, d = 2 C in bf16: write (2 K + 1) d; read (K + 1) d (+ 1 d x); backward (3 K + 1) d, the
+// norm's 2 d and 1 d dv, or (2 K + 1) d, 2 d and 1 d D. Flops: 2 C K (K + 1), 2 C K, 4 C K (K + 2).
+// K = 4: 9 d, 5 d, 16 d or 12 d.
 #pragma once
 
 #include "core/ring.cuh"
@@ -59,21 +63,24 @@ struct ValueScalars {
     }
 };
 
-// One run of channels: fetches and stores.
+// One run of channels: fetches, as it lies in memory and as numbers, and stores.
+template <bool whole, class T>
+__device__ inline Run<T> take_run(const T* p, int c, int C, bool live) {
+    Run<T> run{};
+    if (!live || c >= C) return run;
+    if constexpr (whole) {
+        run = *reinterpret_cast<const Run<T>*>(p + c);
+    } else {
+        RealOf<T> y[kRun];
+#pragma unroll
+        for (int j = 0; j < kRun; ++j) y[j] = c + j < C ? RealOf<T>(p[c + j]) : RealOf<T>(0);
+        pack(y, run);
+    }
+    return run;
+}
 template <bool whole, class T>
 __device__ inline void load_run(const T* p, int c, int C, bool live, RealOf<T>* x) {
-    Run<T> run{};
-    if (live && c < C) {
-        if constexpr (whole) {
-            run = *reinterpret_cast<const Run<T>*>(p + c);
-        } else {
-            RealOf<T> y[kRun];
-#pragma unroll
-            for (int j = 0; j < kRun; ++j) y[j] = c + j < C ? RealOf<T>(p[c + j]) : RealOf<T>(0);
-            pack(y, run);
-        }
-    }
-    unpack(run, x);
+    unpack(take_run<whole>(p, c, C, live), x);
 }
 template <bool whole, class T>
 __device__ inline void store_run(const RealOf<T>* x, int c, int C, bool live, T* p) {
@@ -168,8 +175,8 @@ __global__ void __launch_bounds__(256)
 }
 
 // P slabs on their way, each one run of the 2 K + 1 rows dX', v, X: core/ring.cuh. While the norm's
-// two rows are waited for, they come. dv null: not wanted; before (K (K + 2), N), the scalars of
-// the site below, null: X is K copies.
+// two rows are waited for, they come. before (K (K + 2), N), the scalars of the site below, null: X
+// is K copies. dx null: there are dots, and dv is D.
 template <class T, int K, int V, int P, bool whole, bool gained>
 __global__ void __launch_bounds__(256)
     streams_backward(long N, int C, int W, bool last, const T* x, const T* v,
@@ -208,6 +215,7 @@ __global__ void __launch_bounds__(256)
 #pragma unroll
         for (int i = 0; i < V; ++i) {
             const int c = at.channel(i);
+            const Real* D = d.x + i * kRun;
             Real out[K][kRun], row[kRun], sum[kRun];
             ring.wait();
 #pragma unroll
@@ -215,29 +223,28 @@ __global__ void __launch_bounds__(256)
             ring.run(0, K, row);
 #pragma unroll
             for (int j = 0; j < kRun; ++j) {
-                sum[j] = below.d * d.x[i * kRun + j];
+                sum[j] = dx ? below.d * D[j] : D[j];
 #pragma unroll
                 for (int k = 0; k < K; ++k) {
                     sums[mix_place<K>(k, K)] += row[j] * out[k][j];
-                    sum[j] += below.dx[k] * out[k][j];
+                    if (dx) sum[j] += below.dx[k] * out[k][j];
                 }
             }
-            if (dv) store_run<whole>(sum, c, C, live, dv + n * C);
+            store_run<whole>(sum, c, C, live, dv + n * C);
 #pragma unroll
             for (int s = 0; s < K; ++s) {
                 ring.run(0, K + 1 + s, row);
 #pragma unroll
                 for (int j = 0; j < kRun; ++j) {
-                    const Real dj = d.x[i * kRun + j];
-                    sums[s] += row[j] * dj;
-                    sum[j] = by.c[s] * dj;
+                    sums[s] += row[j] * D[j];
+                    sum[j] = by.c[s] * D[j];
 #pragma unroll
                     for (int k = 0; k < K; ++k) {
                         sums[mix_place<K>(k, s)] += row[j] * out[k][j];
                         sum[j] += by.a[k][s] * out[k][j];
                     }
                 }
-                store_run<whole>(sum, c, C, live, dx + (n * K + s) * C);
+                if (dx) store_run<whole>(sum, c, C, live, dx + (n * K + s) * C);
             }
             ring.pop();
             push();

@@ -140,9 +140,9 @@ auto StreamsOnGpu<T>::do_matrices(const Context& ctx) const -> typename DepthMix
     };
 }
 
-// Forward: X before and after, v; X for the products; X. Backward: X, dX', dX, v; X, dX, dX, dv; X
-// for the products. Scalars that pass from one kernel to another are written and read, those of
-// earlier sites read.
+// Forward: X before and after, v; X for the products; X. Backward: X, dX', v; where there are dots
+// D, and again X, dX', D; dX, dv; X for the products. Scalars that pass from one kernel to another
+// are written and read, those of earlier sites read.
 template <class T>
 MovedNumbers StreamsOnGpu<T>::moves(DepthCall call, int l) const {
     const StreamDots& dots = site(l).dots;
@@ -155,9 +155,11 @@ MovedNumbers StreamsOnGpu<T>::moves(DepthCall call, int l) const {
         return {rows * c, (l > 1 ? k * (k + 1) : 0) + taken + of_site + k};
     }
     if (call != DepthCall::read_backward) return {};
-    const Index rows =
-        (last(l) ? 2 * k : 3 * k + 1) + 1 + (dots.n > 0 ? 3 * k : 0) + (dots.m > 0 ? k : 0);
-    return {rows * c + 2 * products, of_site + (l > 1 ? k : 0) + 2 * all + 3 * dots.n};
+    const Index dout = last(l) ? 0 : k, rows = k + dout + (last(l) ? 0 : 1) +
+                                               (dots.n > 0 ? 2 + k + dout : 0) + k + 1 +
+                                               (dots.m > 0 ? k : 0);
+    return {rows * c + 2 * products,
+            (dots.n > 0 ? 2 : 1) * of_site + (l > 1 ? k : 0) + 2 * all + 3 * dots.n};
 }
 
 template class StreamsOnGpu<float>;

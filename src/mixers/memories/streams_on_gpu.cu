@@ -109,22 +109,23 @@ void StreamsOnGpu<T>::take_dots(const Context& ctx, int l) const {
                 ctx(moments_).data, ctx(s.u).data);
 }
 
-// What dots add to dX_l; with that it is complete, so dv_{l-1}.
+// dX_l and dv_{l-1}, of D and dX_{l+1}.
 template <class T>
 void StreamsOnGpu<T>::dots_backward(const Context& ctx, int l) const {
     const int c = static_cast<int>(channels());
     const Real* before = l > 1 ? ctx(site(l - 1).scalars).data : nullptr;
-    const auto start = [&](auto kernel) {
+    const auto start = [&](auto K) {
+        const auto kernel = c % gpu::kRun == 0 ? gpu::dots_backward<T, K.value, true>
+                                               : gpu::dots_backward<T, K.value, false>;
         gpu::launch(gpu::stream(), "mixer: dots, backward", kernel,
-                    gpu::dots_backward_grid(tokens(), c), tokens(), c, vectors(l),
-                    site(l).params.flat(ctx), ctx(du_).data, before, ctx(site(l).x).data,
-                    ctx(dx_).data, ctx(dv_).data);
+                    gpu::dots_backward_grid<T, K.value>(tokens(), c), tokens(), c, last(l),
+                    vectors(l), site(l).params.flat(ctx), ctx(du_).data, ctx(site(l).scalars).data,
+                    before, ctx(site(l).x).data, ctx(dx_).data, ctx(dv_).data);
     };
-    const bool whole = c % gpu::kRun == 0;
     if (streams_ == 2)
-        start(whole ? gpu::dots_backward<T, 2, true> : gpu::dots_backward<T, 2, false>);
+        start(std::integral_constant<int, 2>{});
     else
-        start(whole ? gpu::dots_backward<T, 4, true> : gpu::dots_backward<T, 4, false>);
+        start(std::integral_constant<int, 4>{});
 }
 
 template <class T>

@@ -2,13 +2,12 @@
 // stream_dots.cuh. The scalars of a rule are its program's (scalar_program.cuh), a thread a token.
 //
 //     read(l)            write l-1;  of X_l <x, x>, <x, 1>, w x -> u;  c, A of l;  read, norm
-//     read_backward(l)   norm, dX_l as far as it is A's and c's;  du, dp;  the dots' part of dX_l,
-//                        dw;  dv_{l-1}
+//     read_backward(l)   norm, dc, dA;  du, dp;  dX_l, dv_{l-1};  dw
 //
 // dX is of type T: the CPU's is Real. Kept of a token and site: X_l, u, c, A.
 //
 // Bytes a token and site, d = 2 C in bf16, the norm's counted: forward (3 K + 3) d, backward (3 K +
-// 4) d; of a rule with dots K d and 4 K d more. K = 4: 15 d and 16 d; 19 d and 32 d.
+// 4) d; of a rule with dots (4 K + 3) d and (6 K + 6) d. K = 4: 15 d and 16 d; 19 d and 30 d.
 #pragma once
 
 #include "core/dispatch.h"
