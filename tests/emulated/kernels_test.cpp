@@ -24,6 +24,7 @@ TEST_CASE("kernels: primitives", "[kernels]") {
 TEST_CASE("kernels: RunningRow", "[kernels]") { run(check_running_row); }
 TEST_CASE("kernels: Sources", "[kernels]") { run(check_sources); }
 TEST_CASE("kernels: Streams", "[kernels]") { run(check_streams); }
+TEST_CASE("kernels: Streams and their dots", "[kernels]") { run(check_stream_dots); }
 TEST_CASE("kernels: ops", "[kernels]") { run(check_ops); }
 TEST_CASE("kernels: Sinkhorn", "[kernels]") {  // no thread of it knows of another
     emulated::set_order(1);

@@ -43,7 +43,7 @@ int run(int argc, char** argv) {
     Report report;
     const std::string device = device_name();
     for (const auto part : {check_primitives, check_running_row, check_sources, check_streams,
-                            check_sinkhorn, check_ops}) {
+                            check_stream_dots, check_sinkhorn, check_ops}) {
         part(report);
         if (!report.ok()) break;
     }

@@ -45,6 +45,7 @@ void check_primitives(Report& report);
 void check_running_row(Report& report);
 void check_sources(Report& report);
 void check_streams(Report& report);
+void check_stream_dots(Report& report);
 void check_sinkhorn(Report& report);
 void check_ops(Report& report);
 void time_kernels(Report& report);

@@ -8,7 +8,7 @@
 #include "mixers/memories/running_row.cuh"
 #include "mixers/memories/sinkhorn.cuh"
 #include "mixers/memories/sources_backward.cuh"
-#include "mixers/memories/streams.cuh"
+#include "mixers/memories/stream_write_dots.cuh"
 
 #include <algorithm>
 #include <functional>
@@ -331,6 +331,14 @@ void Timings::stream_passes(long N, int C, const Aim& aim) {
     add("mhc apply" + suffix, (2 * K + 1) * d, aim, 1, [&](int) {
         launch(stream(), "streams_write", write, whole_grid(N, W_write), N, C, W_write, false, x, v,
                scalars, next, nullptr);
+    });
+    constexpr int m = 24, tiles = 3;
+    const long slabs = (C + WriteDots::kSlab - 1) / WriteDots::kSlab;
+    Bf16* packed = pool_.take<Bf16>(2 * m * K * static_cast<std::size_t>(C));
+    float* sums = pool_.take<float>(static_cast<std::size_t>(slabs * (m + 1)) * n);
+    add("mhc apply and dots" + suffix, (2 * K + 1) * d, {}, 1, [&](int) {
+        launch(stream(), "streams_write_dots", streams_write_dots<K, tiles, true>,
+               write_dots_grid(N, slabs), N, C, m, false, x, v, scalars, packed, next, sums);
     });
     const auto read = streams_read<Bf16, K, V, true>;
     add("streams read" + suffix, (K + 1) * d, {}, 1, [&](int) {

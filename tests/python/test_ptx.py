@@ -252,6 +252,41 @@ class Streams(case.KernelCase):
                 with self.subTest(kind, channels=channels, first=first):
                     self.write(kind, tokens, channels, warps, first)
 
+    def test_write_dots(self):
+        for k, tiles, vectors, ends in (4, 3, 19, True), (2, 1, 4, False):
+            for tokens, channels, first in (70, 40, False), (5, 296, False), (18, 64, True):
+                with self.subTest(streams=k, channels=channels, first=first):
+                    self.write_dots(k, tiles, vectors, ends, tokens, channels, first)
+
+    def write_dots(self, k, tiles, m, ends, tokens, channels, first):
+        device, _, _, x, v, numbers = self.of(f"Bf16, {k}, 1, true", tokens, channels)
+        blocks, slabs, rows = -(-channels // 32), -(-channels // 256), k if ends else 1
+        parts = np.zeros((2, 8 * tiles, rows, 32 * blocks), U16)
+        for part in (0, 1):
+            w = normal(4 + part, m, rows, channels) * 2.0 ** (-9 * part)
+            parts[part, :m, :, :channels] = stored(w, U16)
+        packed = parts.reshape(2, tiles, 8, rows, blocks, 4, 8).transpose(3, 4, 0, 1, 2, 5, 6)
+        n_sums = m + 1 if ends else k * (m + 2)
+        out, sums = device.empty(x.shape, U16), device.empty((slabs, n_sums, tokens), F32)
+        on_x, on_numbers = (None, None) if first else (device.put(x), device.put(numbers))
+        arguments = [I64(tokens), I32(channels), I32(m), np.bool_(first), on_x, device.put(v)]
+        arguments += [on_numbers, device.put(np.ascontiguousarray(packed)), out, sums]
+        name = f"streams_write_dots<{k}, {tiles}, {'true' if ends else 'false'}>"
+        self.start(name, device, (slabs * -(-tokens // 64), 128), arguments)
+        self.near(out.get(), self.written(k, x, v, numbers, first))
+        of, w, at = doubles(out.get()), doubles(parts).sum(0)[:m, :, :channels], m * k // rows
+        dots = np.einsum("nkc,mkc->mn", of, w) if ends else np.einsum("nkc,mc->kmn", of, w[:, 0])
+        moments = (of**2).sum((1, 2)) if ends else np.stack([of.sum(2).T, (of**2).sum(2).T], 1)
+        found = sums.get().sum(0)
+        self.near(found[:at], dots.reshape(at, tokens), 1e-5)
+        self.near(found[at:], moments.reshape(-1, tokens), 1e-5)
+
+    def written(self, k, x, v, numbers, first):
+        _, a = self.parts(numbers, k)
+        expected = np.einsum("ksn,nsc->nkc", a[:, :k], doubles(x))
+        expected += np.einsum("kn,nc->nkc", a[:, k], doubles(v))
+        return np.repeat(doubles(v)[:, None], k, 1) if first else expected
+
     def write(self, kind, tokens, channels, warps, first):
         device, k, dtype, x, v, numbers = self.of(kind, tokens, channels)
         out, moments = device.empty(x.shape, dtype), device.empty((k, 2, tokens), F32)
@@ -259,10 +294,7 @@ class Streams(case.KernelCase):
         on_x, on_numbers = (None, None) if first else (device.put(x), device.put(numbers))
         arguments += [on_x, device.put(v), on_numbers, out, moments]
         self.start(f"streams_write<{kind}>", device, grid(tokens, warps), arguments)
-        _, a = self.parts(numbers, k)
-        expected = np.einsum("ksn,nsc->nkc", a[:, :k], doubles(x))
-        expected += np.einsum("kn,nc->nkc", a[:, k], doubles(v))
-        self.near(out.get(), np.repeat(doubles(v)[:, None], k, 1) if first else expected)
+        self.near(out.get(), self.written(k, x, v, numbers, first))
         written = doubles(out.get())
         self.near(moments.get(), np.stack([written.sum(2).T, (written**2).sum(2).T], 1), 1e-5)
 

@@ -10,6 +10,7 @@
 //                       dv = sum_k A_before[k,K] dX[k], v_{l-1}'s
 //     sum_totals, add_stream_vectors dw_i += Q_i + sum over tokens of d<1,w_i>
 //
+// P and place_dots are for what stream_write_dots.cuh does not take as X is written: all of float.
 // Where X is bf16, W and G are two numbers each, the second what rounding took from the first: so
 // the products lose nothing of them, and have 2 m rows.
 //

@@ -63,6 +63,18 @@ struct ValueScalars {
     }
 };
 
+// A run of X'[k], of those of X and v; `first`: v alone.
+template <int K, class Real>
+__device__ inline void mix_run(const StreamScalars<K, Real>& by, int k, bool first,
+                               const Real (&rows)[K + 1][kRun], Real* sum) {
+#pragma unroll
+    for (int j = 0; j < kRun; ++j) {
+        sum[j] = first ? rows[K][j] : by.a[k][K] * rows[K][j];
+#pragma unroll
+        for (int s = 0; s < K; ++s) sum[j] += by.a[k][s] * rows[s][j];
+    }
+}
+
 // One run of channels: fetches, as it lies in memory and as numbers, and stores.
 template <bool whole, class T>
 __device__ inline Run<T> take_run(const T* p, int c, int C, bool live) {
@@ -122,20 +134,15 @@ __global__ void __launch_bounds__(256)
 #pragma unroll
         for (int i = 0; i < V; ++i) {
             const int c = at.channel(i);
-            Real in[K][kRun], value[kRun];
-            load_run<whole>(v + n * C, c, C, live, value);
+            Real rows[K + 1][kRun];
+            load_run<whole>(v + n * C, c, C, live, rows[K]);
 #pragma unroll
             for (int s = 0; s < K; ++s)
-                load_run<whole>(x + (n * K + s) * C, c, C, live && !first, in[s]);
+                load_run<whole>(x + (n * K + s) * C, c, C, live && !first, rows[s]);
 #pragma unroll
             for (int k = 0; k < K; ++k) {
                 Real sum[kRun];
-#pragma unroll
-                for (int j = 0; j < kRun; ++j) {
-                    sum[j] = first ? value[j] : by.a[k][K] * value[j];
-#pragma unroll
-                    for (int s = 0; s < K; ++s) sum[j] += by.a[k][s] * in[s][j];
-                }
+                mix_run(by, k, first, rows, sum);
                 round_run<T>(sum);
                 store_run<whole>(sum, c, C, live, out + (n * K + k) * C);
 #pragma unroll

@@ -59,12 +59,16 @@ template <class T>
 void StreamsOnGpu<T>::declare_scratch(Plan& plan) {
     const Index n = tokens(), warps = (n + kWarp - 1) / kWarp,
                 parts = std::is_same_v<T, Bf16> ? 2 : 1;
-    Index numbers = 0, u = 0, vectors = 0, packed = 0, spread = 0, steps = 0, kept = 0;
-    for (const Site& s : sites_) {
+    Index numbers = 0, u = 0, vectors = 0, packed = 0, spread = 0, sums = 0, steps = 0, kept = 0;
+    for (int l = 1; l <= this->sublayers() + 1; ++l) {
+        const Site& s = site(l);
+        const WriteDots write = by_write(l);
         numbers = std::max<Index>(numbers, s.n_numbers);
         u = std::max<Index>(u, s.dots.n);
         vectors = std::max<Index>(vectors, s.dots.m);
-        packed = std::max(packed, parts * s.dots.m * row_width(s.dots));
+        packed = std::max(
+            {packed, parts * s.dots.m * row_width(s.dots), write.packed_numbers(s.dots, streams_)});
+        sums = std::max(sums, write.sums(s.dots, streams_) * n);
         spread = std::max(spread, parts * s.dots.m * padded_rows(s.dots));
         steps = std::max<Index>(steps, s.program.n_steps());
         kept = std::max<Index>(kept, s.program.n_saved());
@@ -84,7 +88,7 @@ void StreamsOnGpu<T>::declare_scratch(Plan& plan) {
     kept_ = scalars("sinkhorn", kept, kWarp * warps);
     packed_ = plan.scratch<T>("mixer.packed", {{'W', packed}});
     spread_ = plan.scratch<T>("mixer.spread", {{'W', spread}});
-    products_ = plan.scratch<Real>("mixer.products", {{'W', std::max(packed, spread)}});
+    products_ = plan.scratch<Real>("mixer.products", {{'W', std::max({packed, spread, sums})}});
     totals_ = plan.scratch<Real>("mixer.totals", {{'M', vectors}});
 }
 
@@ -140,9 +144,9 @@ auto StreamsOnGpu<T>::do_matrices(const Context& ctx) const -> typename DepthMix
     };
 }
 
-// Forward: X before and after, v; X for the products; X. Backward: X, dX', v; where there are dots
-// D, and again X, dX', D; dX, dv; X for the products. Scalars that pass from one kernel to another
-// are written and read, those of earlier sites read.
+// Forward: X before and after, v; X for products, where there are; X. Backward: X, dX', v; where
+// there are dots D, and again X, dX', D; dX, dv; X for the products. Scalars that pass from one
+// kernel to another are written and read, those of earlier sites read.
 template <class T>
 MovedNumbers StreamsOnGpu<T>::moves(DepthCall call, int l) const {
     const StreamDots& dots = site(l).dots;
@@ -150,9 +154,12 @@ MovedNumbers StreamsOnGpu<T>::moves(DepthCall call, int l) const {
                 products =
                     (std::is_same_v<T, Bf16> ? 2 : 1) * dots.m * (dots.end_to_end ? 1 : streams_);
     if (call == DepthCall::read) {
-        const Index rows = (l > 1 ? 2 * k : k) + 1 + (dots.m > 0 ? k : 0) + k;
-        const Index taken = dots.n > 0 ? 2 * (2 * k + products + dots.n) : 0;
-        return {rows * c, (l > 1 ? k * (k + 1) : 0) + taken + of_site + k};
+        const WriteDots write = by_write(l);
+        const bool at_write = write.tiles > 0;
+        const Index rows = (l > 1 ? 2 * k : k) + 1 + (dots.m > 0 && !at_write ? k : 0) + k;
+        const Index sums = at_write ? write.sums(dots, streams_) : 2 * k + products,
+                    mixing = l > 1 ? k * (k + 1) * (at_write ? write.slabs : 1) : 0;
+        return {rows * c, mixing + (dots.n > 0 ? 2 * (sums + dots.n) : 0) + of_site + k};
     }
     if (call != DepthCall::read_backward) return {};
     const Index dout = last(l) ? 0 : k, rows = k + dout + (last(l) ? 0 : 1) +

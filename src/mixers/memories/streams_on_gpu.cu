@@ -21,8 +21,7 @@ unsigned blocks_of(Index n) { return static_cast<unsigned>(n); }
 template <class T>
 void StreamsOnGpu<T>::read(Cuda, const Context& ctx, int l, const PreNorm<T>& norm) const {
     open(ctx, l);
-    write_rows(ctx, l);
-    if (site(l).dots.n > 0) take_dots(ctx, l);
+    write_and_dot(ctx, l);
     gpu::launch(gpu::stream(), "mixer: scalars", gpu::scalars_forward<Real>, scalar_grid(tokens()),
                 tables(l).program, scalar_memory(ctx, l), ctx(site(l).scalars).data);
     read_rows(ctx, l, norm);
@@ -88,6 +87,15 @@ gpu::StreamVectors StreamsOnGpu<T>::vectors(int l) const {
     for (int i = 0; i < dots.m; ++i)
         s.at[i] = site(l).params.place(RuleParam::Is::vectors, i * row_width(dots));
     return s;
+}
+
+// X_l, u of it: in one pass, or by products.
+template <class T>
+void StreamsOnGpu<T>::write_and_dot(const Context& ctx, int l) const {
+    if constexpr (std::is_same_v<T, Bf16>)
+        if (by_write(l).tiles > 0) return write_with_dots(ctx, l);
+    write_rows(ctx, l);
+    if (site(l).dots.n > 0) take_dots(ctx, l);
 }
 
 // u of X_l, whose moments are there.

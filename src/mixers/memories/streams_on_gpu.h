@@ -1,18 +1,20 @@
-// StreamsOnGpu: the memory of K streams (streams.h) on a GPU, in the passes of streams.cuh and
-// stream_dots.cuh. The scalars of a rule are its program's (scalar_program.cuh), a thread a token.
+// StreamsOnGpu: the memory of K streams (streams.h) on a GPU, in the passes of streams.cuh,
+// stream_dots.cuh and stream_write_dots.cuh. The scalars of a rule are its program's
+// (scalar_program.cuh), a thread a token.
 //
-//     read(l)            write l-1;  of X_l <x, x>, <x, 1>, w x -> u;  c, A of l;  read, norm
+//     read(l)            write l-1, of X_l <x, x>, <x, 1>, w x -> u;  c, A of l;  read, norm
 //     read_backward(l)   norm, dc, dA;  du, dp;  dX_l, dv_{l-1};  dw
 //
 // dX is of type T: the CPU's is Real. Kept of a token and site: X_l, u, c, A.
 //
 // Bytes a token and site, d = 2 C in bf16, the norm's counted: forward (3 K + 3) d, backward (3 K +
-// 4) d; of a rule with dots (4 K + 3) d and (6 K + 6) d. K = 4: 15 d and 16 d; 19 d and 30 d.
+// 4) d; of a rule with dots (6 K + 6) d, of which dw is K d. K = 4: 15 d and 16 d; 15 d and 30 d.
+// Where dots are not taken by the pass that writes X_l (WriteDots; all of float), K d more forward.
 #pragma once
 
 #include "core/dispatch.h"
 #include "mixers/depth_mixer.h"
-#include "mixers/memories/stream_dots.h"
+#include "mixers/memories/stream_write_dots.h"
 #include "mixers/plain_tables.h"
 
 namespace plumb {
@@ -64,6 +66,9 @@ private:
     int n_scalars(int l) const { return stream_scalars(*rule_, l); }
     Site& site(int l) { return sites_[static_cast<std::size_t>(l - 1)]; }
     const Site& site(int l) const { return sites_[static_cast<std::size_t>(l - 1)]; }
+    WriteDots by_write(int l) const {
+        return {site(l).dots, streams_, channels(), std::is_same_v<T, Bf16>};
+    }
     // Rows that a site's dots are of, as long as its vectors; their number with room for whole
     // runs.
     Index rows(const StreamDots& dots) const { return tokens() * (dots.end_to_end ? 1 : streams_); }
@@ -74,14 +79,16 @@ private:
     void declare_scratch(Plan& plan);
     const Tables& tables(int l) const { return tables_[static_cast<std::size_t>(l - 1)]; }
 
-    // Passes, streams_on_gpu.cu and, of the rows, stream_rows.cu.
+    // Passes: streams_on_gpu.cu; of the rows stream_rows.cu; write_with_dots stream_write_dots.cu.
     void read(Cuda, const Context& ctx, int l, const PreNorm<T>& norm) const;
     void read_backward(Cuda, const Context& ctx, int l, const PreNorm<T>& norm) const;
     gpu::StreamVectors vectors(int l) const;
     gpu::ScalarMemory<Real> scalar_memory(const Context& ctx, int l) const;
     void open(const Context& ctx, int l) const;
+    void write_and_dot(const Context& ctx, int l) const;
     void write_rows(const Context& ctx, int l) const;
     void take_dots(const Context& ctx, int l) const;
+    void write_with_dots(const Context& ctx, int l) const;
     void read_rows(const Context& ctx, int l, const PreNorm<T>& norm) const;
     void rows_backward(const Context& ctx, int l, const PreNorm<T>& norm) const;
     void scalars_backward(const Context& ctx, int l) const;

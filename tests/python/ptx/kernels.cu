@@ -3,7 +3,7 @@
 #include "mixers/memories/running_row_token.cuh"
 #include "mixers/memories/sources_backward.cuh"
 #include "mixers/memories/sources_sums.cuh"
-#include "mixers/memories/stream_dots.cuh"
+#include "mixers/memories/stream_write_dots.cuh"
 #include "mixers/plain_parameters.cuh"
 #include "mixers/scalar_program.cuh"
 #include "ops/activation.cuh"
@@ -49,6 +49,8 @@ const void* const kernels[] = {
     PLUMB_KERNEL(sources_spread<float, 1, 4, 4, false, false>),
     PLUMB_KERNEL(streams_write<Bf16, 4, 1, true>),
     PLUMB_KERNEL(streams_write<float, 2, 1, false>),
+    PLUMB_KERNEL(streams_write_dots<4, 3, true>),
+    PLUMB_KERNEL(streams_write_dots<2, 1, false>),
     PLUMB_KERNEL(streams_read<Bf16, 4, 1, true>),
     PLUMB_KERNEL(streams_read<float, 2, 1, false>),
     PLUMB_KERNEL(streams_backward<Bf16, 4, 1, 2, true, true>),
