@@ -42,8 +42,9 @@ def page(report):
     failed = [c for c in report["checks"] if not c["ok"]]
     lines = [f"# {report['device']}", ""]
     lines += [
-        "Kernels alone. Training beside the CPU is in training.json, whole steps in bench/ and "
-        "bench_without_graph/, where they are here. Written by `scripts/gpu_check`.",
+        "Kernels alone. Training beside the CPU is in training.json, whole steps in bench/, "
+        "bench_without_graph/ and bench_without_side_stream/, where they are here. Written by "
+        "`scripts/gpu_check`.",
         "",
         f"{len(report['checks'])} checks against the rules in double on the host, "
         + (f"**{len(failed)} wrong**:" if failed else "all right, the same bits twice."),

@@ -43,13 +43,62 @@ void require_device() {
     check(e, "cudaGetDeviceCount");
 }
 
-cudaStream_t stream() {
-    static const cudaStream_t all = [] {
-        cudaStream_t made = nullptr;
-        check(cudaStreamCreate(&made), "cudaStreamCreate");
-        return made;
-    }();
+namespace {
+
+cudaStream_t new_stream() {
+    cudaStream_t made = nullptr;
+    check(cudaStreamCreate(&made), "cudaStreamCreate");
+    return made;
+}
+cudaEvent_t new_event() {
+    cudaEvent_t made = nullptr;
+    check(cudaEventCreateWithFlags(&made, cudaEventDisableTiming), "cudaEventCreate");
+    return made;
+}
+
+bool is_off(const char* variable) {
+    const char* text = std::getenv(variable);
+    return waits_for_every_launch() || (text && std::string(text) == "0");
+}
+
+struct Side {
+    cudaStream_t stream = new_stream();
+    cudaEvent_t before = new_event(), after = new_event();  // what it is asked
+};
+Side& side() {
+    static Side all;
     return all;
+}
+bool asks_beside = false, is_forked = false;  // now; and not joined
+
+}  // namespace
+
+cudaStream_t stream() {
+    static const cudaStream_t first = new_stream();
+    return asks_beside ? side().stream : first;
+}
+
+void beside(const std::function<void()>& ask) {
+    if (asks_beside || is_off("PLUMB_SIDE")) return ask();
+    Side& s = side();
+    check(cudaEventRecord(s.before, stream()), "what runs beside");
+    check(cudaStreamWaitEvent(s.stream, s.before, 0), "what runs beside");
+    is_forked = asks_beside = true;
+    try {
+        ask();
+    } catch (...) {
+        asks_beside = false;
+        throw;
+    }
+    asks_beside = false;
+}
+
+void join() {
+    if (!is_forked || asks_beside) return;
+    is_forked = false;
+    Side& s = side();
+    check(cudaEventRecord(s.after, s.stream), "what ran beside");
+    check(cudaStreamWaitEvent(stream(), s.after, 0), "what ran beside");
 }
 
 std::byte* allocate(std::size_t bytes) {
@@ -69,18 +118,23 @@ void free(std::byte* p) noexcept { (void)cudaFree(p); }
 
 void copy_to_device(void* to, const void* from, std::size_t bytes) {
     if (bytes == 0) return;
+    join();
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), "copy to the device");
     check(cudaStreamSynchronize(stream()), "copy to the device");
 }
 
 void copy_to_host(void* to, const void* from, std::size_t bytes) {
+    join();
     if (bytes > 0)
         check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream()),
               "copy from the device");
     check(cudaStreamSynchronize(stream()), "copy from the device");
 }
 
-void wait() { check(cudaStreamSynchronize(stream()), "the device"); }
+void wait() {
+    join();
+    check(cudaStreamSynchronize(stream()), "the device");
+}
 
 void fill(void* p, int value, std::size_t bytes) {
     if (bytes > 0) check(cudaMemsetAsync(p, value, bytes, stream()), "cudaMemset");
@@ -114,23 +168,22 @@ std::vector<double> Marks::seconds() const {
 
 namespace {
 
-bool graphs_are_off() {
-    const char* text = std::getenv("PLUMB_GRAPH");
-    return waits_for_every_launch() || (text && std::string(text) == "0");
-}
-
 // What ask() asks, not done. The caller owns it.
 cudaGraph_t written_down(const std::function<void()>& ask) {
     cudaGraph_t graph = nullptr;
+    join();
     check(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal), "a CUDA graph");
     try {
         ask();
     } catch (...) {
         (void)cudaStreamEndCapture(stream(), &graph);
         if (graph) (void)cudaGraphDestroy(graph);
+        is_forked = false;  // with what was written down
         throw;
     }
-    check(cudaStreamEndCapture(stream(), &graph), "a CUDA graph (PLUMB_GRAPH=0 does without)");
+    const cudaError_t e = cudaStreamEndCapture(stream(), &graph);
+    is_forked = false;
+    check(e, "a CUDA graph (PLUMB_GRAPH=0 does without)");
     return graph;
 }
 
@@ -141,7 +194,7 @@ Graph::~Graph() {
 }
 
 void Graph::run(const std::function<void()>& ask) {
-    if (!asked_ || graphs_are_off()) {
+    if (!asked_ || is_off("PLUMB_GRAPH")) {
         ask();
         asked_ = true;
         return;
@@ -180,6 +233,8 @@ std::string devices() { return ""; }
 void require_device() { not_built(); }
 std::byte* allocate(std::size_t) { not_built(); }
 void free(std::byte*) noexcept {}
+void beside(const std::function<void()>&) { not_built(); }
+void join() {}
 void copy_to_device(void*, const void*, std::size_t) { not_built(); }
 void copy_to_host(void*, const void*, std::size_t) { not_built(); }
 void wait() { not_built(); }

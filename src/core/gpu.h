@@ -1,9 +1,9 @@
 // The GPU, as host code sees it: memory, and copies in the order in which all else is asked of it.
-// One device and one stream; kernels are started by core/launch.h. Whoever reads what the device
-// made waits for it; nobody else does.
+// One device and one stream, with a second one for what beside() says; kernels are started by
+// core/launch.h. Whoever reads what the device made waits for it; nobody else does.
 //
-// In a build without CUDA (PLUMB_CUDA=OFF) version() and devices() are empty, free() does nothing,
-// and all else throws UsageError.
+// In a build without CUDA (PLUMB_CUDA=OFF) version() and devices() are empty, free() and join() do
+// nothing, and all else throws UsageError.
 #pragma once
 
 #include <cstddef>
@@ -43,7 +43,16 @@ void wait();
 // Every byte is `value`.
 void fill(void* p, int value, std::size_t bytes);
 
-// Points of what the device is asked, and when it came past them, by its own clock.
+// What `ask` asks runs beside what is asked after it, until join(): on a second stream, where it
+// begins once all that was asked before is done. Until then nobody writes what it reads, nor reads
+// what it writes. It starts products, and kernels whose scratch nobody shares. PLUMB_SIDE=0 in the
+// environment, as PLUMB_SYNC=1, has it asked in its turn.
+void beside(const std::function<void()>& ask);
+// What is asked from here on comes after all that was asked beside. Copies and wait() begin so.
+void join();
+
+// Points of what the device is asked, and when it came past them, by its own clock. What runs
+// beside shows where it is joined, and only as far as that has to wait for it.
 class Marks {
 public:
     Marks() = default;
@@ -70,9 +79,9 @@ public:
     ~Graph();
     Graph(const Graph&) = delete;
     Graph& operator=(const Graph&) = delete;
-    // `ask` starts kernels, products and fill() alone: it neither waits for the device nor copies
-    // from or to the host nor allocates, but in the first call. CudaError says what cannot be
-    // written down; what ask() throws passes through.
+    // `ask` starts kernels, products and fill() alone, and joins what it asks beside: it neither
+    // waits for the device nor copies from or to the host nor allocates, but in the first call.
+    // CudaError says what cannot be written down; what ask() throws passes through.
     void run(const std::function<void()>& ask);
 
 private:

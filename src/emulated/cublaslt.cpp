@@ -3,7 +3,8 @@
 //
 //     sums over k in ascending order, in float, of double in double; FAST_TF32 rounds the operands
 //     to 10 bits first; where the partial sums of D's type are allowed, half of a sum is rounded to
-//     it; the workspace is left NaN as far as D would fill it
+//     it; another product that takes the workspace meanwhile is an error; it is left NaN as far as
+//     D would fill it
 //
 // Matrices are read and written by memcpy, a column at a time, which the sanitizers see.
 #include "emulated/error.h"
@@ -226,6 +227,16 @@ void run(const Product& p, const Operands& o, bool rounds_partial_sums) {
     multiply<Bf16, float, Bf16>(p, o, rounds_partial_sums);
 }
 
+// A product begins with its number in the workspace, and finds it there when it ends.
+void begin_in(const Operands& o, std::uint64_t product) {
+    if (o.workspace_bytes >= sizeof product) std::memcpy(o.workspace, &product, sizeof product);
+}
+bool still_in(const Operands& o, std::uint64_t product) {
+    std::uint64_t found = product;
+    if (o.workspace_bytes >= sizeof found) std::memcpy(&found, o.workspace, sizeof found);
+    return found == product;
+}
+
 double scalar(cudaDataType_t type, const void* p) {
     if (type == CUDA_R_64F) return *static_cast<const double*>(p);
     return static_cast<double>(*static_cast<const float*>(p));
@@ -365,7 +376,14 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                      scalar(p.op.scale, alpha),
                      scalar(p.op.scale, beta)};
     if (const cublasStatus_t s = check(p, o, algo)) return s;
-    const cudaError_t e =
-        enqueue(stream, [p, o, rounds = algo.rounds_partial_sums != 0] { run(p, o, rounds); });
+    static std::uint64_t products = 0;
+    const std::uint64_t number = ++products;
+    cudaError_t e = enqueue(stream, [o, number] { begin_in(o, number); });
+    if (!e)
+        e = enqueue(stream, [p, o, number, rounds = algo.rounds_partial_sums != 0] {
+            if (!still_in(o, number))
+                report(cudaErrorLaunchFailure, "two products at once in one workspace");
+            run(p, o, rounds);
+        });
     return e ? CUBLAS_STATUS_EXECUTION_FAILED : CUBLAS_STATUS_SUCCESS;
 }

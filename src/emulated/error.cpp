@@ -51,6 +51,8 @@ const char* cudaGetErrorString(cudaError_t e) {
             return "not permitted while a stream is captured";
         case cudaErrorStreamCaptureInvalidated:
             return "an earlier call has ended the capture";
+        case cudaErrorStreamCaptureUnmatched:
+            return "the capture was not begun in this stream";
         case cudaErrorStreamCaptureUnjoined:
             return "the capture has streams that were not joined";
         case cudaErrorStreamCaptureIsolation:

@@ -47,7 +47,7 @@ void replay(Replayed& graph) {
 
 std::uint64_t graph_replays() { return replays; }
 
-bool Capture::joined(cudaStream_t origin) const {
+bool Capture::joined() const {
     std::vector<bool> before(nodes.size());
     std::vector<std::size_t> todo;
     if (last_of(origin) != kNoNode) todo.push_back(last_of(origin));
@@ -71,7 +71,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode) {
     if (!s || s->capture)
         return report(cudaErrorStreamCaptureUnsupported,
                       "cudaStreamBeginCapture: of the default stream, or of one that is captured");
-    s->capture = std::make_shared<Capture>();
+    s->capture = std::make_shared<Capture>(Capture{s});
     return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t* out) {
@@ -79,10 +79,13 @@ cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t* out) {
     *out = nullptr;
     if (!capture)
         return report(cudaErrorInvalidValue, "cudaStreamEndCapture: the stream is not captured");
+    if (capture->origin != s)
+        return report(cudaErrorStreamCaptureUnmatched,
+                      "cudaStreamEndCapture: the capture began in another stream");
     for (cudaStream_t other : streams())
         if (other->capture == capture) other->capture = nullptr;
     if (capture->broken) return cudaErrorStreamCaptureInvalidated;
-    if (!capture->joined(s))
+    if (!capture->joined())
         return report(cudaErrorStreamCaptureUnjoined,
                       "cudaStreamEndCapture: work of another stream was not joined by an event");
     *out = new CUgraph_st{capture->nodes};

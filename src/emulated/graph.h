@@ -18,8 +18,9 @@ struct Node {
 };
 
 struct Capture {
-    std::vector<Node> nodes;
-    std::map<cudaStream_t, std::size_t> last;  // node of each stream in the capture
+    cudaStream_t origin;  // where it began
+    std::vector<Node> nodes{};
+    std::map<cudaStream_t, std::size_t> last{};  // node of each stream in the capture
     bool broken = false;
 
     std::size_t last_of(cudaStream_t s) const {
@@ -35,7 +36,7 @@ struct Capture {
         last[s] = nodes.size() - 1;
     }
     // Whether every node comes before the last one of `origin`, or is it.
-    bool joined(cudaStream_t origin) const;
+    bool joined() const;
 };
 
 struct Replayed {

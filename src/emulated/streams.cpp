@@ -121,6 +121,7 @@ cudaError_t cudaEventCreate(cudaEvent_t* e) {
     *e = new CUevent_st;
     return cudaSuccess;
 }
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) { return cudaEventCreate(e); }
 cudaError_t cudaEventDestroy(cudaEvent_t e) {
     run_all();
     delete e;
@@ -157,6 +158,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned) {
             return report(
                 cudaErrorStreamCaptureIsolation,
                 "cudaStreamWaitEvent: the event is of another capture, or one that ended");
+        if (capture->broken) return cudaErrorStreamCaptureInvalidated;
         s->capture = capture;  // which the stream is part of from here on
         capture->add(s, {}, e->node);
         return cudaSuccess;

@@ -50,7 +50,7 @@ public:
         down_proj_.backward_input(ctx, dy, dact);
         activation_backward<T>(ctx, kind_, ctx(up_), dact, dup, act);
         down_proj_.backward_weight(ctx, dy, act);
-        up_proj_.backward(ctx, dup, x.front(), dx.front());
+        up_proj_.backward_beside(ctx, dup, x.front(), dx.front());
     }
 
     std::vector<ParamId> weights() const override { return {params_.up, params_.down}; }

@@ -42,14 +42,18 @@ public:
         }
     }
 
-    // dqkv and the same x -> dx, overwritten; the gradient of W +=.
+    // dqkv and the same x -> dx, overwritten; the gradient of W +=, of the last product beside what
+    // comes next.
     void backward(const Context& ctx, View<const T> dqkv, const Inputs<const T>& x,
                   const Inputs<T>& dx) {
         if (products_.size() == 1)
-            return products_.front().backward(ctx, dqkv, x.front(), dx.front());
+            return products_.front().backward_beside(ctx, dqkv, x.front(), dx.front());
         for (int i = 0; i < kMostWays; ++i) {
             take_columns<T>(ctx, dqkv, attn_.part_begin(i), part(ctx, i));
-            products_[at(i)].backward(ctx, part(ctx, i), x[at(i)], dx[at(i)]);
+            if (i + 1 < kMostWays)
+                products_[at(i)].backward(ctx, part(ctx, i), x[at(i)], dx[at(i)]);
+            else
+                products_[at(i)].backward_beside(ctx, part(ctx, i), x[at(i)], dx[at(i)]);
         }
     }
 

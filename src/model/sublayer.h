@@ -106,7 +106,8 @@ public:
     virtual void prepare(const Context& ctx) = 0;
     // x -> v (N, C), overwritten.
     virtual void forward(const Context& ctx, const Inputs<const T>& x, View<T> v) = 0;
-    // dv and the same x -> dx, overwritten; parameter gradients +=.
+    // dv and the same x -> dx, overwritten; parameter gradients +=. A GPU may still read x and the
+    // sublayer's scratch for one of these, and write it, until gpu::join().
     virtual void backward(const Context& ctx, View<const T> dv, const Inputs<const T>& x,
                           const Inputs<T>& dx) = 0;
     // Parameters whose gradients a probe at this depth looks at.

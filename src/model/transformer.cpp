@@ -1,6 +1,7 @@
 #include "model/transformer.h"
 
 #include "core/flush_to_zero.h"
+#include "core/gpu.h"
 #include "model/weights.h"
 #include "ops/embedding.h"
 #include "ops/reduce.h"
@@ -67,6 +68,7 @@ void Transformer<T>::backward(const Context& context, Real scale, Recorder<Real>
     for (int l = last; l >= 1; --l) {
         const View<const T> dv = mixer_->write_backward(ctx, l);
         record(ctx, Quantity::doutput, l, dv);
+        gpu::join();  // the sublayer above: it reads x, and scratch that this one shares
         const Inputs<const T> x = normed_again(ctx, l);
         sublayers_[static_cast<std::size_t>(l - 1)]->backward(ctx, dv, x, dx);
         norm_backward(ctx, l);
@@ -80,6 +82,7 @@ void Transformer<T>::backward(const Context& context, Real scale, Recorder<Real>
         dv = behind;
     }
     embedding_backward<T>(ctx, ctx(tokens_), dv, ctx.grad(embed_));
+    gpu::join();
 }
 
 template <class T>

@@ -1,5 +1,7 @@
 #include "ops/linear.h"
 
+#include "core/gpu.h"
+
 namespace plumb {
 
 template <class T>
@@ -60,6 +62,14 @@ template <class T>
 void Linear<T>::backward(const Context& ctx, View<const T> dy, View<const T> x, View<T> dx) {
     if (dx) backward_input(ctx, dy, dx);
     backward_weight(ctx, dy, x);
+}
+
+template <class T>
+void Linear<T>::backward_beside(const Context& ctx, View<const T> dy, View<const T> x, View<T> dx) {
+    if (ctx.device == Device::cpu) return backward(ctx, dy, x, dx);
+    const Timed timed(ctx.profile, Part::gemm);
+    if (dx) backward_input(ctx, dy, dx);
+    gpu::beside([&] { backward_weight(ctx, dy, x); });
 }
 
 template class Linear<float>;

@@ -43,6 +43,8 @@ public:
     void backward_weight(const Context& ctx, View<const T> dy, View<const T> x);
     // Both; dx is skipped when empty.
     void backward(const Context& ctx, View<const T> dy, View<const T> x, View<T> dx);
+    // The same; a GPU adds to dw beside what it is asked next, until gpu::join() (core/gpu.h).
+    void backward_beside(const Context& ctx, View<const T> dy, View<const T> x, View<T> dx);
 
 private:
     void check(Index n, const Shape& wide_in, const Shape& wide_out) const;

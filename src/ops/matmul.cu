@@ -105,10 +105,12 @@ cublasLtHandle_t handle() {
     }();
     return all;
 }
-// Products follow one another on one stream, so they share it.
+// Products of a stream follow one another, so they share it.
 void* workspace() {
-    static void* const all = allocate(kWorkspace);
-    return all;
+    static std::map<cudaStream_t, void*> all;
+    void*& of_stream = all[stream()];
+    if (!of_stream) of_stream = allocate(kWorkspace);
+    return of_stream;
 }
 
 // A row-major matrix of `rows` rows, as the library sees it: transposed.

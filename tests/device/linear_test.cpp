@@ -2,7 +2,11 @@
 #include "ops/linear.h"
 
 #include "catch.h"
+#include "core/gpu.h"
 #include "device/products.h"
+#include "emulated/device.h"
+#include "ops/reduce.h"
+#include "support/environment.h"
 #include "support/random.h"
 
 #include <cstring>
@@ -112,6 +116,35 @@ TEMPLATE_TEST_CASE("Linear on a GPU gives the same bits twice", "[device]", floa
     CHECK(same_bits(one.sums, two.sums));
     CHECK(same_bits(one.dx, two.dx));
     CHECK(same_bits(one.dw, two.dw));
+}
+
+TEST_CASE("Linear on a GPU adds to dW beside what comes next, with the same bits", "[device]") {
+    const auto dw = [](bool beside, bool joined) {
+        ParamStore<float> params(Device::cuda);
+        const Shape square{{'O', 32}, {'I', 32}};
+        const Param<float> p = params.declare({.name = "w", .shape = square, .init = {}});
+        Plan plan(Device::cuda);
+        Linear<float> linear(plan, "layer", p, 32);
+        params.allocate(1);
+        const Frame frame(std::move(plan), params);
+        const Context ctx = Context{Device::cuda}.in(frame);
+        const auto x = on_device(Device::cuda, Array<float>(square, "x").values());
+        const DeviceArray<float> dx(32 * 32, Device::cuda), seen(32 * 32, Device::cuda);
+        const View<float> in = x.view(0, square);
+        beside ? linear.backward_beside(ctx, in, in, dx.view(0, square))
+               : linear.backward(ctx, in, in, dx.view(0, square));
+        if (joined) gpu::join();
+        copy<float>(ctx, ctx.grad(p), seen.view(0, square));
+        return seen.fetch();
+    };
+    const std::uint64_t order = emulated::order();
+    emulated::set_order(0);  // a stream goes on as far as it can before another does
+    const std::vector<float> want = dw(false, false);
+    CHECK(dw(true, true) == want);
+    CHECK(dw(true, false) == std::vector<float>(32 * 32));
+    const Environment off("PLUMB_SIDE", "0");
+    CHECK(dw(true, false) == want);
+    emulated::set_order(order);
 }
 
 TEST_CASE("Linear on a GPU copies W in bf16, and in no other type", "[device]") {

@@ -117,6 +117,26 @@ TEST_CASE("emulated cuBLASLt: a product waits in its stream", "[emulated]") {
     CHECK(call.of_d.get(0, 1)[0] == 10);  // 3 + 6 ones + what was there
 }
 
+TEST_CASE("emulated cuBLASLt: two products at once want a workspace each", "[emulated]") {
+    cudaStream_t other = nullptr;
+    check(cudaStreamCreate(&other), "stream");
+    const std::uint64_t before = emulated::order();
+    for (const bool share : {true, false}) {
+        int wrong = 0;
+        for (std::uint64_t order = 1; order <= 12; ++order) {
+            emulated::set_order(order);
+            Call a, b;
+            b.at = other;
+            if (share) b.workspace = a.workspace;
+            wrong +=
+                error_of([&] { a.run(), b.run(); }).find("in one workspace") != std::string::npos;
+        }
+        CHECK((wrong > 0) == share);
+    }
+    emulated::set_order(before);
+    check(cudaStreamDestroy(other), "stream");
+}
+
 TEST_CASE("emulated cuBLASLt: which types it multiplies", "[emulated]") {
     const auto status = [](cudaDataType in, cudaDataType out, cublasComputeType_t compute,
                            cudaDataType scale) {

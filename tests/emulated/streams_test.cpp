@@ -120,6 +120,33 @@ TEST_CASE("emulated: a graph that lacks an edge differs by order", "[emulated][w
     CHECK(seen.size() > 1);
 }
 
+TEST_CASE("emulated: a forked stream is part of the capture as long as it lasts", "[emulated]") {
+    emulated::set_order(1);
+    Two s;
+    Buffer<float> y(ones(1));
+    cudaGraph_t graph = nullptr;
+    for (const bool unjoined : {true, false}) {
+        check(cudaStreamBeginCapture(s.a, cudaStreamCaptureModeThreadLocal), "begin");
+        s.b_after_a();
+        launch(s.b, "increment", increment, {1, 1}, y.at());
+        CHECK(cudaStreamBeginCapture(s.b, cudaStreamCaptureModeThreadLocal) ==
+              cudaErrorStreamCaptureUnsupported);
+        CHECK(cudaStreamEndCapture(s.b, &graph) == cudaErrorStreamCaptureUnmatched);
+        CHECK_THAT(emulated::take_error(), contains_text("one that is captured"));
+        if (unjoined) {
+            CHECK(cudaStreamEndCapture(s.a, &graph) == cudaErrorStreamCaptureUnjoined);
+            CHECK_THAT(emulated::take_error(), contains_text("not joined"));
+        } else {
+            s.a_after_b();
+            REQUIRE(cudaStreamEndCapture(s.a, &graph) == cudaSuccess);
+        }
+    }
+    launch(s.b, "increment", increment, {1, 1}, y.at());  // now, and not into the graph
+    check(cudaStreamSynchronize(s.b), "synchronise");
+    CHECK(y.get(0, 1)[0] == 2);
+    CHECK(replay(graph, 3, y) == 5);
+}
+
 TEST_CASE("emulated: what a capture does not allow", "[emulated]") {
     emulated::set_order(1);
     Two s;
@@ -134,6 +161,8 @@ TEST_CASE("emulated: what a capture does not allow", "[emulated]") {
     void* p = nullptr;
     CHECK(cudaMalloc(&p, 64) == cudaErrorStreamCaptureUnsupported);
     CHECK_THAT(emulated::take_error(), contains_text("cudaMalloc while a stream is captured"));
+    check(cudaEventRecord(s.e, s.a), "record");
+    CHECK(cudaStreamWaitEvent(s.b, s.e) == cudaErrorStreamCaptureInvalidated);
     CHECK(cudaStreamEndCapture(s.a, &graph) == cudaErrorStreamCaptureInvalidated);
     begin();
     CHECK(cudaStreamSynchronize(s.b) == cudaErrorStreamCaptureUnsupported);

@@ -171,12 +171,20 @@ private:
     void read_backward(int l) {
         const std::vector<PreNorm<T>> all = norms(l);
         mixer_->read_backward(ctx_, l, all);
+        for (const Way& w : site(l)) check_untouched(w);
         for (std::size_t way = 0; normed_ && way < all.size(); ++way) {
             std::vector<Real> sum = fetch<Real>(params_.grad(site(l)[way].gain));
             const std::vector<Real> dgain = site(l)[way].dgain.fetch();
             for (std::size_t i = 0; i < dgain.size(); ++i) sum[i % sum.size()] += dgain[i];
             put(params_.grad(site(l)[way].gain), sum.data());
         }
+    }
+    // x, which a product may read beside (Sublayer::backward).
+    void check_untouched(const Way& w) const {
+        if (!normed_) return;
+        const std::vector<T> x = w.x.fetch();
+        for (std::size_t i = 0; i < x.size(); ++i)
+            require(Real(x[i]) == w.seen[i], "a read's backward changed x");
     }
     void backward() {
         const int last = shape_.sublayers() + 1;
