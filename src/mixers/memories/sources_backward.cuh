@@ -49,6 +49,143 @@ struct SourcesPull {
     NormArgs<T> norm;  // of the newest reader
 };
 
+// K sources of a token on their way to their gradients, in registers.
+template <class T, int K, int V>
+struct PulledSources {
+    using Real = RealOf<T>;
+    Packed<T, V> row[K];
+    Row<Real, V> out[K];
+    Real along[K], r[K];  // this lane's part of s_k; 1 / rms(v_k)
+
+    // Source k, which the ring has, and what its gradient is yet.
+    template <class Pushed, class At>
+    __device__ void take(int k, const SourcesPull<T>& a, const Pushed& ring, const At& at, long n,
+                         bool live) {
+        const bool pulls = live && k < a.K;
+        load(static_cast<const T*>(a.gradient.p[k]) + n * a.C, at, pulls && a.adds, out[k]);
+        along[k] = 0;
+        r[k] = pulls ? a.rstd[k * a.N + n] : Real(0);
+        ring.wait();
+        ring.packed(0, row[k]);
+    }
+    // The share of a reader's D in the gradients, and dp of this thread's channels.
+    template <class F>
+    __device__ void add(const Row<Real, V>& d, F&& p_of, Real* dp) {
+        Row<Real, V> x;
+#pragma unroll
+        for (int k = 0; k < K; ++k) {
+            unpack(row[k], x);
+            dp[k] = dot(x, d);
+            axpy(p_of(k), d, out[k]);
+        }
+    }
+    template <class At>
+    __device__ void put(const SourcesPull<T>& a, const At& at, long n, bool live) {
+        Row<Real, V> x;
+#pragma unroll
+        for (int k = 0; k < K; ++k) {
+            Real sum[1] = {along[k]};
+            sum[0] = warp_sums<1>(sum);
+            unpack(row[k], x);
+            axpy(-sum[0] * r[k] / Real(a.C), x, out[k]);
+            store(out[k], at, live && k < a.K, a.gradient.p[k] + n * a.C);
+            if (a.carry) store(out[k], at, live && k == a.K - 1, a.carry + n * a.C);
+        }
+    }
+};
+
+// The newest reader's: d is its D.
+template <class T, int K, int V, class At>
+__device__ inline void pull_newest(const SourcesPull<T>& a, Group<RealOf<T>>& g, const At& at,
+                                   long n, bool live, RealOf<T> of_h, Row<RealOf<T>, V>& d,
+                                   PulledSources<T, K, V>& sources) {
+    using Real = RealOf<T>;
+    store(d, at, live, a.norm.xhat + n * a.C);
+    if (live && g.leads()) a.delta[n] = of_h;
+    const Real lse = live ? a.lse[n] : Real(0);
+    Real s[K], p[K], dp[K];
+#pragma unroll
+    for (int k = 0; k < K; ++k) {
+        const bool pulls = live && k < a.K;
+        s[k] = pulls ? a.logits[k * a.k_step + n] : Real(0);
+        p[k] = pulls ? weight_of<T>(s[k] - lse) : Real(0);
+    }
+    sources.add(
+        d, [&](int k) { return p[k]; }, dp);
+    g.sums(dp);
+    load(a.u, at, true, d);
+#pragma unroll
+    for (int k = 0; k < K; ++k) {
+        const Real t = p[k] * (dp[k] - of_h) * sources.r[k];
+        if (live && k < a.K && g.leads()) a.t[k * a.k_step + n] = t;
+        if (lane_id() == 0) sources.along[k] = t * s[k];
+        axpy(t, d, sources.out[k]);
+    }
+}
+
+// 32 older readers: a lane has one, its numbers for all K sources.
+template <class T, int K>
+struct OlderReaders {
+    using Real = RealOf<T>;
+    Real logit[K], p[K], t[K], delta;  // t is dp at first
+
+    __device__ void fetch(const SourcesPull<T>& a, int first, long n, bool live) {
+        const int q = first + lane_id();
+        const bool there = live && q < a.R;
+        const Real lse = there ? a.lse[q * a.N + n] : Real(0);
+        delta = there ? a.delta[q * a.N + n] : Real(0);
+#pragma unroll
+        for (int k = 0; k < K; ++k) {
+            const bool pulls = there && k < a.K;
+            logit[k] = pulls ? a.logits[k * a.k_step + q * a.N + n] : Real(0);
+            p[k] = pulls ? weight_of<T>(logit[k] - lse) : Real(0);
+            t[k] = 0;
+        }
+    }
+    // G of them from the e-th on, whose D the ring has.
+    template <int G, int V, class Pushed, class Push>
+    __device__ void add(int e, Group<Real>& g, Pushed& ring, Push&& push,
+                        PulledSources<T, K, V>& sources) {
+        Row<Real, V> d;
+        Real dp[G * K];
+        ring.template wait<G>();
+#pragma unroll
+        for (int i = 0; i < G; ++i) {
+            ring.row(i, d);
+            sources.add(
+                d, [&](int k) { return __shfl_sync(~0u, p[k], e + i); }, dp + i * K);
+        }
+        ring.template pop<G>();
+#pragma unroll
+        for (int i = 0; i < G; ++i) push();
+        const Real total = g.lane_sums(dp);
+#pragma unroll
+        for (int i = 0; i < G * K; ++i) {
+            const Real sum = __shfl_sync(~0u, total, i);
+            if (lane_id() == e + i / K) t[i % K] = sum;
+        }
+    }
+    // All have added their D: t, and the rows u of `count` of them.
+    template <int V, class At>
+    __device__ void finish(const SourcesPull<T>& a, int first, int count, const Group<Real>& g,
+                           const At& at, long n, bool live, PulledSources<T, K, V>& sources) {
+#pragma unroll
+        for (int k = 0; k < K; ++k) {
+            t[k] = p[k] * (t[k] - delta) * sources.r[k];
+            sources.along[k] += t[k] * logit[k];
+            if (live && k < a.K && first + lane_id() < a.R && g.warp == 0)
+                a.t[k * a.k_step + (first + lane_id()) * a.N + n] = t[k];
+        }
+        Row<Real, V> u;
+#pragma unroll 2
+        for (int e = 0; e < count && first + e < a.R; ++e) {
+            load(a.u + (first + e) * a.C, at, true, u);
+#pragma unroll
+            for (int k = 0; k < K; ++k) axpy(__shfl_sync(~0u, t[k], e), u, sources.out[k]);
+        }
+    }
+};
+
 // G readers share a barrier (G divides 32); the newest stands alone.
 // One block at least: for more of them than fit, the compiler would spill.
 template <class T, int K, int V, int G, int P, bool whole, bool gained>
@@ -78,119 +215,30 @@ __global__ void __launch_bounds__(256, 1) sources_pull(const __grid_constant__ S
     for (long base = g.base; base < a.N; base += g.stride) {
         const long n = base + g.offset;
         const bool live = n < a.N;
-        Packed<T, V> source[K];
-        Row<Real, V> out[K], d, xhat, x;
-        Real along[K], r[K];
-        // A lane has one of 32 older readers, its numbers for all K sources; t is dp at first.
-        Real logit[K], p[K], t[K], delta;
-        const auto fetch_readers = [&](int first) {
-            const int q = first + lane_id();
-            const bool there = live && q < a.R;
-            const Real lse = there ? a.lse[q * a.N + n] : Real(0);
-            delta = there ? a.delta[q * a.N + n] : Real(0);
-#pragma unroll
-            for (int k = 0; k < K; ++k) {
-                const bool pulls = there && k < a.K;
-                logit[k] = pulls ? a.logits[k * a.k_step + q * a.N + n] : Real(0);
-                p[k] = pulls ? weight_of<T>(logit[k] - lse) : Real(0);
-                t[k] = 0;
-            }
-        };
-        fetch_readers(1);
+        OlderReaders<T, K> readers;
+        readers.fetch(a, 1, n, live);
+        PulledSources<T, K, V> sources;
 #pragma unroll
         for (int k = 0; k < K; ++k) {
-            const bool pulls = live && k < a.K;
-            load(static_cast<const T*>(a.gradient.p[k]) + n * a.C, at, pulls && a.adds, out[k]);
-            along[k] = 0;
-            r[k] = pulls ? a.rstd[k * a.N + n] : Real(0);
-            ring.wait();
-            ring.packed(0, source[k]);
+            sources.take(k, a, ring, at, n, live);
             ring.pop();
             push();
         }
-        // D's share in the gradients, and dp of this thread's channels.
-        const auto take = [&](const Row<Real, V>& of, auto&& p_of, Real* dp) {
-#pragma unroll
-            for (int k = 0; k < K; ++k) {
-                unpack(source[k], x);
-                dp[k] = dot(x, of);
-                axpy(p_of(k), of, out[k]);
-            }
-        };
-        {  // the newest reader
-            ring.template wait<2>();
-            ring.row(0, d);
-            ring.row(1, xhat);
-            ring.template pop<2>();
-            push(), push();
-            const Real of_h = norm_gradient<gained>(a.norm, g, at, n, live, xhat, d, dgain);
-            store(d, at, live, a.norm.xhat + n * a.C);
-            if (live && g.leads()) a.delta[n] = of_h;
-            const Real lse = live ? a.lse[n] : Real(0);
-            Real s[K], weighs[K], dp[K];
-#pragma unroll
-            for (int k = 0; k < K; ++k) {
-                const bool pulls = live && k < a.K;
-                s[k] = pulls ? a.logits[k * a.k_step + n] : Real(0);
-                weighs[k] = pulls ? weight_of<T>(s[k] - lse) : Real(0);
-            }
-            take(
-                d, [&](int k) { return weighs[k]; }, dp);
-            g.sums(dp);
-            load(a.u, at, true, d);
-#pragma unroll
-            for (int k = 0; k < K; ++k) {
-                const Real along_u = weighs[k] * (dp[k] - of_h) * r[k];
-                if (live && k < a.K && g.leads()) a.t[k * a.k_step + n] = along_u;
-                if (lane_id() == 0) along[k] = along_u * s[k];
-                axpy(along_u, d, out[k]);
-            }
-        }
+        Row<Real, V> d, xhat;
+        ring.template wait<2>();
+        ring.row(0, d);
+        ring.row(1, xhat);
+        ring.template pop<2>();
+        push(), push();
+        const Real of_h = norm_gradient<gained>(a.norm, g, at, n, live, xhat, d, dgain);
+        pull_newest(a, g, at, n, live, of_h, d, sources);
         for (int first = 1; first <= older; first += 32) {
-            if (first > 1) fetch_readers(first);
+            if (first > 1) readers.fetch(a, first, n, live);
             const int count = older + 1 - first < 32 ? older + 1 - first : 32;
-            for (int e = 0; e < count; e += G) {
-                Real dp[G * K];
-                ring.template wait<G>();
-#pragma unroll
-                for (int i = 0; i < G; ++i) {
-                    ring.row(i, d);
-                    take(
-                        d, [&](int k) { return __shfl_sync(~0u, p[k], e + i); }, dp + i * K);
-                }
-                ring.template pop<G>();
-#pragma unroll
-                for (int i = 0; i < G; ++i) push();
-                const Real total = g.lane_sums(dp);
-#pragma unroll
-                for (int i = 0; i < G * K; ++i) {
-                    const Real sum = __shfl_sync(~0u, total, i);
-                    if (lane_id() == e + i / K) t[i % K] = sum;
-                }
-            }
-#pragma unroll
-            for (int k = 0; k < K; ++k) {
-                t[k] = p[k] * (t[k] - delta) * r[k];
-                along[k] += t[k] * logit[k];
-                if (live && k < a.K && first + lane_id() < a.R && g.warp == 0)
-                    a.t[k * a.k_step + (first + lane_id()) * a.N + n] = t[k];
-            }
-#pragma unroll 2
-            for (int e = 0; e < count && first + e < a.R; ++e) {
-                load(a.u + (first + e) * a.C, at, true, d);
-#pragma unroll
-                for (int k = 0; k < K; ++k) axpy(__shfl_sync(~0u, t[k], e), d, out[k]);
-            }
+            for (int e = 0; e < count; e += G) readers.template add<G>(e, g, ring, push, sources);
+            readers.finish(a, first, count, g, at, n, live, sources);
         }
-#pragma unroll
-        for (int k = 0; k < K; ++k) {
-            Real sum[1] = {along[k]};
-            sum[0] = warp_sums<1>(sum);
-            unpack(source[k], x);
-            axpy(-sum[0] * r[k] / Real(a.C), x, out[k]);
-            store(out[k], at, live && k < a.K, a.gradient.p[k] + n * a.C);
-            if (a.carry) store(out[k], at, live && k == a.K - 1, a.carry + n * a.C);
-        }
+        sources.put(a, at, n, live);
     }
     wait_for_groups<0>();
     if (gained && a.dgain_part) store_block_sum(dgain, g, at, block_row, a.dgain_part);
