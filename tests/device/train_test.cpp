@@ -1,7 +1,7 @@
 // Training on a device beside training on the CPU.
-#include "emulated/device.h"
 #include "support/environment.h"
 #include "support/every_mixer.h"
+#include "support/thread_orders.h"
 #include "support/tiny_trainer.h"
 
 #include <cmath>
@@ -49,12 +49,12 @@ double worst_difference(const std::vector<double>& a, const std::vector<double>&
 }
 
 // Losses and parameters of two steps of two micro-batches with dropout.
-std::vector<double> dropped_steps(const std::string& mixer, const std::string& precision) {
+std::vector<double> dropped_steps(const MixerConfig& mixer, const std::string& precision,
+                                  ModelConfig model = small_model()) {
     TrainConfig train = small_train(precision);
     train.accumulate = 2;
-    ModelConfig model = small_model();
     model.dropout = 0.1;
-    TinyTrainer t = tiny_trainer(mixer_config(mixer), train, model, nullptr, 1, Device::cuda);
+    TinyTrainer t = tiny_trainer(mixer, train, model, nullptr, 1, Device::cuda);
     std::vector<double> out;
     for (long s = 0; s < 2; ++s) out.push_back(t.step(s).loss);
     for (const float w : t.params().values()) out.push_back(static_cast<double>(w));
@@ -81,28 +81,41 @@ TEST_CASE("twenty steps of every mixer give the CPU's losses", "[.][device][twen
 }
 
 TEST_CASE("bf16 steps of every mixer stay near the CPU's", "[device][train]") {
-    compare("bf16", 3, 2e-3);
+    compare("bf16", 2, 2e-3);
 }
 
 TEST_CASE("a step has the same bits as a graph and kernel by kernel, on one stream and on two",
           "[device][train]") {
-    const std::uint64_t order = emulated::order();
+    const std::uint64_t order = thread_order();
     std::uint64_t seed = 0;
-    for (const std::string mixer :
-         {"standard", "attnres", "attnres_block", "mhc", "denseformer", "mudd"})
+    for (const std::string mixer : {"standard", "attnres", "mhc", "mudd"})
         for (const std::string precision : {"fp32", "bf16"}) {
             INFO(mixer << " " << precision);
             const auto run = [&](const char* graph, const char* side) {
                 const Environment a("PLUMB_GRAPH", graph), b("PLUMB_SIDE", side);
-                emulated::set_order(seed++);
-                return dropped_steps(mixer, precision);
+                set_thread_order(seed++);
+                return dropped_steps(mixer_config(mixer), precision);
             };
             const auto plain = run("0", "0");
             CHECK((run("1", "0") == plain));  // not shown: thousands of numbers
             CHECK((run("0", "1") == plain));
             CHECK((run("1", "1") == plain));
         }
-    emulated::set_order(order);
+    set_thread_order(order);
+}
+
+// By itself: two minutes, and what ThreadSanitizer (plumb_emulated_race) can do of those above.
+TEST_CASE("small steps of every mixer have the same bits in every order", "[.][device][small]") {
+    ModelConfig model = small_model();
+    model.width = 16, model.context = 4;
+    for_every_setting([&](const MixerConfig& mixer, const MixerInfo&) {
+        std::vector<double> first;
+        in_every_order([&] {
+            const std::vector<double> got = dropped_steps(mixer, "bf16", model);
+            if (first.empty()) first = got;
+            CHECK((got == first));  // not shown: thousands of numbers
+        });
+    });
 }
 
 TEST_CASE("two trainers that step in turn do as each alone", "[device][train]") {

@@ -104,97 +104,6 @@ constexpr std::size_t sources_read_shared(unsigned threads, int warps) {
     return ring_bytes<T, V, P>(threads) + Queries<RealOf<T>, Q, V>::bytes(warps);
 }
 
-// Softmax of Q reads of a token over the sources so far, by the number that this lane has of the G
-// last ones: dot q of source i, or (q = Q) its square. The mixes stay the kernel's own: as a part
-// of this one instance would spill.
-template <class T, int Q, int V, int G>
-struct OnlineReads {
-    using Real = RealOf<T>;
-    using Mixes = Row<Real, V>[Q];
-    static constexpr int kNumbers = Q + 1;  // of a source
-    int q = lane_id() % kNumbers, i = lane_id() / kNumbers < G ? lane_id() / kNumbers : 0;
-    bool mine = lane_id() < G * kNumbers;
-    Real top, sum;  // of read q, in lanes of all i
-
-    __device__ static Real of(Real x, int i, int q) {
-        return __shfl_sync(~0u, x, i * kNumbers + q);
-    }
-    template <class At>
-    __device__ void begin(const SourcesRead<T>& a, const At& at, long n, bool live, Mixes& mix) {
-#pragma unroll
-        for (int r = 0; r < Q; ++r) clear(mix[r]);
-        top = -INFINITY, sum = 0;
-        if (Q == 1 && a.waiting) {
-            load(a.waiting + n * a.C, at, live, mix[0]);
-            top = live ? a.lse[n] : Real(0), sum = 1;
-        }
-    }
-    // Of the lane's number over all channels; sources k0..k0+G-1. Written down.
-    __device__ Real logit(const SourcesRead<T>& a, Real total, int k0, long n, bool writes) const {
-        const int k = k0 + i;
-        const Real r = inverse_sqrt(of(total, i, Q) / Real(a.C) + a.eps);
-        const bool logs = mine && k < a.S && q < Q;
-        const Real logit = logs ? total * r : Real(-INFINITY);
-        if (writes) {
-            if (logs && q < a.Q)
-                a.logits[k * a.k_step + q * a.N + n] = logit;
-            else if (mine && q == Q && k == a.S - 1 && a.rstd)
-                a.rstd[n] = r;
-        }
-        return logit;
-    }
-    // The weight of source i in read q, against the top that it may raise.
-    __device__ Real weigh(Real logit, Mixes& mix) {
-        Real high = top;
-#pragma unroll
-        for (int j = 0; j < G; ++j) {
-            const Real other = G == 1 ? logit : of(logit, j, q);
-            high = other > high ? other : high;
-        }
-        const Real keep = weight_of<T>(top - high), w = weight_of<T>(logit - high);
-        top = high;
-        sum *= keep;
-#pragma unroll
-        for (int j = 0; j < G; ++j) sum += G == 1 ? w : of(w, j, q);
-        if (Q == 1 || __any_sync(~0u, lane_id() < Q && keep != Real(1)))
-#pragma unroll
-            for (int r = 0; r < Q; ++r) scale(of(keep, 0, r), mix[r]);
-        return w;
-    }
-    template <class At>
-    __device__ void end(const SourcesRead<T>& a, const At& at, long n, bool live, bool writes,
-                        Mixes& mix) {
-        if (Q == 1) __syncwarp();  // all lanes have read lse; a shuffle does not order memory
-        if (writes && lane_id() < a.Q) a.lse[lane_id() * a.N + n] = top + log(sum);
-        const Real inverse = reciprocal(sum);
-#pragma unroll
-        for (int r = 0; r < Q; ++r) {
-            scale(of(inverse, 0, r), mix[r]);
-            if (r > 0 && r < a.Q) store(mix[r], at, live, a.mixes.p[r] + n * a.C);
-        }
-    }
-};
-
-// This thread's part of the dots of G sources with the Q vectors u, and of their squares.
-template <int Q, int V, int G, class Real, class Pushed>
-__device__ inline void query_dots(const Pushed& ring, const Queries<Real, Q, V>& u, Real* s) {
-#pragma unroll
-    for (int v = 0; v < V; ++v) {
-        Real x[G][kRun], y[kRun];
-#pragma unroll
-        for (int i = 0; i < G; ++i) ring.run(i, v, x[i]);
-#pragma unroll
-        for (int q = 0; q <= Q; ++q) {
-            if (q < Q) u.run(q, v, y);
-#pragma unroll
-            for (int i = 0; i < G; ++i)
-#pragma unroll
-                for (int j = 0; j < kRun; ++j)
-                    s[i * (Q + 1) + q] += x[i][j] * (q < Q ? y[j] : x[i][j]);
-        }
-    }
-}
-
 template <class T, int Q, int V, int G, int P, bool whole>
 __global__ void __launch_bounds__(256) sources_read(const __grid_constant__ SourcesRead<T> a) {
     using Real = RealOf<T>;
@@ -214,29 +123,85 @@ __global__ void __launch_bounds__(256) sources_read(const __grid_constant__ Sour
         if (++k_next == groups * G) k_next = 0, n_next += g.stride;
     };
     for (int i = 0; i < P; ++i) push();
-    OnlineReads<T, Q, V, G> reads;
+    // A lane has one number: dot q_mine of source i_mine of the group, or (q_mine = Q) its square.
+    constexpr int kOf = Q + 1;
+    const int q_mine = lane_id() % kOf;
+    const int i_mine = lane_id() / kOf < G ? lane_id() / kOf : 0;
+    const bool mine = lane_id() < G * kOf;
+    const auto of = [](Real x, int i, int q) { return __shfl_sync(~0u, x, i * kOf + q); };
     for (long base = g.base; base < a.N; base += g.stride) {
         const long n = base + g.offset;
-        const bool live = n < a.N, writes = live && g.warp == 0;
+        const bool live = n < a.N;
         Row<Real, V> mix[Q];
-        reads.begin(a, at, n, live, mix);
+#pragma unroll
+        for (int q = 0; q < Q; ++q) clear(mix[q]);
+        Real top = -INFINITY, sum = 0;  // of query q_mine, in lanes of all i_mine
+        if (Q == 1 && a.waiting) {
+            load(a.waiting + n * a.C, at, live, mix[0]);
+            top = live ? a.lse[n] : Real(0), sum = 1;
+        }
         for (int k0 = 0; k0 < a.S; k0 += G) {
-            Real s[G * (Q + 1)] = {};
+            Real s[G * kOf] = {};
             ring.template wait<G>();
-            query_dots<Q, V, G>(ring, u, s);
-            const Real w = reads.weigh(reads.logit(a, g.lane_sums(s), k0, n, writes), mix);
+#pragma unroll
+            for (int v = 0; v < V; ++v) {
+                Real x[G][kRun], y[kRun];
+#pragma unroll
+                for (int i = 0; i < G; ++i) ring.run(i, v, x[i]);
+#pragma unroll
+                for (int q = 0; q <= Q; ++q) {
+                    if (q < Q) u.run(q, v, y);
+#pragma unroll
+                    for (int i = 0; i < G; ++i)
+#pragma unroll
+                        for (int j = 0; j < kRun; ++j)
+                            s[i * kOf + q] += x[i][j] * (q < Q ? y[j] : x[i][j]);
+                }
+            }
+            const Real total = g.lane_sums(s);
+            const int k = k0 + i_mine;
+            const Real r = inverse_sqrt(of(total, i_mine, Q) / Real(a.C) + a.eps);
+            const bool logs = mine && k < a.S && q_mine < Q;
+            const Real logit = logs ? total * r : Real(-INFINITY);
+            if (live && g.warp == 0) {
+                if (logs && q_mine < a.Q)
+                    a.logits[k * a.k_step + q_mine * a.N + n] = logit;
+                else if (mine && q_mine == Q && k == a.S - 1 && a.rstd)
+                    a.rstd[n] = r;
+            }
+            Real high = top;
+#pragma unroll
+            for (int i = 0; i < G; ++i) {
+                const Real other = G == 1 ? logit : of(logit, i, q_mine);
+                high = other > high ? other : high;
+            }
+            const Real keep = weight_of<T>(top - high), w = weight_of<T>(logit - high);
+            top = high;
+            sum *= keep;
+#pragma unroll
+            for (int i = 0; i < G; ++i) sum += G == 1 ? w : of(w, i, q_mine);
+            if (Q == 1 || __any_sync(~0u, lane_id() < Q && keep != Real(1)))
+#pragma unroll
+                for (int q = 0; q < Q; ++q) scale(of(keep, 0, q), mix[q]);
 #pragma unroll
             for (int i = 0; i < G; ++i) {
                 Row<Real, V> x;
                 ring.row(i, x);
 #pragma unroll
-                for (int q = 0; q < Q; ++q) axpy(reads.of(w, i, q), x, mix[q]);
+                for (int q = 0; q < Q; ++q) axpy(of(w, i, q), x, mix[q]);
             }
             ring.template pop<G>();
 #pragma unroll
             for (int i = 0; i < G; ++i) push();
         }
-        reads.end(a, at, n, live, writes, mix);
+        if (Q == 1) __syncwarp();  // all lanes have read lse; a shuffle does not order memory
+        if (live && g.warp == 0 && lane_id() < a.Q) a.lse[lane_id() * a.N + n] = top + log(sum);
+        const Real inverse = reciprocal(sum);
+#pragma unroll
+        for (int q = 0; q < Q; ++q) {
+            scale(of(inverse, 0, q), mix[q]);
+            if (q > 0 && q < a.Q) store(mix[q], at, live, a.mixes.p[q] + n * a.C);
+        }
         norm_put(a.norm, g, at, n, live, mix[0]);
     }
     wait_for_groups<0>();
