@@ -43,7 +43,7 @@ public:
     }
 
     // dqkv and the same x -> dx, overwritten; the gradient of W +=, of the last product beside what
-    // comes next.
+    // comes next: parts share their scratch.
     void backward(const Context& ctx, View<const T> dqkv, const Inputs<const T>& x,
                   const Inputs<T>& dx) {
         if (products_.size() == 1)

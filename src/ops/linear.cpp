@@ -67,7 +67,6 @@ void Linear<T>::backward(const Context& ctx, View<const T> dy, View<const T> x, 
 template <class T>
 void Linear<T>::backward_beside(const Context& ctx, View<const T> dy, View<const T> x, View<T> dx) {
     if (ctx.device == Device::cpu) return backward(ctx, dy, x, dx);
-    const Timed timed(ctx.profile, Part::gemm);
     if (dx) backward_input(ctx, dy, dx);
     gpu::beside([&] { backward_weight(ctx, dy, x); });
 }

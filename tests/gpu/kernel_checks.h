@@ -98,7 +98,7 @@ inline constexpr int kRuns = 2;
 inline void begin_run(int) {}
 #else
 inline const int kRuns = static_cast<int>(thread_orders().size());
-inline void begin_run(int run) { emulated::set_order(thread_orders()[static_cast<unsigned>(run)]); }
+inline void begin_run(int run) { set_thread_order(thread_orders()[static_cast<unsigned>(run)]); }
 #endif
 
 // f(shape) -> Compared, several times.

@@ -144,8 +144,7 @@ void project(int n, Index c, const T* x, const T* before, Index ldx, int m, cons
     }
 }
 
-// ---- backward
-// -----------------------------------------------------------------------------------
+// ---- backward -----------------------------------------------------------------------------------
 
 // Weights (c numbers from w[i] + first, i < m) with the numbers of one Vec of all rows side by
 // side: packed[(v * m + i) * kVec + lane], the last Vec filled up with zeros.

@@ -3,9 +3,8 @@
 // bf16:
 //
 //     pack_fragments      W as below, <1, w>
-//     streams_write_dots  X'[k] = sum_s A[k,s] X[s] + A[k,K] v;  of a slab of channels w X', <X',
-//     X'>
-//                         and, of each stream, <X', 1>
+//     streams_write_dots  X'[k] = sum_s A[k,s] X[s] + A[k,K] v;
+//                         of a slab of channels w X', <X', X'> and, of each stream, <X', 1>
 //     sum_slabs           u, each number where the rule has it, of the slabs' sums in their order
 //
 // The dots are of X' as it is stored. `ends` (end to end): those of a token's K C numbers, vectors
