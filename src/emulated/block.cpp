@@ -93,7 +93,9 @@ void Block::prepare(const Launch& launch) {
 void Block::reset_shared() {
     const std::size_t dynamic = (launch_->shared + 15) / 16 * 16;
     allow(shared_, kSharedSpace);
-    races::forget(shared_, kSharedSpace);  // it was another block's: on a GPU this one has its own
+    // It was another block's: on a GPU this one has its own.
+    races::forget(shared_, in_pages(most_static_));
+    races::forget(shared_ + kSharedSpace - in_pages(dynamic), in_pages(dynamic));
     races::fill(shared_, most_static_);
     races::fill(shared_ + kSharedSpace - dynamic, dynamic);
     forbid(shared_, kSharedSpace - dynamic);

@@ -3,6 +3,7 @@ numpy (tests/python/ptx). Not run where nvcc is not found, on the PATH or as $CU
 """
 
 import itertools
+import re
 import sys
 import unittest
 from pathlib import Path
@@ -11,11 +12,12 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parent)]
 
-from ptx import case  # noqa: E402
+from ptx import case, nvcc  # noqa: E402
 from ptx.arguments import doubles, rows, struct  # noqa: E402
 from ptx.case import F32, I32, I64, U16, Norm, grid, normal, row_type, stored  # noqa: E402
 from ptx.memory import Device  # noqa: E402
 from ptx.program import sinkhorn  # noqa: E402
+from ptx.streams import fragments, in_parts  # noqa: E402
 
 MOST_SOURCES = 130  # kMaxSources
 
@@ -260,21 +262,17 @@ class Streams(case.KernelCase):
 
     def write_dots(self, k, tiles, m, ends, tokens, channels, first):
         device, _, _, x, v, numbers = self.of(f"Bf16, {k}, 1, true", tokens, channels)
-        blocks, slabs, rows = -(-channels // 32), -(-channels // 256), k if ends else 1
-        parts = np.zeros((2, 8 * tiles, rows, 32 * blocks), U16)
-        for part in (0, 1):
-            w = normal(4 + part, m, rows, channels) * 2.0 ** (-9 * part)
-            parts[part, :m, :, :channels] = stored(w, U16)
-        packed = parts.reshape(2, tiles, 8, rows, blocks, 4, 8).transpose(3, 4, 0, 1, 2, 5, 6)
+        slabs, rows = -(-channels // 256), k if ends else 1
+        parts = in_parts(normal(4, m, rows, channels), U16)
         n_sums = m + 1 if ends else k * (m + 2)
         out, sums = device.empty(x.shape, U16), device.empty((slabs, n_sums, tokens), F32)
         on_x, on_numbers = (None, None) if first else (device.put(x), device.put(numbers))
         arguments = [I64(tokens), I32(channels), I32(m), np.bool_(first), on_x, device.put(v)]
-        arguments += [on_numbers, device.put(np.ascontiguousarray(packed)), out, sums]
+        arguments += [on_numbers, device.put(fragments(parts, channels, tiles)), out, sums]
         name = f"streams_write_dots<{k}, {tiles}, {'true' if ends else 'false'}>"
         self.start(name, device, (slabs * -(-tokens // 64), 128), arguments)
         self.near(out.get(), self.written(k, x, v, numbers, first))
-        of, w, at = doubles(out.get()), doubles(parts).sum(0)[:m, :, :channels], m * k // rows
+        of, w, at = doubles(out.get()), doubles(parts).sum(0), m * k // rows
         dots = np.einsum("nkc,mkc->mn", of, w) if ends else np.einsum("nkc,mc->kmn", of, w[:, 0])
         moments = (of**2).sum((1, 2)) if ends else np.stack([of.sum(2).T, (of**2).sum(2).T], 1)
         found = sums.get().sum(0)
@@ -384,6 +382,20 @@ class TensorCores(case.KernelCase):
         d = device.empty((16, 8), F32)
         self.start("warp_product", device, (1, 32), [device.put(a), device.put(b), d])
         self.near(d.get(), doubles(a) @ doubles(b).T)
+
+
+class Kernels(unittest.TestCase):
+    def test_every_kernel_is_interpreted(self):
+        """An instance of each is in kernels.cu and named by a test."""
+        in_source = set()
+        for path in sorted((nvcc.ROOT / "src").rglob("*.cu*")):
+            code = re.sub(r"__launch_bounds__\([^()]*(\([^()]*\)[^()]*)*\)", "", path.read_text())
+            in_source.update(re.findall(r"__global__\s+void\s+(\w+)\(", code))
+        named = re.findall(r"PLUMB_KERNEL\((\w+)", nvcc.KERNELS.read_text())
+        tests = "".join(p.read_text() for p in Path(__file__).parent.glob("**/*.py"))
+        self.assertGreater(len(in_source), 80)
+        self.assertEqual(in_source - set(named), set())
+        self.assertEqual([name for name in named if not re.search(rf"\b{name}\b", tests)], [])
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from ptx import case  # noqa: E402
 from ptx.arguments import doubles, struct  # noqa: E402
 from ptx.attention import Attention, Products, by_chance  # noqa: E402
 from ptx.case import F32, I32, I64, U16, normal, row_type, stored  # noqa: E402
+from ptx.dropout import Dropout  # noqa: E402
 from ptx.memory import Device  # noqa: E402
 
 
@@ -102,7 +103,7 @@ class TensorCores(case.KernelCase):
     that they store in bf16, is off by chance as far as rounding goes; the farthest of four.
     """
 
-    CASES = ((16, True), (64, False))
+    CASES = ((16, True, None), (64, False, None), (32, True, Dropout()), (96, True, None))
 
     def beside(self, founds, equations):
         """equations(rounded): what is expected of each, or of rounded operands."""
@@ -113,9 +114,9 @@ class TensorCores(case.KernelCase):
                 self.near(found, expected[k], far / np.linalg.norm(expected[k]))
 
     def test_forward_and_backward(self):
-        for dim, gained in self.CASES:
+        for dim, gained, dropout in self.CASES:
             with self.subTest(dim=dim):
-                at = Products(self.start, dim, gained)
+                at = Products(self.start, dim, gained, dropout)
                 at.forward()
                 forward = lambda *r: at.attention.forward(at.qkv, at.gains, *r)  # noqa: B023, E731
                 self.beside([at.out.get(), at.lse.get()], forward)

@@ -13,6 +13,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent)]
 from ptx import case  # noqa: E402
 from ptx.arguments import doubles, struct  # noqa: E402
 from ptx.case import F32, I32, I64, U16, Norm, normal, row_type, stored  # noqa: E402
+from ptx.dropout import Dropout, philox  # noqa: E402
 from ptx.memory import Device  # noqa: E402
 
 F64 = np.float64
@@ -133,28 +134,14 @@ class Rows(OpCase):
 
     # ---- dropout --------------------------------------------------------------------------------
 
-    def philox(self, counter, key):
-        """Philox4x32-10 of Salmon et al. 2011."""
-        (x, y, z, w), (k, m), low = counter, key, 2**32 - 1
-        for _ in range(10):
-            a, b = 0xD2511F53 * x, 0xCD9E8D57 * z
-            x, y, z, w = (b >> 32) ^ y ^ k, b & low, (a >> 32) ^ w ^ m, a & low
-            k, m = (k + 0x9E3779B9) & low, (m + 0xBB67AE85) & low
-        return x, y, z, w
-
     def test_dropout(self):
         known = 0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8
-        self.assertEqual(self.philox((0, 0, 0, 0), (0, 0)), known)
-        seed, stream, threshold = 0x123456789ABCDEF, 0xFEDCBA987, 20000
-        dropout = struct(np.uint64(seed), np.uint64(stream), np.uint32(threshold), F64(1.25))
+        self.assertEqual(philox((0, 0, 0, 0), (0, 0)), known)
+        dropout = Dropout()
         for kind, width in (("Bf16, true", 40), ("float, false", 37)):
             x, on_x = self.made(1, row_type(f"<{kind}>"), 3, width)
-            self.runs(f"drop<{kind}>", 3, width, I64(3), I64(width), dropout, on_x)
-            for n, c in np.ndindex(*x.shape):
-                counter = c // 8, n, stream & 2**32 - 1, stream >> 32
-                word = self.philox(counter, (seed & 2**32 - 1, seed >> 32))[c % 8 // 2]
-                x[n, c] *= 1.25 * ((word >> 16 * (c % 2) & 0xFFFF) >= threshold)
-            self.near(on_x.get(), x)
+            self.runs(f"drop<{kind}>", 3, width, I64(3), I64(width), dropout.argument, on_x)
+            self.near(on_x.get(), x * dropout.factors(3, width))
 
     # ---- columns --------------------------------------------------------------------------------
 

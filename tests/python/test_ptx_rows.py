@@ -191,55 +191,5 @@ class AroundSources(case.KernelCase):
                 self.near(part.get().sum(0), expected)
 
 
-class StreamVectors(case.KernelCase):
-    """Gradients of what rules ask of streams, around the products (memories/stream_dots.cuh)."""
-
-    STREAMS, VECTORS, WIDTH = 3, 2, 20
-
-    def vectors(self, end_to_end=False):
-        """StreamVectors; of streams k: projections of their two vectors at 4 + 2 k or (one row) 4."""
-        projection = [4] if end_to_end else [4 + 2 * k for k in range(self.STREAMS)]
-        none, more = [I32(-1)] * 8, [I32(0)] * 8
-        return struct(*map(I32, (self.STREAMS, self.VECTORS, self.WIDTH)), np.bool_(end_to_end), none, none,
-                      [*map(I32, projection), *more][:8], [I32(1), I32(-1), *[I32(0)] * 78],
-                      [I64(30), I64(5), *[I64(0)] * 78])  # fmt: skip
-
-    def parts(self, x, dtype):
-        """As numbers of the type and, in bf16, what rounding took from them."""
-        high = stored(x, dtype)
-        return np.concatenate([high, stored(x - doubles(high), dtype)]) if dtype == U16 else high
-
-    def test_spread_gradients(self):
-        tokens = 5
-        for kind in ("Bf16", "float"):
-            for end_to_end in (False, True):
-                device, dtype = Device(), row_type(f"<{kind}>")
-                du, rows = normal(1, 12, tokens).astype(F32), 1 if end_to_end else self.STREAMS
-                count = self.VECTORS * (2 if kind == "Bf16" else 1)
-                out = device.put(np.zeros((count, 16), dtype))
-                arguments = [self.vectors(end_to_end), I64(tokens), I64(16), device.put(du), out]
-                self.start(f"spread_gradients<{kind}>", device, (1, 256), arguments)
-                expected = du[4 : 4 + 2 * rows].reshape(rows, 2, tokens).transpose(1, 2, 0)
-                expected = self.parts(expected.reshape(2, -1), dtype)
-                np.testing.assert_array_equal(out.get()[:, : rows * tokens], expected)
-
-    def test_totals_and_vectors(self):
-        device, tokens, du = Device(), 300, normal(1, 12, 300).astype(F32)
-        totals = device.empty(self.VECTORS, F32)
-        arguments = [self.vectors(), I64(tokens), device.put(du), totals]
-        self.start("sum_totals<float>", device, (self.VECTORS, 256), arguments)
-        of_tokens = np.array([du[1].astype(float).sum(), 0])
-        self.near(totals.get(), of_tokens)
-        for kind, parts in (("Bf16", 2), ("float", 1)):
-            products, before = normal(2, parts, 2, self.WIDTH).astype(F32), normal(3, 60).astype(F32)
-            on_flat = device.put(before)
-            arguments = [self.vectors(), device.put(products), totals, on_flat]
-            self.start(f"add_stream_vectors<{kind}>", device, (1, 256), arguments)
-            expected, added = before.astype(float), products.sum(0) + of_tokens[:, None]
-            for first, row in zip((30, 5), added):
-                expected[first : first + self.WIDTH] += row
-            self.near(on_flat.get(), expected)
-
-
 if __name__ == "__main__":
     unittest.main()

@@ -6,6 +6,7 @@ import numpy as np
 
 from .arguments import doubles, struct
 from .case import EPS, F32, I32, I64, U16, normal, stored
+from .dropout import Dropout
 from .memory import Device
 
 
@@ -24,11 +25,13 @@ def by_chance(seed):
 class Attention:
     """One sequence. qkv (T, (H + 2 Hkv) D); gains (D) of queries and keys, or None."""
 
-    def __init__(self, context, heads, kv_heads, dim):
+    def __init__(self, context, heads, kv_heads, dim, dropout=None):
         self.context, self.heads, self.kv_heads, self.dim = context, heads, kv_heads, dim
         self.group, self.width = heads // kv_heads, (heads + 2 * kv_heads) * dim
         self.angles = np.arange(context)[:, None] * 0.7 ** np.arange(dim // 2)[None]
         self.seen = np.tril(np.ones((context, context), bool))
+        self.dropout = dropout or Dropout(threshold=0)
+        self.keep = self.dropout.factors(heads * context, context).reshape(heads, context, context)
 
     def head(self, x, k):
         return x[:, k * self.dim : (k + 1) * self.dim]
@@ -70,7 +73,7 @@ class Attention:
             q, k, v = self.operands(qkv, gains, h, rounded)
             s = np.where(self.seen, q @ k.T, -np.inf)
             lses.append(np.log(np.exp(s).sum(1)))
-            outs.append(rounded(np.exp(s - lses[-1][:, None])) @ v)
+            outs.append(rounded(self.keep[h] * np.exp(s - lses[-1][:, None])) @ v)
         return rounded(np.concatenate(outs, 1)), np.array(lses)
 
     def backward(self, qkv, gains, dout, rounded=exact):
@@ -82,10 +85,10 @@ class Attention:
             p = np.where(self.seen, np.exp(q @ k.T - lse[h][:, None]), 0)
             d, kv = self.head(dout, h), h // self.group
             mean = (d * rounded(self.head(out, h))).sum(1, keepdims=True)
-            ds = rounded(p * (d @ v.T - mean))
+            ds = rounded(p * (self.keep[h] * (d @ v.T) - mean))
             self.head(dq, h)[:] = ds @ k
             self.head(dk, kv)[:] += ds.T @ q
-            self.head(dv, kv)[:] += rounded(p).T @ d
+            self.head(dv, kv)[:] += rounded(self.keep[h] * p).T @ d
         dgains = [0, 0]
         of_q, of_k = ((0, h, dq, 1 / np.sqrt(self.dim)) for h in range(self.heads)), (
             (1, self.heads + kv, dk, 1) for kv in range(self.kv_heads))  # fmt: skip
@@ -96,12 +99,11 @@ class Attention:
         return rounded(np.concatenate([dq, dk, dv], 1)), dgains
 
     def argument(self, device, qkv, gains):
-        """AttentionArgs; no dropout."""
+        """AttentionArgs"""
         put = lambda x: None if x is None else device.put(x)  # noqa: E731
         tables = [put(f(self.angles).astype(F32)) for f in (np.cos, np.sin)]
-        dropout = struct(np.uint64(0), np.uint64(0), np.uint32(0), np.float64(1))
         sizes = [I64(1), I64(self.context), *map(I32, (self.heads, self.kv_heads, self.dim))]
-        return struct(*sizes, put(qkv), *map(put, gains), F32(EPS), *tables, dropout)
+        return struct(*sizes, put(qkv), *map(put, gains), F32(EPS), *tables, self.dropout.argument)
 
     def gains(self):
         return [(1 + 0.3 * normal(k, self.dim)).astype(F32) for k in (2, 3)]
@@ -115,10 +117,11 @@ class Products:
     CONTEXT, HEADS, KV_HEADS = 70, 2, 1
     THREADS = 128
 
-    def __init__(self, start, dim, gained):
+    def __init__(self, start, dim, gained, dropout=None):
         """start(name, device, shape, arguments, shared)"""
-        self.device, self.run, self.room = Device(), start, 32 if dim <= 32 else 64
-        self.attention = a = Attention(self.CONTEXT, self.HEADS, self.KV_HEADS, dim)
+        self.device, self.run = Device(1 << 21), start
+        self.kind = next(room for room in (32, 64, 128) if dim <= room), "true" if dropout else "false"
+        self.attention = a = Attention(self.CONTEXT, self.HEADS, self.KV_HEADS, dim, dropout)
         self.gains = a.gains() if gained else [None, None]
         qkv, dout = (stored(normal(k, self.CONTEXT, n), U16) for k, n in ((1, a.width), (4, 2 * dim)))
         self.qkv, self.dout = doubles(qkv), doubles(dout)
@@ -138,8 +141,9 @@ class Products:
 
     def by_tiles(self, name, heads, tiles, *arguments):
         """A block a tile; room for so many in shared memory."""
-        blocks, shared = heads * -(-self.CONTEXT // 64), 2 * 64 * (self.room + 8) * tiles
-        name = f"{name}<{self.room}, false>"
+        room, drops = self.kind
+        blocks, shared = heads * -(-self.CONTEXT // 64), 2 * 64 * (room + 8) * tiles
+        name = f"{name}<{room}, {drops}>"
         self.run(name, self.device, (blocks, self.THREADS), [*self.arguments, *arguments], shared)
 
     def forward(self):
