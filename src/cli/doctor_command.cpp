@@ -94,7 +94,8 @@ void print(const nlohmann::ordered_json& j) {
             "oneDNN is off, GEMM runs on Eigen. To turn it on: apt-get install libdnnl-dev, "
             "then build again\n");
     if (j["cuda"] == "not built")
-        std::printf("CUDA is off. This version has no CUDA kernels; nothing is lost\n");
+        std::printf(
+            "CUDA is off. To turn it on: build where nvcc is found (cmake -DPLUMB_CUDA=ON)\n");
     std::printf("gemm_gflops: %.0f\n", j["gflops"]["2048x1024x256"].get<double>());
 }
 

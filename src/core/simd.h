@@ -17,10 +17,13 @@
 
 namespace plumb {
 
+// kRegisters: how many Vecs the registers hold.
 #ifdef __AVX512F__
 inline constexpr std::size_t kVecBytes = 64;
+inline constexpr int kRegisters = 32;
 #else
 inline constexpr std::size_t kVecBytes = 32;
+inline constexpr int kRegisters = 16;
 #endif
 
 inline constexpr Index kLineBytes = 64;  // of a cache

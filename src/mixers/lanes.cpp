@@ -32,11 +32,12 @@ Lanes<Real> Lanes<Real>::tanh() const {
         return map(*this, [](const auto& x) { return x.tanh(); });
     // Eigen has doubles one by one. Near 0 the continued fraction to the seventh level, exact
     // there.
-    const Numbers& x = v;
-    const Numbers s = x * x, far = 1 - 2 / (Lanes(x + x).exp().v + 1),
-                  near = x * (135135 + s * (17325 + s * (378 + s))) /
-                         (135135 + s * (62370 + s * (3150 + s * 28)));
-    return Lanes(s >= Real(0.25) ? far : near);  // NaN stays NaN
+    const Lanes &x = *this, s = x * x, far = 1 - 2 / ((x + x).exp() + 1),
+                near = x * (135135 + s * (17325 + s * (378 + s))) /
+                       (135135 + s * (62370 + s * (3150 + s * 28)));
+    Lanes y;
+    for (int i = 0; i < kVecs; ++i) y.v[i] = s.v[i] >= Real(0.25) ? far.v[i] : near.v[i];
+    return y;  // NaN stays NaN
 }
 
 template struct Lanes<float>;

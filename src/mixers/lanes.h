@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/context.h"
+#include "core/simd.h"
 
 #include <algorithm>
 
@@ -12,40 +13,61 @@ inline constexpr int kTile = 16;  // tokens; divides kTokenChunk
 
 template <class Real>
 struct Lanes {
-    typedef Real Numbers __attribute__((vector_size(kTile * sizeof(Real))));
-    Numbers v;
+    static constexpr int kVecs = kTile / kVec<Real>;
+    // Not one longer vector: what a register does not hold, GCC 12 moves in words of 8 bytes.
+    Vec<Real> v[kVecs];
 
     Lanes() = default;  // {}: zeros
-    Lanes(double x) : v(Numbers{} + static_cast<Real>(x)) {}
-    explicit Lanes(const Numbers& x) : v(x) {}
+    Lanes(double x) {
+        for (Vec<Real>& a : v) a = Vec<Real>{} + static_cast<Real>(x);
+    }
 
-    friend Lanes operator+(const Lanes& a, const Lanes& b) { return Lanes(a.v + b.v); }
-    friend Lanes operator-(const Lanes& a, const Lanes& b) { return Lanes(a.v - b.v); }
-    friend Lanes operator-(const Lanes& a) { return Lanes(-a.v); }
-    friend Lanes operator*(const Lanes& a, const Lanes& b) { return Lanes(a.v * b.v); }
-    friend Lanes operator/(const Lanes& a, const Lanes& b) { return Lanes(a.v / b.v); }
-    Lanes& operator+=(const Lanes& b) { return v += b.v, *this; }
-    Lanes& operator-=(const Lanes& b) { return v -= b.v, *this; }
-    Lanes& operator*=(const Lanes& b) { return v *= b.v, *this; }
-    Lanes& operator/=(const Lanes& b) { return v /= b.v, *this; }
+    friend Lanes operator+(const Lanes& a, const Lanes& b) {
+        return each([](auto x, auto y) { return x + y; }, a, b);
+    }
+    friend Lanes operator-(const Lanes& a, const Lanes& b) {
+        return each([](auto x, auto y) { return x - y; }, a, b);
+    }
+    friend Lanes operator-(const Lanes& a) {
+        return each([](auto x, auto) { return -x; }, a, a);
+    }
+    friend Lanes operator*(const Lanes& a, const Lanes& b) {
+        return each([](auto x, auto y) { return x * y; }, a, b);
+    }
+    friend Lanes operator/(const Lanes& a, const Lanes& b) {
+        return each([](auto x, auto y) { return x / y; }, a, b);
+    }
+    Lanes& operator+=(const Lanes& b) { return *this = *this + b; }
+    Lanes& operator-=(const Lanes& b) { return *this = *this - b; }
+    Lanes& operator*=(const Lanes& b) { return *this = *this * b; }
+    Lanes& operator/=(const Lanes& b) { return *this = *this / b; }
 
-    friend Lanes max(const Lanes& a, const Lanes& b) { return Lanes(a.v > b.v ? a.v : b.v); }
+    friend Lanes max(const Lanes& a, const Lanes& b) {
+        return each([](auto x, auto y) { return x > y ? x : y; }, a, b);
+    }
     friend Lanes exp(const Lanes& a) { return a.exp(); }
     friend Lanes sqrt(const Lanes& a) { return a.sqrt(); }
     friend Lanes tanh(const Lanes& a) { return a.tanh(); }
     friend const Lanes& value(const Lanes& x) { return x; }
 
     Real total() const {  // of the lanes, in pairs
-        Numbers sum = v;
+        Real sum[kTile];
+        std::copy_n(data(), kTile, sum);
         for (int n = kTile / 2; n > 0; n /= 2)
             for (int t = 0; t < n; ++t) sum[t] += sum[t + n];
         return sum[0];
     }
 
-    Real* data() { return reinterpret_cast<Real*>(&v); }
-    const Real* data() const { return reinterpret_cast<const Real*>(&v); }
+    Real* data() { return reinterpret_cast<Real*>(v); }
+    const Real* data() const { return reinterpret_cast<const Real*>(v); }
 
 private:
+    template <class F>
+    static Lanes each(F&& f, const Lanes& a, const Lanes& b) {
+        Lanes y;
+        for (int i = 0; i < kVecs; ++i) y.v[i] = f(a.v[i], b.v[i]);
+        return y;
+    }
     Lanes exp() const;
     Lanes sqrt() const;
     Lanes tanh() const;

@@ -1,3 +1,4 @@
+#include "core/simd.h"
 #include "ops/attention_head.h"
 #include "ops/attention_kernel.h"
 #include "ops/reduce.h"
@@ -55,6 +56,17 @@ struct Turn {
 
 // ---- heads to scratch and back ----------------------------------------------------------------
 
+// Asks for row t + 16, to read or (of a T that is not const) to write it: rows of a head lie a
+// projection's width apart, which the hardware does not follow.
+template <class T>
+void ask_ahead(const AttentionShape& s, Rows<T> x, Index t) {
+    T* row = x.row(std::min(t + 16, s.context - 1));
+    if constexpr (std::is_const_v<T>)
+        prefetch_read(row, s.head_dim);
+    else
+        prefetch_write(row, s.head_dim);
+}
+
 // y = scale (x1 cos - x2 sin, x2 cos + x1 sin); sign = -1 turns back.
 template <class X, class Y, class Real>
 void rotate(const X* __restrict x, const Real* __restrict cos, const Real* __restrict sin,
@@ -80,6 +92,7 @@ void load_turned(const AttentionShape& s, const Turn<Real>& f, Rows<const T> x, 
     const Index d = s.head_dim, half = d / 2;
     for (Index t = 0; t < s.context; ++t) {
         const Real *cos = f.cos + t * half, *sin = f.sin + t * half;
+        ask_ahead(s, x, t);
         if (!f.gain) {
             rotate(x.row(t), cos, sin, Real(1), f.scale, half, y + t * d);
             continue;
@@ -97,6 +110,7 @@ void store_turned_back(const AttentionShape& s, const Turn<Real>& f, const Real*
     const Index d = s.head_dim, half = d / 2;
     for (Index t = 0; t < s.context; ++t) {
         const Real *cos = f.cos + t * half, *sin = f.sin + t * half;
+        ask_ahead(s, dx, t);
         if (!f.gain) {
             rotate(dy + t * d, cos, sin, Real(-1), f.scale, half, dx.row(t));
             continue;
@@ -123,8 +137,10 @@ Rows<const Real> load(const AttentionShape& s, Rows<const T> x, Real* y, bool al
     if constexpr (std::is_same_v<T, Real>)
         if (!always) return x;
     const Index d = s.head_dim;
-    for (Index t = 0; t < s.context; ++t)
+    for (Index t = 0; t < s.context; ++t) {
+        ask_ahead(s, x, t);
         for (Index i = 0; i < d; ++i) y[t * d + i] = static_cast<Real>(x.row(t)[i]);
+    }
     return {y, d};
 }
 

@@ -114,30 +114,29 @@ void scalar_gradients(int streams, Index c, const T* x, const T* v, const Real* 
 template <int K, class Real, class T>
 void project(int n, Index c, const T* x, const T* before, Index ldx, int m, const Real* const* w,
              Real* u) {
-    constexpr int kRows = 4;  // of x and of w: 16 running sums
-    for (int i = 0; i < m; i += kRows) {
-        const Real* weight[kRows];
-        for (int b = 0; b < kRows; ++b) weight[b] = w[std::min(i + b, m - 1)];
+    constexpr int kRows = 4, kVectors = kRegisters == 32 ? 4 : 3;  // 16 or 12 running sums
+    for (int i = 0; i < m; i += kVectors) {
+        const Real* weight[kVectors];
+        for (int b = 0; b < kVectors; ++b) weight[b] = w[std::min(i + b, m - 1)];
         const T* next = i == 0 ? before : x;
         for (int t = 0; t < n; t += kRows) {
             const T* in[kRows];
             for (int a = 0; a < kRows; ++a) in[a] = x + std::min(t + a, n - 1) * ldx;
-            Vec<Real> sums[kRows * kRows]{};
+            Vec<Real> sums[kVectors * kRows]{};
             for_vecs<Real, K != 0>(
                 c, [&](Index j, auto size) __attribute__((always_inline)) {
-                    Vec<Real> right[kRows];
-                    for (int b = 0; b < kRows; ++b) right[b] = load<Real>(weight[b] + j, size);
+                    Vec<Real> right[kVectors];
+                    for (int b = 0; b < kVectors; ++b) right[b] = load<Real>(weight[b] + j, size);
                     for (int a = 0; a < kRows; ++a) {
-                        if (before && i <= kRows)
+                        if (before && i <= kVectors)
                             __builtin_prefetch(next + (kTile + t + a) * ldx + j, 0, 2);
                         const Vec<Real> left = in_register(load<Real>(in[a] + j, size));
-                        for (int b = 0; b < kRows; ++b) sums[b * kRows + a] += left * right[b];
+                        for (int b = 0; b < kVectors; ++b) sums[b * kRows + a] += left * right[b];
                     }
                 });
-            Real out[kRows * kRows];
-            for (int k = 0; k < kRows * kRows; k += kVec<Real>)
-                store<Real>(lane_sums<kVec<Real>, Real>(sums + k), out + k, Full<Real>{});
-            for (int b = 0; b < std::min(kRows, m - i); ++b)
+            Real out[kVectors * kRows];
+            tiles::store_sums<kVectors * kRows, Real>(sums, out);
+            for (int b = 0; b < std::min(kVectors, m - i); ++b)
                 for (int a = 0; a < std::min(kRows, n - t); ++a)
                     u[(i + b) * kTile + t + a] = out[b * kRows + a];
         }
@@ -231,7 +230,7 @@ template <int K, bool shared, int G, class Real, class T, class Size>
 // The next tile's x and dx come nearer meanwhile.
 template <int K, bool shared, class Real, class T>
 void stream_gradients(const SiteGradient<Real, T>& g, int n) {
-    constexpr int kGroup = K ? 4 : 1;
+    constexpr int kGroup = K ? kRegisters / 8 : 1;
     constexpr Index kBlock = 4 * kVec<Real>;
     for (Index begin = 0; begin < g.c; begin += kBlock) {
         const Index c = std::min(kBlock, g.c - begin);
@@ -255,7 +254,7 @@ void stream_gradients(const SiteGradient<Real, T>& g, int n) {
 template <int K, class Real, class T>
 void weight_gradient(int n, int rows, Index c, const T* x, Index ldx, int m, const Real* du,
                      Index n_u, const int* projection, Real* dw) {
-    constexpr int kRows = 6, kVecs = 4, kWidth = kVec<Real>;
+    constexpr int kRows = kRegisters == 32 ? 6 : 3, kVecs = 4, kWidth = kVec<Real>;
     const auto block = [&](Index v, int i, auto n_vecs, auto size) __attribute__((always_inline)) {
         Vec<Real> sums[kRows][n_vecs]{};
         for (int t = 0; t < n; ++t)
