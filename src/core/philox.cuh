@@ -14,7 +14,7 @@ struct Philox {
 
 __device__ inline Philox philox(Philox counter, std::uint32_t key0, std::uint32_t key1) {
     std::uint32_t(&x)[4] = counter.word;
-#pragma unroll
+#pragma unroll 2  // more, of several calls, would take too many registers
     for (int round = 0; round < 10; ++round, key0 += 0x9E3779B9u, key1 += 0xBB67AE85u) {
         const std::uint64_t a = std::uint64_t{0xD2511F53u} * x[0];
         const std::uint64_t b = std::uint64_t{0xCD9E8D57u} * x[2];

@@ -173,8 +173,14 @@ template <class Real, bool exact, class F>
 template <class Real>
 inline Vec<Real> add_neighbours(Vec<Real> a, Vec<Real> b) {
     return [&]<int... i>(std::integer_sequence<int, i...>) {
+#ifdef __clang__
         return __builtin_shufflevector(a, b, (2 * i)...) +
                __builtin_shufflevector(a, b, (2 * i + 1)...);
+#else  // GCC's other form: nvcc hands the one above to GCC without its dots
+        typedef decltype(Vec<Real>{} < Vec<Real>{}) Places;
+        return __builtin_shuffle(a, b, Places{(2 * i)...}) +
+               __builtin_shuffle(a, b, Places{(2 * i + 1)...});
+#endif
     }
     (std::make_integer_sequence<int, kVec<Real>>());
 }

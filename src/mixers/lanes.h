@@ -15,7 +15,8 @@ template <class Real>
 struct Lanes {
     static constexpr int kVecs = kTile / kVec<Real>;
     // Not one longer vector: what a register does not hold, GCC 12 moves in words of 8 bytes.
-    Vec<Real> v[kVecs];
+    // Aligned as one: in files for a GPU, whose Vecs may be shorter, too.
+    alignas(kTile * sizeof(Real)) Vec<Real> v[kVecs];
 
     Lanes() = default;  // {}: zeros
     Lanes(double x) {
