@@ -5,6 +5,7 @@ not found. Every instance of every kernel: the script by itself, many minutes.
 
 import importlib.machinery
 import importlib.util
+import re
 import subprocess
 import sys
 import tempfile
@@ -87,6 +88,22 @@ class KernelReport(unittest.TestCase):
         kernels = self.report.compiled(nvcc.compiled(nvcc.KERNELS), nvcc.KERNELS, "sm_90")
         self.assertGreater(len(kernels), 100)
         self.assertEqual(list(self.report.complaints(kernels)), [])
+
+
+class HostCode(unittest.TestCase):
+    @unittest.skipUnless(NVCC, "nvcc is not here")
+    def test_what_kernels_include_compiles_for_the_host(self):
+        """Which -ptx and -cubin leave out."""
+        files = sorted((nvcc.ROOT / "src").rglob("*.cu"))
+        includes = {line for f in files for line in re.findall(r'#include ".*', f.read_text())}
+        command = [NVCC, "-std=c++20", "-c", "-arch=compute_90", "-code=compute_90", "-Xcicc", "-O0"]
+        command += ["-Isrc", "-DPLUMB_HAVE_CUDA", "-DFMT_USE_CONSTEXPR=1", "--diag-suppress=554,1675"]
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "all.cu")
+            source.write_text("\n".join(sorted(includes)) + "\n")
+            command += ["-o", Path(folder, "all.o"), source]
+            done = subprocess.run(command, cwd=nvcc.ROOT, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
 
 
 if __name__ == "__main__":
