@@ -1,6 +1,6 @@
 """scripts/kernel_report --check: a kernel that spills is named; none of those spills whose PTX is
-interpreted (ptx/kernels.cu), of memories, attention and ops. What compiles is not run where nvcc is
-not found. Every instance of every kernel: the script by itself, many minutes.
+interpreted (ptx/kernels.cu), an instance of each. What compiles is not run where nvcc is not found.
+Every instance of every kernel: the script by itself, many minutes.
 """
 
 import importlib.machinery
@@ -104,6 +104,20 @@ class HostCode(unittest.TestCase):
             command += ["-o", Path(folder, "all.o"), source]
             done = subprocess.run(command, cwd=nvcc.ROOT, capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
+
+
+class Interpreted(unittest.TestCase):
+    def test_every_kernel_is_interpreted(self):
+        """An instance of each is in kernels.cu and named by a test."""
+        in_source = set()
+        for path in sorted((nvcc.ROOT / "src").rglob("*.cu*")):
+            code = re.sub(r"__launch_bounds__\([^()]*(\([^()]*\)[^()]*)*\)", "", path.read_text())
+            in_source.update(re.findall(r"__global__\s+void\s+(\w+)\(", code))
+        named = re.findall(r"PLUMB_KERNEL\((\w+)", nvcc.KERNELS.read_text())
+        tests = "".join(p.read_text() for p in Path(__file__).parent.glob("**/*.py"))
+        self.assertGreater(len(in_source), 80)
+        self.assertEqual(in_source - set(named), set())
+        self.assertEqual([name for name in named if not re.search(rf"\b{name}\b", tests)], [])
 
 
 if __name__ == "__main__":
