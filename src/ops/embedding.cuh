@@ -88,7 +88,7 @@ __device__ inline void add_rows(const T* dout, long C, int channels, const int* 
 }
 
 template <class T, bool whole>
-__global__ void __launch_bounds__(kRunThreads)
+__global__ void __launch_bounds__(kRunThreads, 3)  // said, or nvcc spills for the sake of four
     embed_backward(long N, long C, const std::int32_t* tokens, const T* dout, RealOf<T>* dtable) {
     using Real = RealOf<T>;
     PLUMB_SHARED(Matches, found);

@@ -90,6 +90,62 @@ class KernelReport(unittest.TestCase):
         self.assertEqual(list(self.report.complaints(kernels)), [])
 
 
+def kernels_of(path):
+    code = re.sub(r"__launch_bounds__\([^()]*(\([^()]*\)[^()]*)*\)", "", path.read_text())
+    return re.findall(r"__global__\s+void\s+(\w+)\(", code)
+
+
+ACCESS = re.compile(r"\s*(ld|st)\.global(?:\.nc)?\.(?:[fub](32|16))\s.*\[(%rd\d+)(?:\+(\d+))?\]")
+
+
+def pieces(ptx):
+    """{kernel: 16 bytes that it reads or writes number by number, no branch between}, of numbers of
+    4 and 2 bytes."""
+    found = {}
+    for part in ptx.split(".entry ")[1:]:
+        seen, count = {}, 0
+        for line in part.splitlines():
+            if re.search(r"^\$L|\bbra\b|@", line):
+                seen = {}
+            access = ACCESS.match(line)
+            if not access:
+                continue
+            kind, bits, base, offset = access.groups()
+            at, size = int(offset or 0), int(bits) // 8
+            run = seen.setdefault((kind, base, size, at // 16), set())
+            run.add(at)
+            count += len(run) == 16 // size
+        found[re.match(r"\w+", part)[0]] = count
+    return found
+
+
+class Widths(unittest.TestCase):
+    def test_pieces(self):
+        one_by_one = "\n".join(f"ld.global.f32 %f{k}, [%rd1+{16 + 4 * k}];" for k in range(4))
+        tail = "\n".join(f"$L{k}:\nst.global.u16 [%rd1+{2 * k}], %rs1;" for k in range(8))
+        apart = "\n".join(f"ld.global.f32 %f{k}, [%rd1+{8 + 4 * k}];" for k in range(4))
+        whole = "st.global.v4.f32 [%rd1], {%f1, %f2, %f3, %f4};"
+        text = "".join(
+            f".entry {name}()\n{code}\n"
+            for name, code in (("a", one_by_one), ("b", tail), ("c", apart), ("d", whole))
+        )
+        self.assertEqual(pieces(text), {"a": 1, "b": 0, "c": 0, "d": 0})
+
+    @unittest.skipUnless(NVCC, "nvcc is not here")
+    def test_whole_runs_move_at_once(self):
+        """Of the kernels of files that use core/runs.cuh; others read coefficients one by one."""
+        kernels = set()
+        for path in (nvcc.ROOT / "src").rglob("*.cuh"):
+            if '"core/runs.cuh"' in path.read_text():
+                kernels.update(kernels_of(path))
+        ptx = nvcc.compiled(nvcc.KERNELS)
+        found = pieces(ptx)
+        names = dict(zip(found, load().plain_names(list(found)), strict=True))
+        mine = {names[k]: n for k, n in found.items() if re.match(r"\w+", names[k])[0] in kernels}
+        self.assertGreater(len(mine), 40)
+        self.assertEqual({k: n for k, n in mine.items() if n and "double" not in k}, {})
+
+
 class HostCode(unittest.TestCase):
     @unittest.skipUnless(NVCC, "nvcc is not here")
     def test_what_kernels_include_compiles_for_the_host(self):
@@ -111,8 +167,7 @@ class Interpreted(unittest.TestCase):
         """An instance of each is in kernels.cu and named by a test."""
         in_source = set()
         for path in sorted((nvcc.ROOT / "src").rglob("*.cu*")):
-            code = re.sub(r"__launch_bounds__\([^()]*(\([^()]*\)[^()]*)*\)", "", path.read_text())
-            in_source.update(re.findall(r"__global__\s+void\s+(\w+)\(", code))
+            in_source.update(kernels_of(path))
         named = re.findall(r"PLUMB_KERNEL\((\w+)", nvcc.KERNELS.read_text())
         tests = "".join(p.read_text() for p in Path(__file__).parent.glob("**/*.py"))
         self.assertGreater(len(in_source), 80)
