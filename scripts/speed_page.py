@@ -74,7 +74,7 @@ def compare_table(shape):
                 m["label"],
                 number(1e3 * m["step_s"]["median"]),
                 f"{o['median']:+.1f} [{o['q1']:+.1f}, {o['q3']:+.1f}]",
-                verdict(o["median"], speed.target(m["label"], shape["precision"])),
+                verdict(o["median"], speed.target(m["label"], shape)),
                 f"{m['tokens_per_s']:,.0f}",
                 number(100 * m["gemm_share"]),
                 number(1e-6 * m["planned_bytes"]),
@@ -172,7 +172,7 @@ def page(merged, newest, commits, figures, folder):
     for s in merged["compare"]:
         rate = f"matrix products alone {1e-9 * s['gemm_flops_per_s']:.0f} GFLOP/s"
         share = 100 * s["mixers"][0]["gemm_share"]
-        aim = verdict(share, speed.SHARE_TARGETS[s["precision"]], at_most=False)
+        aim = verdict(share, speed.share_target(s), at_most=False)
         text += [f"### {speed.named(s)}, {s['rounds']} rounds of {s['steps']} steps"]
         text += [f"{rate}; {s['mixers'][0]['label']} reaches {share:.0f} % (target {aim}).", ""]
         text += [compare_table(s)]
