@@ -19,17 +19,17 @@ KINDS = ("compare", "depth", "context", "generate", "ops", "bandwidth")
 
 
 def read(folder):
-    """{kind: list} over all bench.json, the newest of them, and {commit: [folder]}."""
-    merged, newest, commits = {kind: [] for kind in KINDS}, {}, {}
+    """{kind: list} over all bench.json, and {machine and build: {commit and day: [folder]}}."""
+    merged, made = {kind: [] for kind in KINDS}, {}
     for path in sorted(folder.glob("*/bench.json")):
         report = json.loads(path.read_text())
         for kind in KINDS:
             merged[kind] += report.get(kind, [])
-        if report["date"] >= newest.get("date", ""):
-            newest = report
         dirty = " with local changes" if report["git"]["dirty"] else ""
-        commits.setdefault(report["git"]["commit"][:12] + dirty, []).append(path.parent.name)
-    return merged, newest, commits
+        commit = f"{report['git']['commit'][:12]}{dirty}, {report['date'][:10]}"
+        commits = made.setdefault(machine(report), {})
+        commits.setdefault(commit, []).append(path.parent.name)
+    return merged, made
 
 
 # ---- tables --------------------------------------------------------------------------------------
@@ -46,14 +46,17 @@ def number(x, digits=1):
     return "-" if x is None or math.isnan(x) else f"{x:.{digits}f}"
 
 
-def machine_line(report, commits):
+def machine(report):
     m, b = report["machine"], report["build"]
-    made = ", ".join(f"{c} ({', '.join(parts)})" for c, parts in commits.items())
     return (
         f"{m['cpu']} ({' '.join(m['isa'])}), {m['threads']} of {m['logical_cpus']} threads; "
-        f"{b['gemm']}, {b['compiler']}, `{b['flags'].strip()}`; commit {made}; "
-        f"{report['date'][:10]}."
+        f"{b['gemm']}, {b['compiler']}, `{b['flags'].strip()}`"
     )
+
+
+def machine_lines(made):
+    for on, commits in made.items():
+        yield f"- {on}: " + "; ".join(f"{', '.join(of)} ({c})" for c, of in commits.items()) + "."
 
 
 def verdict(value, aim, at_most=True):
@@ -159,10 +162,10 @@ def draw(merged, out):
     return figures
 
 
-def page(merged, newest, commits, figures, folder):
+def page(merged, made, figures, folder):
     from plumb.figures import speed
 
-    text = ["# CPU speed", "", machine_line(newest, commits), ""]
+    text = ["# CPU speed", "", *machine_lines(made), ""]
     text += ["Everything here comes from one command, `scripts/bench`."]
     if (folder / "notes.md").exists():
         text += [(folder / "notes.md").read_text().strip(), ""]
@@ -212,8 +215,8 @@ def main(argv=None):
     )
     parser.add_argument("folder", type=Path, metavar="DIR")
     folder = parser.parse_args(argv).folder
-    merged, newest, commits = read(folder)
-    if not newest:
+    merged, made = read(folder)
+    if not made:
         print(
             f"speed_page.py: no bench.json one folder below {folder}; make one with: "
             f"plumb bench --out {folder}/compare",
@@ -221,7 +224,7 @@ def main(argv=None):
         )
         return 4
     figures = draw(merged, folder)
-    (folder / "README.md").write_text(page(merged, newest, commits, figures, folder))
+    (folder / "README.md").write_text(page(merged, made, figures, folder))
     all_rows(folder, folder / "speed.csv")
     print(f"wrote: {folder / 'README.md'}")
     return 0

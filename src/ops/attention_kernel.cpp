@@ -63,11 +63,7 @@ bool can_run(AttentionKernel kernel) {
 AttentionKernel chosen() {
     const auto& kernels = attention_kernels();
     const char* asked = std::getenv(kAttentionVariable);
-    if (!asked || !*asked) {  // amx by name alone, until it has run on a CPU that has it
-        const auto best = std::find_if(kernels.rbegin() + 1, kernels.rend(),
-                                       [](AttentionKernel k) { return k != AttentionKernel::amx; });
-        return *best;
-    }
+    if (!asked || !*asked) return *(kernels.rbegin() + 1);  // before amx_emulated
     std::string names;
     for (const AttentionKernel kernel : kernels) {
         if (name_of(kernel) == asked) return kernel;

@@ -6,8 +6,8 @@
 //   amx           bf16 on AMX tiles (attention_bf16_tiles.h), float as avx512; the same head sizes
 //   amx_emulated  the same with the tile instructions in C++, float as avx2: to test it anywhere
 //
-// The fastest of those that the CPU has, but amx, which has not run on a CPU yet, only through its
-// twin. PLUMB_ATTENTION in the environment, one of these names, chooses another.
+// The fastest of those that the CPU has. PLUMB_ATTENTION in the environment, one of these names,
+// chooses another.
 #pragma once
 
 #include "core/view.h"
