@@ -166,7 +166,7 @@ def page(merged, made, figures, folder):
     from plumb.figures import speed
 
     text = ["# CPU speed", "", *machine_lines(made), ""]
-    text += ["Everything here comes from one command, `scripts/bench`."]
+    text += ["All of it is of `plumb bench`, as `scripts/bench` calls it unless notes say otherwise."]
     if (folder / "notes.md").exists():
         text += [(folder / "notes.md").read_text().strip(), ""]
     show = lambda kind: ["\n".join(f"![{n}]({n}.png)" for n in figures[kind]), ""]  # noqa: E731
