@@ -257,6 +257,25 @@ __device__ inline void pack(const float* x, Run<Bf16>& run) {  // one for two
     }
 }
 
+// In assembler, for nvcc 13.0 makes of the assignment four stores where it is one of two branches.
+template <class T>
+__device__ inline void store_at_once(const Run<T>& run, T* p) {
+#ifdef __CUDA_ARCH__
+    struct Quads {
+        uint4 quad[sizeof run / sizeof(uint4)];
+    };
+    const auto all = __builtin_bit_cast(Quads, run);
+#pragma unroll
+    for (unsigned i = 0; i < sizeof run / sizeof(uint4); ++i)
+        asm volatile(
+            "st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(reinterpret_cast<uint4*>(p) + i),
+            "r"(all.quad[i].x), "r"(all.quad[i].y), "r"(all.quad[i].z), "r"(all.quad[i].w)
+            : "memory");
+#else
+    *reinterpret_cast<Run<T>*>(p) = run;
+#endif
+}
+
 // V runs as they lie in memory: a row on its way takes half the registers in bf16.
 template <class T, int V>
 struct Packed {
@@ -299,7 +318,7 @@ __device__ inline void store(const Row<RealOf<T>, V>& r, const At& at, bool live
         if constexpr (At::whole) {
             Run<T> run;
             pack(r.x + i * kRun, run);
-            *reinterpret_cast<Run<T>*>(p + c) = run;
+            store_at_once(run, p + c);
         } else {
 #pragma unroll
             for (int j = 0; j < kRun; ++j)

@@ -55,24 +55,6 @@ __device__ inline void load_run(const T* p, int count, RealOf<T> (&x)[kRun]) {
 #pragma unroll
     for (int j = 0; j < kRun; ++j) x[j] = j < count ? RealOf<T>(p[j]) : RealOf<T>(0);
 }
-// In assembler, for nvcc 13.0 makes of the assignment four stores where it is one of two branches.
-template <class T>
-__device__ inline void store_at_once(const Run<T>& run, T* p) {
-#ifdef __CUDA_ARCH__
-    struct Quads {
-        uint4 quad[sizeof run / sizeof(uint4)];
-    };
-    const auto all = __builtin_bit_cast(Quads, run);
-#pragma unroll
-    for (unsigned i = 0; i < sizeof run / sizeof(uint4); ++i)
-        asm volatile(
-            "st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(reinterpret_cast<uint4*>(p) + i),
-            "r"(all.quad[i].x), "r"(all.quad[i].y), "r"(all.quad[i].z), "r"(all.quad[i].w)
-            : "memory");
-#else
-    *reinterpret_cast<Run<T>*>(p) = run;
-#endif
-}
 template <bool whole, class T>
 __device__ inline void store_run(const RealOf<T> (&x)[kRun], int count, T* p) {
     if (whole && count == kRun) {

@@ -98,7 +98,7 @@ def kernels_of(path):
 ACCESS = re.compile(r"\s*(ld|st)\.global(?:\.nc)?\.(?:[fub](32|16))\s.*\[(%rd\d+)(?:\+(\d+))?\]")
 
 
-def pieces(ptx):
+def pieces(ptx, kinds=("ld", "st")):
     """{kernel: 16 bytes that it reads or writes number by number, no branch between}, of numbers of
     4 and 2 bytes."""
     found = {}
@@ -108,7 +108,7 @@ def pieces(ptx):
             if re.search(r"^\$L|\bbra\b|@", line):
                 seen = {}
             access = ACCESS.match(line)
-            if not access:
+            if not access or access[1] not in kinds:
                 continue
             kind, bits, base, offset = access.groups()
             at, size = int(offset or 0), int(bits) // 8
@@ -133,7 +133,8 @@ class Widths(unittest.TestCase):
 
     @unittest.skipUnless(NVCC, "nvcc is not here")
     def test_whole_runs_move_at_once(self):
-        """Of the kernels of files that use core/runs.cuh; others read coefficients one by one."""
+        """Reads: of the kernels of files that use core/runs.cuh; others read coefficients one by
+        one. Writes: of all but token_read, which writes a token's few scalars in a row."""
         kernels = set()
         for path in (nvcc.ROOT / "src").rglob("*.cuh"):
             if '"core/runs.cuh"' in path.read_text():
@@ -144,6 +145,9 @@ class Widths(unittest.TestCase):
         mine = {names[k]: n for k, n in found.items() if re.match(r"\w+", names[k])[0] in kernels}
         self.assertGreater(len(mine), 40)
         self.assertEqual({k: n for k, n in mine.items() if n and "double" not in k}, {})
+        written = [names[k] for k, n in pieces(ptx, ("st",)).items() if n]
+        others = re.compile(r"double|token_read<")
+        self.assertEqual([name for name in written if not others.search(name)], [])
 
 
 class HostCode(unittest.TestCase):

@@ -199,8 +199,8 @@ __global__ void __launch_bounds__(256, 1) sources_pull(const __grid_constant__ S
     Row<Real, V> dgain;
     clear(dgain);
     Ring<T, V, P, whole> ring(dynamic_shared(), at);
-    const int older = (a.R - 1 + G - 1) / G * G;  // readers, padded
-    long n_next = g.base + g.offset;
+    const int older = (a.R - 1 + G - 1) / G * G;       // readers, padded
+    int n_next = static_cast<int>(g.base) + g.offset;  // an int, as sources_read's
     int next = 0;  // K sources, dx, xhat, D of the older readers
     const auto push = [&] {
         const bool there = n_next < a.N && (next < a.K || (next >= K && next < K + 1 + a.R));
@@ -208,8 +208,8 @@ __global__ void __launch_bounds__(256, 1) sources_pull(const __grid_constant__ S
                        : next == K     ? a.norm.dx
                        : next == K + 1 ? a.norm.xhat
                                        : a.d.p[there ? next - K - 1 : 1];
-        ring.push(there ? row + n_next * a.C : a.norm.xhat, there);
-        if (++next == K + 2 + older) next = 0, n_next += g.stride;
+        ring.push(there ? row + static_cast<long>(n_next) * a.C : a.norm.xhat, there);
+        if (++next == K + 2 + older) next = 0, n_next += static_cast<int>(g.stride);
     };
     for (int i = 0; i < P; ++i) push();
     for (long base = g.base; base < a.N; base += g.stride) {
@@ -260,15 +260,15 @@ __global__ void __launch_bounds__(256, 1)
     load(a.u, at, true, u);
     Ring<T, V, P, whole> ring(dynamic_shared(), at);
     const int groups = (S + G - 1) / G;
-    long n_next = g.base + g.offset;
-    int k_next = -2;  // dx, xhat, sources
+    int n_next = static_cast<int>(g.base) + g.offset;  // an int, as sources_read's
+    int k_next = -2;                                   // dx, xhat, sources
     const auto push = [&] {
         const bool there = n_next < a.N && k_next < S;
         const T* row = k_next == -2             ? a.norm.dx
                        : k_next == -1 || !there ? a.norm.xhat
                                                 : a.source.p[k_next];
-        ring.push(row + (there ? n_next * a.C : 0), there);
-        if (++k_next == groups * G) k_next = -2, n_next += g.stride;
+        ring.push(row + (there ? static_cast<long>(n_next) * a.C : 0), there);
+        if (++k_next == groups * G) k_next = -2, n_next += static_cast<int>(g.stride);
     };
     for (int i = 0; i < P; ++i) push();
     // A lane has one of 32 sources; asked for one trip, or 32 sources, ahead.

@@ -115,12 +115,13 @@ __global__ void __launch_bounds__(256) sources_read(const __grid_constant__ Sour
     const Queries<Real, Q, V> u(
         a.u, a.Q, reinterpret_cast<Real*>(shared + ring_bytes<T, V, P>(blockDim.x)), g, at);
     const int groups = (a.S + G - 1) / G;
-    long n_next = g.base + g.offset;  // whose row is asked for next
-    int k_next = 0;
+    // Whose row is asked for next. Tokens fit an int: a long is a register too many on sm_80.
+    int n_next = static_cast<int>(g.base) + g.offset, k_next = 0;
     const auto push = [&] {
         const bool there = n_next < a.N && k_next < a.S;
-        ring.push(a.source.p[there ? k_next : 0] + (there ? n_next * a.C : 0), there);
-        if (++k_next == groups * G) k_next = 0, n_next += g.stride;
+        ring.push(a.source.p[there ? k_next : 0] + (there ? static_cast<long>(n_next) * a.C : 0),
+                  there);
+        if (++k_next == groups * G) k_next = 0, n_next += static_cast<int>(g.stride);
     };
     for (int i = 0; i < P; ++i) push();
     // A lane has one number: dot q_mine of source i_mine of the group, or (q_mine = Q) its square.

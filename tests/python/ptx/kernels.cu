@@ -43,6 +43,7 @@ const void* const kernels[] = {
     PLUMB_KERNEL(sources_read<Bf16, 1, 1, 3, 3, true>),
     PLUMB_KERNEL(sources_read<Bf16, 3, 1, 2, 3, true>),
     PLUMB_KERNEL(sources_read<float, 5, 2, 2, 2, false>),
+    PLUMB_KERNEL(sources_read<float, 5, 2, 3, 4, true>),  // of the library: for widths
     PLUMB_KERNEL(sources_pull<Bf16, 2, 1, 2, 4, true, true>),
     PLUMB_KERNEL(sources_pull<float, 1, 1, 4, 4, false, false>),
     PLUMB_KERNEL(sources_spread<Bf16, 1, 2, 4, true, true>),
