@@ -3,6 +3,14 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export MPLBACKEND=Agg
 
+# SCRIPT --help prints the comment that it begins with.
+case "${1-}" in
+    -h | --help)
+        sed -n '2,${/^#/!q; s/^# \{0,1\}//p}' "scripts/$(basename "$0")"
+        exit 0
+        ;;
+esac
+
 say() { printf '%s\n' "$@"; } # each argument on a line
 fail() { # EXIT_CODE MESSAGE
     printf '%s: %s\n' "$(basename "$0")" "$2" >&2
