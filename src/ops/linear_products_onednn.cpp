@@ -2,6 +2,7 @@
 
 #ifdef PLUMB_HAVE_ONEDNN
 
+#include "ops/linear_panels.h"
 #include "ops/slices.h"
 
 #include <oneapi/dnnl/dnnl.hpp>
@@ -96,8 +97,8 @@ memory::desc dense(Index rows, Index cols, Type type) {
     return {{rows, cols}, type, memory::dims{cols, 1}};
 }
 
-// Packed weights are panels of 64 columns, one after the other: (n/64, k/16, 16, 64), in bf16
-// (n/64, k/32, 16, 64, 2).
+// Packed weights are panels of 64 columns, one after the other: (n/64, k/16, 16, 64), in bf16 those
+// of ops/linear_panels.h.
 template <class T>
 memory::desc panels(Index k, Index n) {
     using Tag = memory::format_tag;
@@ -110,12 +111,9 @@ public:
     // Throws dnnl::error where the CPU has no such products.
     explicit OneDnnProducts(const LinearShape& shape)
         : shape_(shape),
-          w_(dense(shape.out, shape.in, Type::f32)),
           w_transposed_({shape.in, shape.out}, Type::f32, memory::dims{1, shape.in}),
           forward_{panels<T>(shape.in, shape.out)},
-          input_{panels<T>(shape.out, shape.in)},
-          reorder_forward_(packing(w_transposed_, forward_.desc, 1)),
-          reorder_input_(packing(w_, input_.desc, 1)) {
+          input_{panels<T>(shape.out, shape.in)} {
         compile_rows(Kind::forward, shape.tokens);
         compile_rows(Kind::sums, shape.tokens);
         if (!kBackward) return;
@@ -133,15 +131,23 @@ public:
     }
 
     void pack(const Context& ctx, const float* w) override {
-        if (ctx.threads != packing_threads_) {
-            reorder_forward_ = packing(w_transposed_, forward_.desc, ctx.threads);
-            reorder_input_ = packing(w_, input_.desc, ctx.threads);
-            packing_threads_ = ctx.threads;
+        std::byte* forward = ctx(forward_.numbers).data;
+        if constexpr (kBackward) {
+            std::byte* input = ctx(input_.numbers).data;
+            pack_panels(ctx, w, shape_.out, shape_.in, reinterpret_cast<Bf16*>(forward),
+                        reinterpret_cast<Bf16*>(input));
+        } else {
+            if (ctx.threads != packing_threads_) {
+                packing_ = packing(w_transposed_, forward_.desc, ctx.threads);
+                packing_threads_ = ctx.threads;
+            }
+            const LibraryThreads threads(ctx.threads);  // every number is moved on its own
+            const Memory A(w_transposed_, w), B(forward_.desc, forward);
+            const std::array<dnnl_exec_arg_t, 2> args{
+                {{DNNL_ARG_FROM, A.get()}, {DNNL_ARG_TO, B.get()}}};
+            require(A.ok() && B.ok() && execute(packing_, args.data(), 2),
+                    "oneDNN did not pack a weight");
         }
-        const LibraryThreads threads(ctx.threads);  // every number is rounded on its own
-        const bool ok = pack(ctx, reorder_forward_, w_transposed_, w, forward_) &&
-                        (!kBackward || pack(ctx, reorder_input_, w_, w, input_));
-        require(ok, "oneDNN did not pack a weight");
     }
 
     void forward(const Context& ctx, Index n, const T* x, T* y) override {
@@ -240,27 +246,18 @@ private:
         require(ok, "oneDNN refused a product");
     }
 
-    // ---- packing ----
-
-    // W (Out, In) is B transposed of the forward product, B of dx's. A reorder runs on as many
-    // threads as were allowed when it was made, whatever is allowed when it runs.
+    // A reorder runs on as many threads as were allowed when it was made, whatever is allowed when
+    // it runs.
     static dnnl::reorder packing(const memory::desc& from, const memory::desc& to, int n_threads) {
         const LibraryThreads threads(n_threads);
         return dnnl::reorder(dnnl::reorder::primitive_desc(engine(), from, engine(), to));
     }
-    static bool pack(const Context& ctx, const dnnl::reorder& reorder, const memory::desc& from,
-                     const float* w, const Packed& to) {
-        const Memory A(from, w), B(to.desc, ctx(to.numbers).data);
-        const std::array<dnnl_exec_arg_t, 2> args{
-            {{DNNL_ARG_FROM, A.get()}, {DNNL_ARG_TO, B.get()}}};
-        return A.ok() && B.ok() && execute(reorder, args.data(), 2);
-    }
 
     LinearShape shape_;
-    memory::desc w_, w_transposed_;  // of the float weight, (Out, In) and (In, Out)
-    Packed forward_, input_;
-    dnnl::reorder reorder_forward_, reorder_input_;
-    int packing_threads_ = 1;
+    memory::desc w_transposed_;  // of the float weight, (In, Out)
+    Packed forward_, input_;     // W (Out, In) is B transposed of the forward product, B of dx's
+    dnnl::reorder packing_;      // of float's forward_, for packing_threads_; those of Bf16 are
+    int packing_threads_ = 0;    // pack_panels()
     std::vector<Product> products_;
 };
 
