@@ -11,11 +11,14 @@ using namespace plumb::test;
 
 namespace {
 
-// Against a triple loop in double, with leading dimensions wider than the rows.
+// Against a triple loop in double, with leading dimensions wider than the rows: a multiple of
+// `stride`, or of any size.
 template <class Real>
-double gemm_error(Op op_a, Op op_b, Index m, Index n, Index k, Real alpha, Real beta, int threads) {
+double gemm_error(Op op_a, Op op_b, Index m, Index n, Index k, Real alpha, Real beta, int threads,
+                  Index stride = 1) {
     const bool ta = op_a == Op::transpose, tb = op_b == Op::transpose;
-    const Index lda = (ta ? m : k) + 3, ldb = (tb ? k : n) + 1, ldc = n + 2;
+    const auto wider = [&](Index least) { return (least + stride - 1) / stride * stride; };
+    const Index lda = wider((ta ? m : k) + 3), ldb = wider((tb ? k : n) + 1), ldc = n + 2;
     Array<Real> a({{'M', ta ? k : m}, {'K', lda}}, "a"), b({{'K', tb ? n : k}, {'N', ldb}}, "b");
     Array<Real> c({{'M', m}, {'N', ldc}}, "c");
     std::vector<double> want(c.values().begin(), c.values().end());
@@ -56,6 +59,22 @@ TEMPLATE_TEST_CASE("gemm against a triple loop", "[ops]", float, double) {
                 }
 }
 
+TEMPLATE_TEST_CASE("gemm of rows a multiple of 2 KiB apart against a triple loop", "[ops]", float,
+                   double) {
+    const double eps = std::numeric_limits<TestType>::epsilon();
+    for (const Op a : {Op::none, Op::transpose})
+        for (const Op b : {Op::none, Op::transpose})
+            for (const auto& [m, n, k] : {std::array<Index, 3>{65, 70, 1100},
+                                          {64, 480, 512},
+                                          {496, 64, 513},
+                                          {63, 130, 1030}})
+                for (const double beta : {0.0, -0.5}) {
+                    INFO("m=" << m << " n=" << n << " k=" << k << " beta=" << beta);
+                    CHECK(gemm_error<TestType>(a, b, m, n, k, TestType(0.3), TestType(beta), 2,
+                                               512) <= 40 * eps);
+                }
+}
+
 TEMPLATE_TEST_CASE("gemm gives the same bits for any number of threads", "[ops]", float, double) {
     // Long inner dimensions, matrix-vector products and odd sizes: where a library that cuts the
     // inner dimension by threads would differ.
@@ -64,7 +83,9 @@ TEMPLATE_TEST_CASE("gemm gives the same bits for any number of threads", "[ops]"
                                   {1000, 1, 1500},
                                   {1, 1376, 300},
                                   {7, 700, 1100},
-                                  {300, 257, 66}})
+                                  {300, 257, 66},
+                                  {512, 257, 1100},
+                                  {300, 1024, 700}})
         for (const Op op_a : {Op::none, Op::transpose})
             for (const Op op_b : {Op::none, Op::transpose}) {
                 INFO("m=" << m << " n=" << n << " k=" << k);

@@ -5,6 +5,7 @@ import stat
 import sys
 import tempfile
 import unittest
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,14 +38,21 @@ class Parameters(unittest.TestCase):
         self.assertEqual((cfg.heads, spec.config_of("mhc", "3x128x32x2").heads), (1, 2))
         self.assertEqual(race.tokens_of("3x96x32x2"), 64)
 
+    def test_a_vocabulary_is_named_behind_the_shape(self):
+        for shape in ("a", "3x96x32x2"):
+            other, plain = spec.config_of("mhc", shape + "/999"), spec.config_of("mhc", shape)
+            self.assertEqual((other.vocab, plain.vocab), (999, 256))
+            self.assertEqual(replace(other, vocab=256), plain)
+            self.assertEqual(race.tokens_of(shape + "/999"), race.tokens_of(shape))
+
 
 class Plumb(unittest.TestCase):
-    def rate(self, script):
+    def rate(self, script, shape="a"):
         with tempfile.TemporaryDirectory() as folder:
             program = Path(folder) / "plumb"
             program.write_text("#!/bin/sh\n" + script)
             program.chmod(program.stat().st_mode | stat.S_IXUSR)
-            return race.plumb_tokens_per_s(program, "mhc", "a", "bf16", 2, 3, 4)
+            return race.plumb_tokens_per_s(program, "mhc", shape, "bf16", 2, 3, 4)
 
     def test_rate_is_read(self):
         answer = json.dumps({"compare": [{"mixers": [{"tokens_per_s": 5500.5}]}]})
@@ -52,6 +60,11 @@ class Plumb(unittest.TestCase):
         wanted += " --rounds 3 --steps 4 --json"
         script = f"""[ "$*" = "{wanted}" ] && echo '{answer}'"""
         self.assertEqual(self.rate(script), 5500.5)
+
+    def test_it_has_the_vocabulary(self):
+        answer = json.dumps({"compare": [{"mixers": [{"tokens_per_s": 7}]}]})
+        script = f"""case "$*" in *"--shape 2x8x4x1 "*"--vocab 99") echo '{answer}' ;; esac"""
+        self.assertEqual(self.rate(script, "2x8x4x1/99"), 7)
 
     def test_failures_say_why(self):
         with self.assertRaisesRegex(race.Failed, "no such mixer"):
@@ -72,6 +85,26 @@ class Table(unittest.TestCase):
         ]
         text = report.table([base | row for row in rows])
         self.assertIn("| mhc | 9,000 | 2,000 | timed out | 3,000 | 3.00 |", text)
+
+    def test_a_later_call_adds_to_the_table(self):
+        machine = {"cpu": "x", "rounds": 2, "limit_s": 9, "versions": {"plumb": "1"}}
+        row = {"shape": "a", "mixer": "mhc", "precision": "float", "contender": "plumb"}
+        other = row | {"shape": "b"}
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            self.assertEqual(report.earlier(folder, machine)["rows"], [])
+            full = machine | {"steps": 2, "limit_s": 1, "versions": {"plumb": "1", "torch": "2"}}
+            text = {"machine": full, "rows": [row, other]}
+            (folder / "peers.json").write_text(json.dumps(text))
+            self.assertEqual(report.earlier(folder, machine), text)
+            self.assertEqual(report.earlier(folder, machine | {"rounds": 3})["rows"], [])
+            changed = machine | {"versions": {"plumb": "2"}}
+            self.assertEqual(report.earlier(folder, changed)["rows"], [])
+            (folder / "peers.json").write_text("[1]")
+            self.assertEqual(report.earlier(folder, machine)["rows"], [])
+        self.assertEqual(report.earlier(None, machine)["rows"], [])
+        new = row | {"tokens_per_s": 5}
+        self.assertEqual(report.with_rows([row, other], [new]), [other, new])
 
 
 if __name__ == "__main__":
