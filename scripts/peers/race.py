@@ -76,9 +76,11 @@ class Contender:
 
 def plumb_tokens_per_s(plumb, mixer, shape, precision, threads, rounds, steps):
     """Plumb's tokens/s by `plumb bench`, against itself: nothing else runs. Raises Failed."""
+    shape, _, vocab = shape.partition("/")
     command = [str(plumb), "bench", "--mixers", mixer, "--against", mixer, "--shape", shape,
                "--precision", {"float": "fp32"}.get(precision, precision), "--threads",
                str(threads), "--rounds", str(rounds), "--steps", str(steps), "--json"]  # fmt: skip
+    command += ["--vocab", vocab] if vocab else []
     try:
         done = subprocess.run(command, capture_output=True, text=True)
     except OSError as e:
@@ -184,6 +186,7 @@ def race(o, python, shape, mixer, precision, machine):
 
 def tokens_of(shape):
     """Tokens of a step."""
+    shape = shape.partition("/")[0]
     batch = {"a": 8, "b": 8, "c": 16}.get(shape)
     if batch:
         return batch * 256

@@ -38,6 +38,32 @@ def machine(o):
     }
 
 
+VARIES = ["load_average_at_start", "versions", "memory", "limit_s"]
+
+
+def earlier(folder, machine):
+    """{"machine", "rows"} that write() left in `folder`, where it was on this machine and with these
+    settings; else without rows."""
+    try:
+        old = json.loads((folder / "peers.json").read_text())
+        same = all(old["machine"][k] == machine[k] for k in machine if k not in VARIES)
+        if same and old["machine"]["versions"].items() >= machine["versions"].items():
+            return old
+    except (AttributeError, OSError, ValueError, KeyError, TypeError):
+        pass  # there are none, or not in this form
+    return {"machine": machine, "rows": []}
+
+
+def with_rows(rows, new):
+    """`rows`, with `new` ones in the place of those of the same shape, mixer and precision."""
+
+    def key(row):
+        return row["shape"], row["mixer"], row["precision"]
+
+    replaced = {key(row) for row in new}
+    return [row for row in rows if key(row) not in replaced] + new
+
+
 def best_rows(rows):
     """{contender: its fastest row, or one that says what went wrong}."""
     best = {}

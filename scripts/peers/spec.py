@@ -53,12 +53,21 @@ class Config:
 
 def config_of(mixer, shape):
     """shape: a, b, c or LAYERSxWIDTHxTxBATCH, with heads of 64 channels where that goes, as `plumb
-    bench` reads them."""
+    bench` reads them; behind it /VOCABULARY where that is not 256."""
+    shape, vocab = split(shape)
     if shape in SHAPES:
-        return Config(mixer=mixer, **SHAPES[shape]).resolved()
+        return Config(mixer=mixer, vocab=vocab, **SHAPES[shape]).resolved()
     layers, width, context, batch = (int(n) for n in shape.split("x"))
     heads = width // 64 if width % 64 == 0 else 1
-    return Config(mixer, width, layers, heads, context=context, batch=batch).resolved()
+    return Config(
+        mixer, width, layers, heads, context=context, batch=batch, vocab=vocab
+    ).resolved()
+
+
+def split(shape):
+    """SHAPE/VOCABULARY, of which the latter may be missing, as (shape, vocabulary)."""
+    shape, _, vocab = shape.partition("/")
+    return shape, int(vocab or VOCAB)
 
 
 def config_of_overrides(overrides, vocab, batch):
