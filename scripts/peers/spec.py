@@ -54,7 +54,8 @@ class Config:
 def config_of(mixer, shape):
     """shape: a, b, c or LAYERSxWIDTHxTxBATCH, with heads of 64 channels where that goes, as `plumb
     bench` reads them; behind it /VOCABULARY where that is not 256."""
-    shape, vocab = split(shape)
+    shape, _, named = shape.partition("/")
+    vocab = int(named or VOCAB)
     if shape in SHAPES:
         return Config(mixer=mixer, vocab=vocab, **SHAPES[shape]).resolved()
     layers, width, context, batch = (int(n) for n in shape.split("x"))
@@ -62,12 +63,6 @@ def config_of(mixer, shape):
     return Config(
         mixer, width, layers, heads, context=context, batch=batch, vocab=vocab
     ).resolved()
-
-
-def split(shape):
-    """SHAPE/VOCABULARY, of which the latter may be missing, as (shape, vocabulary)."""
-    shape, _, vocab = shape.partition("/")
-    return shape, int(vocab or VOCAB)
 
 
 def config_of_overrides(overrides, vocab, batch):
