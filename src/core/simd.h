@@ -155,6 +155,8 @@ template <class V>
 inline V in_register(V v) {
 #ifdef __AVX512F__
     asm("" : "+v"(v));
+#elif defined(__AVX__)
+    asm("" : "+x"(v));
 #endif
     return v;
 }

@@ -111,36 +111,55 @@ void scalar_gradients(int streams, Index c, const T* x, const T* v, const Real* 
 
 // u[i * kTile + t] = <w[i], x row t>, i < m, t < n; x rows and w rows have c numbers. Meanwhile
 // the next tile of x and of `before`, which is laid out as x, comes nearer (null: not).
+//
+// x, which every kVectors of w read again, is moved together first: its rows lie a power of two
+// apart as a rule, and share few sets of a cache.
 template <int K, class Real, class T>
 void project(int n, Index c, const T* x, const T* before, Index ldx, int m, const Real* const* w,
              Real* u) {
     constexpr int kRows = 4, kVectors = kRegisters == 32 ? 4 : 3;  // 16 or 12 running sums
-    for (int i = 0; i < m; i += kVectors) {
-        const Real* weight[kVectors];
-        for (int b = 0; b < kVectors; ++b) weight[b] = w[std::min(i + b, m - 1)];
-        const T* next = i == 0 ? before : x;
-        for (int t = 0; t < n; t += kRows) {
-            const T* in[kRows];
-            for (int a = 0; a < kRows; ++a) in[a] = x + std::min(t + a, n - 1) * ldx;
-            Vec<Real> sums[kVectors * kRows]{};
-            for_vecs<Real, K != 0>(
-                c, [&](Index j, auto size) __attribute__((always_inline)) {
-                    Vec<Real> right[kVectors];
-                    for (int b = 0; b < kVectors; ++b) right[b] = load<Real>(weight[b] + j, size);
-                    for (int a = 0; a < kRows; ++a) {
-                        if (before && i <= kVectors)
-                            __builtin_prefetch(next + (kTile + t + a) * ldx + j, 0, 2);
-                        const Vec<Real> left = in_register(load<Real>(in[a] + j, size));
-                        for (int b = 0; b < kVectors; ++b) sums[b * kRows + a] += left * right[b];
+    constexpr Index kBlock = 512, kApart = kBlock + kVec<Real>;
+    Real near[kRows * kApart];
+    for (int t = 0; t < n; t += kRows)
+        for (Index first = 0; first < c; first += kBlock) {
+            const Index block = std::min(kBlock, c - first);
+            for (int a = 0; a < kRows; ++a) {
+                const Index row = std::min(t + a, n - 1) * ldx + first;
+                for_vecs<Real, K != 0>(
+                    block, [&](Index j, auto size) __attribute__((always_inline)) {
+                        if (before) {
+                            __builtin_prefetch(x + row + kTile * ldx + j, 0, 2);
+                            __builtin_prefetch(before + row + kTile * ldx + j, 0, 2);
+                        }
+                        store<Real>(load<Real>(x + row + j, size), near + a * kApart + j,
+                                    Full<Real>{});
+                    });
+            }
+            for (int i = 0; i < m; i += kVectors) {
+                const Real* weight[kVectors];
+                for (int b = 0; b < kVectors; ++b) weight[b] = w[std::min(i + b, m - 1)] + first;
+                Vec<Real> sums[kVectors * kRows]{};
+                for_vecs<Real, K != 0>(
+                    block, [&](Index j, auto size) __attribute__((always_inline)) {
+                        Vec<Real> right[kVectors];
+                        for (int b = 0; b < kVectors; ++b)
+                            right[b] = in_register(load<Real>(weight[b] + j, size));
+                        for (int a = 0; a < kRows; ++a) {
+                            const Vec<Real> left =
+                                in_register(load<Real>(near + a * kApart + j, Full<Real>{}));
+                            for (int b = 0; b < kVectors; ++b)
+                                sums[b * kRows + a] += left * right[b];
+                        }
+                    });
+                Real out[kVectors * kRows];
+                tiles::store_sums<kVectors * kRows, Real>(sums, out);
+                for (int b = 0; b < std::min(kVectors, m - i); ++b)
+                    for (int a = 0; a < std::min(kRows, n - t); ++a) {
+                        Real& to = u[(i + b) * kTile + t + a];
+                        to = (first > 0 ? to : Real(0)) + out[b * kRows + a];
                     }
-                });
-            Real out[kVectors * kRows];
-            tiles::store_sums<kVectors * kRows, Real>(sums, out);
-            for (int b = 0; b < std::min(kVectors, m - i); ++b)
-                for (int a = 0; a < std::min(kRows, n - t); ++a)
-                    u[(i + b) * kTile + t + a] = out[b * kRows + a];
+            }
         }
-    }
 }
 
 // ---- backward -----------------------------------------------------------------------------------
@@ -180,109 +199,174 @@ struct SiteGradient {
     const Real *along, *level;  // (K, kTile) dx[s] += along[s] x[s] + level[s]
 };
 
-// dx[s] <- sum_k A[k,s] dx[k] + c[s] d + along[s] x[s] + level[s] + sum_i du[s,i] w[i], then
-// dv = sum_k A_before[k,K] dx[k]: numbers [i, i + size) of tokens t..t+G-1. `shared`: the
-// streams are projected on the same vectors, each giving numbers of its own.
-template <int K, bool shared, int G, class Real, class T, class Size>
-[[gnu::always_inline]] inline void stream_gradient(const SiteGradient<Real, T>& g, int t, Index i,
-                                                   Size size) {
-    constexpr int kMax = K ? K : kMaxStreams, kWidth = kVec<Real>;
-    const int n = K ? K : g.streams;
-    Vec<Real> sum[G][kMax]{};
-    const Index vecs = packed_vecs<Real>(g.c);
-    const Real* w = g.packed + i * g.m;
-    for (int row = 0; row < g.m; ++row, w += kWidth)
-        for (int s = 0; s < n; ++s) {
-            const Vec<Real> weight =
-                load<Real>(w + (shared ? 0 : s * vecs * g.m * kWidth), Full<Real>{});
-            const Real* du = g.du + (g.projection[shared ? s : 0] + row) * kTile + t;
-            for (int q = 0; q < G; ++q) sum[q][s] += weight * du[q];
+// Channels whose gradients are made at a time, for all tokens: what they need stays in the
+// first-level cache.
+template <class Real>
+inline constexpr Index kGradientBlock = 4 * kVec<Real>;
+
+// What the dots add: out[t, s] (kGradientBlock numbers) = sum_i du[s,i] w[i], numbers from `begin`
+// on, t < n. `shared`: the streams are projected on the same vectors, each giving numbers of its
+// own.
+template <int K, bool shared, class Real, class T>
+void gradients_of_dots(const SiteGradient<Real, T>& g, int n, Index begin, Real* out) {
+    constexpr int kTokens = 6, kVecs = kRegisters == 32 ? 4 : 2, kWidth = kVec<Real>;
+    constexpr Index kBlock = kGradientBlock<Real>;
+    const int streams = K ? K : g.streams;
+    const auto tile = [&](const Real* w, const Real* du, Real* to, auto tokens, auto vecs)
+        __attribute__((always_inline)) {
+        Vec<Real> sum[tokens][vecs]{};
+        for (int row = 0; row < g.m; ++row, w += kWidth, du += kTile) {
+            Vec<Real> weight[vecs];
+            for (int b = 0; b < vecs; ++b)
+                weight[b] = in_register(load<Real>(w + b * g.m * kWidth, Full<Real>{}));
+            for (int q = 0; q < tokens; ++q)
+                for (int b = 0; b < vecs; ++b) sum[q][b] += du[q] * weight[b];
         }
-    for (int q = 0; q < G; ++q) {
-        const Index token = t + q;
-        const Vec<Real> d = load<Real>(g.d + token * g.c + i, size);
-        Real* dx = g.dx + token * n * g.c + i;
-        for (int s = 0; s < n; ++s) {
-            __builtin_prefetch(g.x + ((token + kTile) * n + s) * g.c + i, 0, 2);
-            if (!g.last) __builtin_prefetch(dx + (kTile * n + s) * g.c, 1, 2);
-            sum[q][s] += g.read[s * kTile + token] * d;
-            if (g.m == 0) continue;
-            const Vec<Real> x = load<Real>(g.x + (token * n + s) * g.c + i, size);
-            sum[q][s] += g.along[s * kTile + token] * x + g.level[s * kTile + token];
-        }
-        if (!g.last)
-            for (int k = 0; k < n; ++k) {
-                const Vec<Real> out = load<Real>(dx + k * g.c, size);
-                for (int s = 0; s < n; ++s)
-                    sum[q][s] += g.write[(k * (n + 1) + s) * kTile + token] * out;
-            }
-        Vec<Real> dv{};
-        for (int k = 0; k < n; ++k) {
-            store<Real>(sum[q][k], dx + k * g.c, size);
-            dv += g.write_before ? g.write_before[(k * (n + 1) + n) * kTile + token] * sum[q][k]
-                                 : sum[q][k];
-        }
-        store<Real>(dv, g.dv + token * g.c + i, size);
+        for (int q = 0; q < tokens; ++q)
+            for (int b = 0; b < vecs; ++b)
+                store<Real>(sum[q][b], to + q * streams * kBlock + b * kWidth, Full<Real>{});
+    };
+    const auto all_tokens = [&](const Real* w, const Real* du, Real* to, auto vecs)
+        __attribute__((always_inline)) {
+        const auto at = [&](int t, auto tokens) __attribute__((always_inline)) {
+            tile(w, du + t, to + t * streams * kBlock, tokens, vecs);
+        };
+        int t = 0;
+        for (; t + kTokens <= n; t += kTokens) at(t, std::integral_constant<int, kTokens>{});
+        for (; t + 4 <= n; t += 4) at(t, std::integral_constant<int, 4>{});
+        for (; t < n; ++t) at(t, std::integral_constant<int, 1>{});
+    };
+    const Index first = begin / kWidth, vecs = packed_vecs<Real>(g.c),
+                here = std::min(kBlock / kWidth, vecs - first);
+    for (int s = 0; s < streams; ++s) {
+        const Real* w = g.packed + ((shared ? 0 : s * vecs) + first) * g.m * kWidth;
+        const Real* du = g.du + g.projection[shared ? s : 0] * kTile;
+        Real* to = out + s * kBlock;
+        Index b = 0;
+        for (; b + kVecs <= here; b += kVecs)
+            all_tokens(w + b * g.m * kWidth, du, to + b * kWidth,
+                       std::integral_constant<int, kVecs>{});
+        for (; b < here; ++b)
+            all_tokens(w + b * g.m * kWidth, du, to + b * kWidth, std::integral_constant<int, 1>{});
     }
 }
 
-// The above for all numbers of n tokens, in blocks whose weights stay in the first-level cache.
-// The next tile's x and dx come nearer meanwhile.
+// dx[s] <- sum_k A[k,s] dx[k] + c[s] d + along[s] x[s] + level[s] + dots[s], then
+// dv = sum_k A_before[k,K] dx[k]: numbers [i, i + size) of a token. dots: kGradientBlock apart.
+template <int K, class Real, class T, class Size>
+[[gnu::always_inline]] inline void stream_gradient(const SiteGradient<Real, T>& g, int token,
+                                                   Index i, Size size, const Real* dots) {
+    constexpr int kMax = K ? K : kMaxStreams;
+    const int n = K ? K : g.streams;
+    Real* dx = g.dx + token * n * g.c + i;
+    Vec<Real> sum[kMax];
+    const Vec<Real> d = load<Real>(g.d + token * g.c + i, size);
+    for (int s = 0; s < n; ++s) sum[s] = g.read[s * kTile + token] * d;
+    if (g.m > 0)
+        for (int s = 0; s < n; ++s) {
+            const Vec<Real> x = load<Real>(g.x + (token * n + s) * g.c + i, size);
+            sum[s] += load<Real>(dots + s * kGradientBlock<Real>, Full<Real>{});
+            sum[s] += g.along[s * kTile + token] * x + g.level[s * kTile + token];
+        }
+    if (!g.last)
+        for (int k = 0; k < n; ++k) {
+            const Vec<Real> out = load<Real>(dx + k * g.c, size);
+            for (int s = 0; s < n; ++s) sum[s] += g.write[(k * (n + 1) + s) * kTile + token] * out;
+        }
+    Vec<Real> dv{};
+    for (int k = 0; k < n; ++k) {
+        store<Real>(sum[k], dx + k * g.c, size);
+        dv += g.write_before ? g.write_before[(k * (n + 1) + n) * kTile + token] * sum[k] : sum[k];
+    }
+    store<Real>(dv, g.dv + token * g.c + i, size);
+}
+
+// The above for all numbers of n tokens. The next tile's x and dx come nearer meanwhile.
 template <int K, bool shared, class Real, class T>
 void stream_gradients(const SiteGradient<Real, T>& g, int n) {
-    constexpr int kGroup = K ? kRegisters / 8 : 1;
-    constexpr Index kBlock = 4 * kVec<Real>;
+    constexpr Index kBlock = kGradientBlock<Real>;
+    const int streams = K ? K : g.streams;
+    Real dots[kTile * kMaxStreams * kBlock];  // (n, K, kBlock)
     for (Index begin = 0; begin < g.c; begin += kBlock) {
-        const Index c = std::min(kBlock, g.c - begin);
-        int t = 0;
-        for (; t + kGroup <= n; t += kGroup)
+        if (g.m > 0) gradients_of_dots<K, shared>(g, n, begin, dots);
+        for (int t = 0; t < n; ++t) {
+            for (int s = 0; s < streams; ++s) {
+                const Index next = ((t + kTile) * streams + s) * g.c + begin;
+                prefetch_read(g.x + next, kBlock);
+                if (!g.last) prefetch_write(g.dx + next, kBlock);
+            }
             for_vecs<Real, K != 0>(
-                c, [&](Index i, auto size) __attribute__((always_inline)) {
-                    stream_gradient<K, shared, kGroup>(g, t, begin + i, size);
+                std::min(kBlock, g.c - begin), [&](Index i,
+                                                   auto size) __attribute__((always_inline)) {
+                    stream_gradient<K>(g, t, begin + i, size, dots + t * streams * kBlock + i);
                 });
-        for (; t < n; ++t)
-            for_vecs<Real, K != 0>(
-                c, [&](Index i, auto size) __attribute__((always_inline)) {
-                    stream_gradient<K, shared, 1>(g, t, begin + i, size);
-                });
+        }
     }
 }
 
 // dw[i] = sum over n tokens and `rows` rows of each of <x, w_i>'s gradient times x
 // (overwrites), i < m: rows have c numbers and lie side by side, tokens ldx apart. Of n_u dots,
 // those of row r are from projection[r] on; du (tiles, n_u, kTile), dw packed as weights.
+// x, which every kRows dots read again, is moved together first: its tokens lie a power of two
+// apart as a rule, and share few sets of a cache.
 template <int K, class Real, class T>
 void weight_gradient(int n, int rows, Index c, const T* x, Index ldx, int m, const Real* du,
                      Index n_u, const int* projection, Real* dw) {
-    constexpr int kRows = kRegisters == 32 ? 6 : 3, kVecs = 4, kWidth = kVec<Real>;
-    const auto block = [&](Index v, int i, auto n_vecs, auto size) __attribute__((always_inline)) {
-        Vec<Real> sums[kRows][n_vecs]{};
-        for (int t = 0; t < n; ++t)
-            for (int r = 0; r < rows; ++r) {
+    constexpr int kRows = 6, kVecs = kRegisters == 32 ? 4 : 2, kWidth = kVec<Real>;
+    Real near[kTokenChunk * kMaxStreams * kVecs * kWidth];  // (n, rows, Vecs)
+    const int tiles = (n + kTile - 1) / kTile;
+    // f(tile, row, number of tokens), in the order of `near`.
+    const auto each = [&](auto&& f) __attribute__((always_inline)) {
+        for (int tile = 0; tile < tiles; ++tile)
+            for (int r = 0; r < rows; ++r) f(tile, r, std::min(kTile, n - tile * kTile));
+    };
+    const auto gather = [&](Index v, auto n_vecs, auto size) __attribute__((always_inline)) {
+        Real* to = near;
+        each([&](int tile, int r, int tokens) __attribute__((always_inline)) {
+            for (int t = tile * kTile; t < tile * kTile + tokens; ++t)
+                for (int b = 0; b < n_vecs; ++b, to += kWidth)
+                    store<Real>(load<Real>(x + t * ldx + r * c + (v + b) * kWidth, size), to,
+                                Full<Real>{});
+        });
+    };
+    const auto block = [&](Index v, int i, auto n_vecs, auto n_rows)
+        __attribute__((always_inline)) {
+        Vec<Real> sums[n_rows][n_vecs]{};
+        const Real* from = near;
+        each([&](int tile, int r, int tokens) __attribute__((always_inline)) {
+            const Real* grad = du + (tile * n_u + projection[r] + i) * kTile;
+            for (int t = 0; t < tokens; ++t, ++grad) {
                 Vec<Real> in[n_vecs];
-                for (int b = 0; b < n_vecs; ++b)
-                    in[b] = load<Real>(x + t * ldx + r * c + (v + b) * kWidth, size);
-                const Real* grad = du + (t / kTile * n_u + projection[r]) * kTile + t % kTile;
-                for (int a = 0; a < kRows; ++a) {
-                    const Real factor = grad[std::min(i + a, m - 1) * kTile];
-                    for (int b = 0; b < n_vecs; ++b) sums[a][b] += factor * in[b];
-                }
+                for (int b = 0; b < n_vecs; ++b, from += kWidth)
+                    in[b] = in_register(load<Real>(from, Full<Real>{}));
+                for (int a = 0; a < n_rows; ++a)
+                    for (int b = 0; b < n_vecs; ++b) sums[a][b] += grad[a * kTile] * in[b];
             }
-        for (int a = 0; a < kRows; ++a)
+        });
+        for (int a = 0; a < n_rows; ++a)
             for (int b = 0; b < n_vecs; ++b)
-                if (i + a < m)
-                    store<Real>(sums[a][b], dw + ((v + b) * m + i + a) * kWidth, Full<Real>{});
+                store<Real>(sums[a][b], dw + ((v + b) * m + i + a) * kWidth, Full<Real>{});
+    };
+    constexpr std::integral_constant<int, kVecs> wide;
+    constexpr std::integral_constant<int, kRows> high;
+    constexpr std::integral_constant<int, 1> one;
+    const auto blocks = [&](Index v, auto n_vecs, auto size) __attribute__((always_inline)) {
+        gather(v, n_vecs, size);
+        int i = 0;
+        for (; i + kRows <= m; i += kRows) block(v, i, n_vecs, high);
+        for (; i < m; ++i) block(v, i, n_vecs, one);
     };
     for (Index v = 0; v * kWidth < c;) {
-        const bool wide = (v + kVecs) * kWidth <= c, full = (v + 1) * kWidth <= c;
-        for (int i = 0; i < m; i += kRows)
-            if (wide)
-                block(v, i, std::integral_constant<int, kVecs>{}, Full<Real>{});
-            else if (full)
-                block(v, i, std::integral_constant<int, 1>{}, Full<Real>{});
-            else if constexpr (K == 0)
-                block(v, i, std::integral_constant<int, 1>{}, static_cast<int>(c - v * kWidth));
-        v += wide ? kVecs : 1;
+        if ((v + wide) * kWidth <= c) {
+            blocks(v, wide, Full<Real>{});
+            v += wide;
+            continue;
+        }
+        if ((v + 1) * kWidth <= c)
+            blocks(v, one, Full<Real>{});
+        else if constexpr (K == 0)
+            blocks(v, one, static_cast<int>(c - v * kWidth));
+        ++v;
     }
 }
 
