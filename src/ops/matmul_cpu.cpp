@@ -46,8 +46,8 @@ void eigen_gemm(Op op_a, Op op_b, Index m, Index n, Index k, Real alpha, const R
 // oneDNN reads an operand whose rows are summed over, A of A^T or B of B, by columns, and rows that
 // lie a power of two apart share few sets of a cache. Where they lie a multiple of 512 bytes apart,
 // it gets such an A transposed; where 2 KiB, a copy of such a B with other rows apart: kCopied rows
-// of them at a time. Measured on AVX2, one thread, GFLOP/s, dW of 2048 tokens: 256 -> 768 channels
-// 70 as it lies, 84 with A transposed; 1024 -> 384, whose B is copied, 38 and 79.
+// of them at a time. Measured on AVX2, one thread, GFLOP/s, dW: 256 -> 768 channels, 2048 tokens,
+// 70 as it lies, 84 with A transposed; 1024 -> 384, 4096 tokens, 46 as it lies, 78 with B copied.
 constexpr Index kFewSetsOfA = 128, kFewSetsOfB = 512, kCopied = 512, kLeastUses = 64;
 
 class Copied {
